@@ -1,0 +1,41 @@
+"""Members of backends. They travel in their own lane: routes and virtual hosts never read them."""
+
+from enum import StrEnum
+
+from weirkeeper.model.text import Hostname, Id, IpAddress, Label
+from weirkeeper.model.value import Value
+
+
+class EndpointState(StrEnum):
+    """Ready, still serving while it terminates, or not ready (kept for display, never used)."""
+
+    READY = "ready"
+    SERVING = "serving"
+    NOT_READY = "not-ready"
+
+
+class Endpoint(Value, kw_only=True, array_like=True):
+    """One member. ``via`` is the server name at an east-west address, where the pod network cannot be reached."""
+
+    address: IpAddress
+    port: int
+    state: EndpointState = EndpointState.READY
+    zone: Label = Label("")
+    node: Label = Label("")
+    weight: int = 1
+    priority: int = 0
+    cluster: Label = Label("")
+    via: Hostname | None = None
+
+
+class EndpointSet(Value, kw_only=True):
+    """The members of one Service port, in a fixed order (address, port)."""
+
+    id: Id
+    endpoints: tuple[Endpoint, ...] = ()
+
+    @property
+    def usable(self) -> tuple[Endpoint, ...]:
+        """The ready ones; where there is none, those that still serve while they terminate."""
+        ready = tuple(e for e in self.endpoints if e.state == EndpointState.READY)
+        return ready or tuple(e for e in self.endpoints if e.state == EndpointState.SERVING)

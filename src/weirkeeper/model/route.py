@@ -1,0 +1,131 @@
+"""Hosts and their routes. A route is **one** match and what to do with it.
+
+A Gateway API rule with three matches is three routes with one origin. Canaries, app-root, www redirects, HTTPS redirects and default
+backends are ordinary extra routes: controllers compile them away, so no provider knows of them.
+"""
+
+from typing import Annotated, ClassVar
+
+from weirkeeper.model.features import Need
+from weirkeeper.model.filters import (
+    Affinity,
+    Auth,
+    CookieRewrite,
+    Cors,
+    ErrorPages,
+    HeaderEdit,
+    IpRules,
+    LocationRewrite,
+    Mirror,
+    PathRewrite,
+    RateLimit,
+    Retry,
+    Timeouts,
+    UrlRewrite,
+)
+from weirkeeper.model.finding import Finding
+from weirkeeper.model.match import RouteMatch
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.text import Authority, BodyText, HeaderValue, Hostname, Id, Label, Timestamp
+from weirkeeper.model.value import ByteCount, Milliseconds, Value
+
+
+class WeightedBackend(Value, kw_only=True):
+    """A backend and its share. Weight 0 gets nothing."""
+
+    backend: Id
+    weight: int = 1
+    request_headers: Annotated[HeaderEdit | None, Need("HTTPRouteBackendRequestHeaderModification")] = None
+    response_headers: Annotated[HeaderEdit | None, Need("HTTPRouteBackendRequestHeaderModification")] = None
+
+
+class Forward(Value, kw_only=True, tag="forward", tag_field="type"):
+    """To backends by weight."""
+
+    backends: tuple[WeightedBackend, ...]
+
+
+class Redirect(Value, kw_only=True, tag="redirect", tag_field="type"):
+    """Elsewhere. What is ``None`` stays as in the request. ``to`` is a whole URL instead of its parts."""
+
+    scheme: Annotated[str | None, Need("HTTPRouteSchemeRedirect")] = None
+    host: Authority | None = None
+    port: Annotated[int | None, Need("HTTPRoutePortRedirect")] = None
+    path: Annotated[PathRewrite | None, Need("HTTPRoutePathRedirect")] = None
+    to: HeaderValue | None = None
+    status: int = 302
+
+
+class Respond(Value, kw_only=True, tag="respond", tag_field="type"):
+    """An answer of the load balancer's own."""
+
+    status: int
+    body: BodyText = BodyText("")
+    content_type: HeaderValue = HeaderValue("text/plain")
+    NEED: ClassVar[str] = "DirectResponse"
+
+
+Action = Forward | Redirect | Respond
+
+
+class Route(Value, kw_only=True):
+    """One match, one action, and the filters between."""
+
+    id: Id
+    rule_name: Label | None = None
+    match: RouteMatch = RouteMatch()
+    action: Action
+    request_headers: Annotated[HeaderEdit | None, Need("HTTPRouteRequestHeaderModification")] = None
+    response_headers: Annotated[HeaderEdit | None, Need("HTTPRouteResponseHeaderModification")] = None
+    rewrite: UrlRewrite | None = None
+    forwarded_prefix: Annotated[HeaderValue | None, Need("PrefixXForwarded")] = None
+    mirrors: Annotated[tuple[Mirror, ...], Need("HTTPRouteRequestMirror")] = ()
+    cors: Annotated[Cors | None, Need("HTTPRouteCORS")] = None
+    auth: tuple[Auth, ...] = ()
+    rate_limits: tuple[RateLimit, ...] = ()
+    ip_rules: Annotated[IpRules | None, Need("IpRules")] = None
+    body_limit: Annotated[ByteCount | None, Need("RequestBodyLimit")] = None
+    buffer_requests: Annotated[bool, Need("BufferedRequests")] = False
+    error_pages: Annotated[ErrorPages | None, Need("CustomErrorPages")] = None
+    cookie_rewrites: Annotated[tuple[CookieRewrite, ...], Need("CookieRewrite")] = ()
+    location_rewrites: Annotated[tuple[LocationRewrite, ...], Need("LocationRewrite")] = ()
+    timeouts: Timeouts = Timeouts()
+    retry: Annotated[Retry | None, Need("HTTPRouteRetry")] = None
+    affinity: Affinity | None = None
+    access_log: Annotated[bool, Need("AccessLog")] = True
+    upgrades: tuple[str, ...] = ("websocket",)
+    protocol: str = "http"
+    priority: int = 0
+    created_at: Timestamp = Timestamp("")
+    native: Annotated[tuple[tuple[str, str], ...], Need("NativePatch")] = ()
+    origin: Origin
+
+
+class VirtualHost(Value, kw_only=True):
+    """One host name (exact, ``*.suffix`` or ``*``) of one route group, with its routes in the order of matching.
+
+    Listeners name the group that they serve, so listeners of one group share their hosts. ``wildcard_labels`` is how many labels ``*`` stands for:
+    1 for Ingress, ``None`` (any number) for Gateway API.
+    """
+
+    id: Id
+    load_balancer: Id
+    group: Id
+    hostname: Hostname
+    wildcard_labels: int | None = None
+    routes: tuple[Route, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class L4Route(Value, kw_only=True):
+    """A TCP, UDP or TLS-passthrough rule of one listener. ``sni`` empty takes every connection."""
+
+    id: Id
+    listener: Id
+    sni: tuple[Hostname, ...] = ()
+    terminate: bool = False
+    forward: Forward
+    idle: Milliseconds | None = None
+    created_at: Timestamp = Timestamp("")
+    origin: Origin
