@@ -5,7 +5,7 @@ from weirkeeper.model.text import Hostname, Id, IpAddress, Label
 from weirkeeper.model.value import Value
 
 
-class AddressClaim(Value, kw_only=True):
+class AddressClaim(Value, frozen=True, kw_only=True):
     """A load balancer's wish for addresses: families (4, 6), certain addresses or a pool, and who may share them."""
 
     id: Id
@@ -18,14 +18,14 @@ class AddressClaim(Value, kw_only=True):
     origin: Origin
 
 
-class AddressGrant(Value, kw_only=True):
+class AddressGrant(Value, frozen=True, kw_only=True):
     """Addresses that were given for a claim."""
 
     claim: Id
     addresses: tuple[IpAddress, ...] = ()
 
 
-class PublicAddress(Value, kw_only=True):
+class PublicAddress(Value, frozen=True, kw_only=True):
     """Where clients reach a load balancer: an IP address or a host name, with its ports."""
 
     ip: IpAddress | None = None

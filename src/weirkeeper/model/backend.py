@@ -8,13 +8,13 @@ from weirkeeper.model.text import Authority, CipherName, HeaderValue, Hostname, 
 from weirkeeper.model.value import ByteCount, Milliseconds, Value
 
 
-class FromEndpointSet(Value, kw_only=True, tag="endpoint-set", tag_field="type"):
+class FromEndpointSet(Value, frozen=True, kw_only=True, tag="endpoint-set", tag_field="type"):
     """Members come from the endpoint set of that id."""
 
     id: Id
 
 
-class FromDns(Value, kw_only=True, tag="dns", tag_field="type"):
+class FromDns(Value, frozen=True, kw_only=True, tag="dns", tag_field="type"):
     """Members are the addresses of a DNS name (ExternalName)."""
 
     name: Hostname
@@ -22,7 +22,7 @@ class FromDns(Value, kw_only=True, tag="dns", tag_field="type"):
     NEED: ClassVar[str] = "DnsBackend"
 
 
-class FromServiceAddress(Value, kw_only=True, tag="service-address", tag_field="type"):
+class FromServiceAddress(Value, frozen=True, kw_only=True, tag="service-address", tag_field="type"):
     """One member: the Service's cluster address."""
 
     id: Id
@@ -32,7 +32,7 @@ class FromServiceAddress(Value, kw_only=True, tag="service-address", tag_field="
 EndpointSource = FromEndpointSet | FromDns | FromServiceAddress
 
 
-class BackendTls(Value, kw_only=True):
+class BackendTls(Value, frozen=True, kw_only=True):
     """TLS to the backend. ``trust`` is a bundle's id, ``system`` the platform's; with ``verify`` off nothing is checked, and that is a finding."""
 
     server_name: Hostname | None = None
@@ -48,29 +48,29 @@ class BackendTls(Value, kw_only=True):
     ciphers: Annotated[tuple[CipherName, ...], Need("TlsCiphers")] = ()
 
 
-class RoundRobin(Value, kw_only=True, tag="round-robin", tag_field="type"):
+class RoundRobin(Value, frozen=True, kw_only=True, tag="round-robin", tag_field="type"):
     """In turn, by weight."""
 
 
-class LeastRequest(Value, kw_only=True, tag="least-request", tag_field="type"):
+class LeastRequest(Value, frozen=True, kw_only=True, tag="least-request", tag_field="type"):
     """The one of two with fewer requests under way."""
 
     NEED: ClassVar[str] = "LeastRequest"
 
 
-class RandomChoice(Value, kw_only=True, tag="random", tag_field="type"):
+class RandomChoice(Value, frozen=True, kw_only=True, tag="random", tag_field="type"):
     """By chance."""
 
     NEED: ClassVar[str] = "RandomBalancing"
 
 
-class PeakEwma(Value, kw_only=True, tag="ewma", tag_field="type"):
+class PeakEwma(Value, frozen=True, kw_only=True, tag="ewma", tag_field="type"):
     """The one of two that answered faster of late (ingress-nginx: ``ewma``)."""
 
     NEED: ClassVar[str] = "PeakEwma"
 
 
-class ConsistentHash(Value, kw_only=True, tag="consistent-hash", tag_field="type"):
+class ConsistentHash(Value, frozen=True, kw_only=True, tag="consistent-hash", tag_field="type"):
     """By the hash that the route names (``Route.affinity``)."""
 
     NEED: ClassVar[str] = "ConsistentHash"
@@ -79,7 +79,7 @@ class ConsistentHash(Value, kw_only=True, tag="consistent-hash", tag_field="type
 LoadBalancing = RoundRobin | LeastRequest | RandomChoice | PeakEwma | ConsistentHash
 
 
-class HealthCheck(Value, kw_only=True):
+class HealthCheck(Value, frozen=True, kw_only=True):
     """An active probe."""
 
     kind: str = "http"
@@ -92,7 +92,7 @@ class HealthCheck(Value, kw_only=True):
     unhealthy: int = 3
 
 
-class PassiveHealth(Value, kw_only=True):
+class PassiveHealth(Value, frozen=True, kw_only=True):
     """An endpoint that fails so often in a row is left out for a time."""
 
     consecutive_errors: int = 5
@@ -100,7 +100,7 @@ class PassiveHealth(Value, kw_only=True):
     max_ejected_percent: int = 50
 
 
-class Limits(Value, kw_only=True):
+class Limits(Value, frozen=True, kw_only=True):
     """What may be under way to one backend; ``None`` is the engine's maximum."""
 
     connections: int | None = None
@@ -111,7 +111,7 @@ class Limits(Value, kw_only=True):
     buffer: ByteCount | None = None
 
 
-class Backend(Value, kw_only=True):
+class Backend(Value, frozen=True, kw_only=True):
     """How one group of endpoints is spoken to. ``protocol``: http1, h2c, h2, grpc, auto, tcp or udp (TLS is ``tls``, not the protocol)."""
 
     id: Id

@@ -6,7 +6,7 @@ from weirkeeper.model.text import Digest, Hostname, Id, PemText, Timestamp
 from weirkeeper.model.value import Value
 
 
-class Certificate(Value, kw_only=True):
+class Certificate(Value, frozen=True, kw_only=True):
     """A chain (PEM, leaf first) with its key. ``names`` are the DNS names of the leaf, lower case; ``not_after`` is RFC 3339 in UTC."""
 
     id: Id
@@ -20,7 +20,7 @@ class Certificate(Value, kw_only=True):
     origin: Origin
 
 
-class TrustBundle(Value, kw_only=True):
+class TrustBundle(Value, frozen=True, kw_only=True):
     """Certificate authorities (PEM) that a peer's certificate must lead to, and revocations (PEM)."""
 
     id: Id

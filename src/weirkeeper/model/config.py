@@ -20,7 +20,7 @@ from weirkeeper.model.text import Id, Label, Name
 from weirkeeper.model.value import Value
 
 
-class Defaults(Value, kw_only=True):
+class Defaults(Value, frozen=True, kw_only=True):
     """What holds for every route that does not say otherwise."""
 
     timeouts: Timeouts = Timeouts()
@@ -30,7 +30,7 @@ class Defaults(Value, kw_only=True):
     tracing: Annotated[bool, Need("Tracing")] = False
 
 
-class Infrastructure(Value, kw_only=True):
+class Infrastructure(Value, frozen=True, kw_only=True):
     """How its instances are wished."""
 
     labels: tuple[tuple[Label, Label], ...] = ()
@@ -39,7 +39,7 @@ class Infrastructure(Value, kw_only=True):
     parameters: Id | None = None
 
 
-class LoadBalancer(Value, kw_only=True):
+class LoadBalancer(Value, frozen=True, kw_only=True):
     """The front itself, without what hangs on it: a small value that changes seldom."""
 
     id: Id
@@ -50,7 +50,7 @@ class LoadBalancer(Value, kw_only=True):
     origin: Origin
 
 
-class LoadBalancerConfig(Value, kw_only=True):
+class LoadBalancerConfig(Value, frozen=True, kw_only=True):
     """One load balancer, whole. Sequences are in a fixed order."""
 
     load_balancer: LoadBalancer

@@ -5,7 +5,7 @@ from weirkeeper.model.text import Hostname, Id, Label
 from weirkeeper.model.value import Value
 
 
-class DnsRecord(Value, kw_only=True):
+class DnsRecord(Value, frozen=True, kw_only=True):
     """One name with its values; ``ttl`` in seconds."""
 
     id: Id

@@ -14,7 +14,7 @@ class EndpointState(StrEnum):
     NOT_READY = "not-ready"
 
 
-class Endpoint(Value, kw_only=True, array_like=True):
+class Endpoint(Value, frozen=True, kw_only=True, array_like=True):
     """One member. ``via`` is the server name at an east-west address, where the pod network cannot be reached."""
 
     address: IpAddress
@@ -28,7 +28,7 @@ class Endpoint(Value, kw_only=True, array_like=True):
     via: Hostname | None = None
 
 
-class EndpointSet(Value, kw_only=True):
+class EndpointSet(Value, frozen=True, kw_only=True):
     """The members of one Service port, in a fixed order (address, port)."""
 
     id: Id

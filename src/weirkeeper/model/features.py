@@ -22,7 +22,7 @@ class FeatureKind(StrEnum):
     LISTENER = "listener"
 
 
-class Feature(Value, kw_only=True):
+class Feature(Value, frozen=True, kw_only=True):
     """One named ability."""
 
     name: str
@@ -154,7 +154,7 @@ class UpdateStyle(StrEnum):
     RESTART = "restart"
 
 
-class Limits(Value, kw_only=True):
+class Limits(Value, frozen=True, kw_only=True):
     """How much an engine takes; ``None`` is unlimited."""
 
     routes: int | None = None
@@ -164,7 +164,7 @@ class Limits(Value, kw_only=True):
     ports: tuple[int, ...] | None = None
 
 
-class Capabilities(Value, kw_only=True):
+class Capabilities(Value, frozen=True, kw_only=True):
     """What one kind of engine can do, declared by its provider and published."""
 
     engine: str

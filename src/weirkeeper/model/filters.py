@@ -23,14 +23,14 @@ from weirkeeper.model.text import (
 from weirkeeper.model.value import ByteCount, Fraction, Milliseconds, Value
 
 
-class HeaderValuePair(Value, kw_only=True):
+class HeaderValuePair(Value, frozen=True, kw_only=True):
     """A header with a literal value: no engine may interpret anything in it."""
 
     name: HeaderName
     value: HeaderValue
 
 
-class HeaderEdit(Value, kw_only=True):
+class HeaderEdit(Value, frozen=True, kw_only=True):
     """Headers to set (replace), to add (append) and to remove, in this order of application: remove, set, add."""
 
     set: tuple[HeaderValuePair, ...] = ()
@@ -38,19 +38,19 @@ class HeaderEdit(Value, kw_only=True):
     remove: tuple[HeaderName, ...] = ()
 
 
-class FullPath(Value, kw_only=True, tag="full", tag_field="type"):
+class FullPath(Value, frozen=True, kw_only=True, tag="full", tag_field="type"):
     """The whole path is replaced; the query stays."""
 
     value: PathText
 
 
-class PrefixPath(Value, kw_only=True, tag="prefix", tag_field="type"):
+class PrefixPath(Value, frozen=True, kw_only=True, tag="prefix", tag_field="type"):
     """The matched prefix is replaced, the rest stays."""
 
     value: PathText
 
 
-class RegexSubstitution(Value, kw_only=True, tag="regex", tag_field="type"):
+class RegexSubstitution(Value, frozen=True, kw_only=True, tag="regex", tag_field="type"):
     r"""What the RE2 expression matches is replaced; ``\\1`` to ``\\9`` are its groups."""
 
     pattern: RegexText
@@ -61,7 +61,7 @@ class RegexSubstitution(Value, kw_only=True, tag="regex", tag_field="type"):
 PathRewrite = FullPath | PrefixPath | RegexSubstitution
 
 
-class UrlRewrite(Value, kw_only=True):
+class UrlRewrite(Value, frozen=True, kw_only=True):
     """Host and path as the backend sees them. ``auto_host`` sends the endpoint's own name."""
 
     host: Annotated[Authority | None, Need("HTTPRouteHostRewrite")] = None
@@ -69,7 +69,7 @@ class UrlRewrite(Value, kw_only=True):
     path: Annotated[PathRewrite | None, Need("HTTPRoutePathRewrite")] = None
 
 
-class Mirror(Value, kw_only=True):
+class Mirror(Value, frozen=True, kw_only=True):
     """A copy of the request for a second backend, whose answer is thrown away."""
 
     backend: Id
@@ -77,7 +77,7 @@ class Mirror(Value, kw_only=True):
     host: Authority | None = None
 
 
-class Cors(Value, kw_only=True):
+class Cors(Value, frozen=True, kw_only=True):
     """The policy for cross-origin requests (Fetch standard). ``regex_origins`` are RE2 over the whole origin."""
 
     origins: tuple[WebOrigin, ...] = ()
@@ -88,7 +88,7 @@ class Cors(Value, kw_only=True):
     max_age: Milliseconds | None = None
 
 
-class ExternalAuth(Value, kw_only=True, tag="external", tag_field="type"):
+class ExternalAuth(Value, frozen=True, kw_only=True, tag="external", tag_field="type"):
     """A service that is asked before each request: 2xx lets it pass, 401 and 403 are handed to the client, all else fails closed.
 
     ``path`` is what the service is asked for; the original is in ``X-Original-URL`` (ingress-nginx) headers. ``sign_in`` is a redirect
@@ -111,14 +111,14 @@ class ExternalAuth(Value, kw_only=True, tag="external", tag_field="type"):
     NEED: ClassVar[str] = "ExternalAuth"
 
 
-class Credentials(Value, kw_only=True):
+class Credentials(Value, frozen=True, kw_only=True):
     """One user with a password hash, redacted when printed."""
 
     user: UserName
     hash: Secret
 
 
-class BasicAuth(Value, kw_only=True, tag="basic", tag_field="type"):
+class BasicAuth(Value, frozen=True, kw_only=True, tag="basic", tag_field="type"):
     """Users and passwords (RFC 7617)."""
 
     users: tuple[Credentials, ...]
@@ -126,7 +126,7 @@ class BasicAuth(Value, kw_only=True, tag="basic", tag_field="type"):
     NEED: ClassVar[str] = "BasicAuth"
 
 
-class Jwt(Value, kw_only=True, tag="jwt", tag_field="type"):
+class Jwt(Value, frozen=True, kw_only=True, tag="jwt", tag_field="type"):
     """A signed token is demanded (RFC 7519)."""
 
     issuer: HeaderValue
@@ -136,7 +136,7 @@ class Jwt(Value, kw_only=True, tag="jwt", tag_field="type"):
     NEED: ClassVar[str] = "JwtAuth"
 
 
-class Deny(Value, kw_only=True, tag="deny", tag_field="type"):
+class Deny(Value, frozen=True, kw_only=True, tag="deny", tag_field="type"):
     """Nobody passes: what a security wish becomes when it cannot be fulfilled."""
 
     status: int = 503
@@ -145,7 +145,7 @@ class Deny(Value, kw_only=True, tag="deny", tag_field="type"):
 Auth = ExternalAuth | BasicAuth | Jwt | Deny
 
 
-class LocalRateLimit(Value, kw_only=True, tag="local", tag_field="type"):
+class LocalRateLimit(Value, frozen=True, kw_only=True, tag="local", tag_field="type"):
     """At most ``amount`` requests per ``per`` milliseconds and client address at each instance, ``burst`` more at once; refused with ``status``."""
 
     amount: int
@@ -157,7 +157,7 @@ class LocalRateLimit(Value, kw_only=True, tag="local", tag_field="type"):
     NEED: ClassVar[str] = "LocalRateLimit"
 
 
-class GlobalRateLimit(Value, kw_only=True, tag="global", tag_field="type"):
+class GlobalRateLimit(Value, frozen=True, kw_only=True, tag="global", tag_field="type"):
     """Descriptors that a shared service counts."""
 
     domain: HeaderValue
@@ -165,7 +165,7 @@ class GlobalRateLimit(Value, kw_only=True, tag="global", tag_field="type"):
     NEED: ClassVar[str] = "GlobalRateLimit"
 
 
-class ConnectionLimit(Value, kw_only=True, tag="connections", tag_field="type"):
+class ConnectionLimit(Value, frozen=True, kw_only=True, tag="connections", tag_field="type"):
     """At most so many requests under way per client address."""
 
     amount: int
@@ -177,7 +177,7 @@ class ConnectionLimit(Value, kw_only=True, tag="connections", tag_field="type"):
 RateLimit = LocalRateLimit | GlobalRateLimit | ConnectionLimit
 
 
-class IpRules(Value, kw_only=True):
+class IpRules(Value, frozen=True, kw_only=True):
     """Who may come by address: ``deny`` first, then, where ``allow`` is not empty, only these. Judged by the client's address behind trusted hops."""
 
     allow: tuple[Cidr, ...] = ()
@@ -185,7 +185,7 @@ class IpRules(Value, kw_only=True):
     status: int = 403
 
 
-class ErrorPages(Value, kw_only=True):
+class ErrorPages(Value, frozen=True, kw_only=True):
     """Answers with these codes are replaced by what the backend says to the same request (ingress-nginx: X-Code and so on)."""
 
     codes: tuple[int, ...]
@@ -193,7 +193,7 @@ class ErrorPages(Value, kw_only=True):
     headers: tuple[HeaderValuePair, ...] = ()
 
 
-class CookieRewrite(Value, kw_only=True):
+class CookieRewrite(Value, frozen=True, kw_only=True):
     """One Set-Cookie attribute (``path`` or ``domain``) with a value is replaced."""
 
     attribute: str
@@ -201,14 +201,14 @@ class CookieRewrite(Value, kw_only=True):
     new: HeaderValue
 
 
-class LocationRewrite(Value, kw_only=True):
+class LocationRewrite(Value, frozen=True, kw_only=True):
     """Location headers that begin with ``old`` begin with ``new`` instead."""
 
     old: HeaderValue
     new: HeaderValue
 
 
-class Timeouts(Value, kw_only=True):
+class Timeouts(Value, frozen=True, kw_only=True):
     """Time limits; ``None`` takes the load balancer's default. ``request`` 0 means none."""
 
     request: Annotated[Milliseconds | None, Need("HTTPRouteRequestTimeout")] = None
@@ -216,14 +216,14 @@ class Timeouts(Value, kw_only=True):
     idle: Annotated[Milliseconds | None, Need("IdleTimeout")] = None
 
 
-class RetryBudget(Value, kw_only=True):
+class RetryBudget(Value, frozen=True, kw_only=True):
     """The share of requests under way that may be retries, and how many may always be."""
 
     percent: int
     at_least: int = 3
 
 
-class Retry(Value, kw_only=True):
+class Retry(Value, frozen=True, kw_only=True):
     """When and how often a failed request is tried again. ``conditions``: connect, reset, 5xx, gateway-error, refused-stream, and gRPC codes."""
 
     attempts: int
@@ -235,7 +235,7 @@ class Retry(Value, kw_only=True):
     non_idempotent: bool = False
 
 
-class CookieAffinity(Value, kw_only=True, tag="cookie", tag_field="type"):
+class CookieAffinity(Value, frozen=True, kw_only=True, tag="cookie", tag_field="type"):
     """A cookie of ours keeps a client on an endpoint. ``ttl`` None is a session cookie. ``persistent`` never moves while the endpoint lives."""
 
     name: CookieName
@@ -249,7 +249,7 @@ class CookieAffinity(Value, kw_only=True, tag="cookie", tag_field="type"):
     NEED: ClassVar[str] = "CookieAffinity"
 
 
-class HashOn(Value, kw_only=True, tag="hash", tag_field="type"):
+class HashOn(Value, frozen=True, kw_only=True, tag="hash", tag_field="type"):
     """Consistent hashing on the client's address, a header, a cookie, the host, the path with query, or a query parameter."""
 
     on: str

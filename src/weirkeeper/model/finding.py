@@ -86,7 +86,7 @@ class Reason(StrEnum):
     HELD_CHANGE = "WK507"
 
 
-class Finding(Value, kw_only=True):
+class Finding(Value, frozen=True, kw_only=True):
     """One thing to know, with its cause and its remedy."""
 
     severity: Severity

@@ -12,7 +12,7 @@ from weirkeeper.model.text import Cidr, CipherName, HeaderName, Hostname, Id, Ip
 from weirkeeper.model.value import ByteCount, Milliseconds, Value
 
 
-class ClientValidation(Value, kw_only=True):
+class ClientValidation(Value, frozen=True, kw_only=True):
     """Clients must, or may, show a certificate. ``mode``: require, optional, or allow-insecure-fallback."""
 
     trust: Id
@@ -22,7 +22,7 @@ class ClientValidation(Value, kw_only=True):
     forward_details: bool = False
 
 
-class ListenerTls(Value, kw_only=True):
+class ListenerTls(Value, frozen=True, kw_only=True):
     """TLS of one listener. Certificates are chosen by SNI among all that the load balancer holds for the group; ``default_certificate`` answers the rest."""
 
     mode: str = "terminate"
@@ -36,7 +36,7 @@ class ListenerTls(Value, kw_only=True):
     client_validation: Annotated[ClientValidation | None, Need("ClientCertificateValidation")] = None
 
 
-class ClientAddress(Value, kw_only=True):
+class ClientAddress(Value, frozen=True, kw_only=True):
     """How the client's address is found: so many trusted hops in X-Forwarded-For, or only from these ranges, or a header."""
 
     trusted_hops: int = 0
@@ -44,7 +44,7 @@ class ClientAddress(Value, kw_only=True):
     header: HeaderName | None = None
 
 
-class HttpOptions(Value, kw_only=True):
+class HttpOptions(Value, frozen=True, kw_only=True):
     """How HTTP is spoken to clients. The defaults are the edge-safe ones of Envoy's best practices for edge proxies."""
 
     http1: bool = True
@@ -64,7 +64,7 @@ class HttpOptions(Value, kw_only=True):
     max_streams: int = 100
 
 
-class Listener(Value, kw_only=True):
+class Listener(Value, frozen=True, kw_only=True):
     """An address, a port and a protocol (http, https, tls, tcp, udp). ``redirect_https`` is compiled into routes, not kept here."""
 
     id: Id

@@ -7,26 +7,26 @@ from weirkeeper.model.text import Cidr, HeaderName, HeaderValue, Method, PathTex
 from weirkeeper.model.value import Value
 
 
-class ExactPath(Value, kw_only=True, tag="exact", tag_field="type"):
+class ExactPath(Value, frozen=True, kw_only=True, tag="exact", tag_field="type"):
     """The whole path, to the letter."""
 
     value: PathText
 
 
-class SegmentPrefix(Value, kw_only=True, tag="prefix", tag_field="type"):
+class SegmentPrefix(Value, frozen=True, kw_only=True, tag="prefix", tag_field="type"):
     """The path itself or anything below it: ``/a`` takes ``/a`` and ``/a/b``, not ``/ab``. Written without a trailing slash, save ``/``."""
 
     value: PathText
 
 
-class StringPrefix(Value, kw_only=True, tag="string-prefix", tag_field="type"):
+class StringPrefix(Value, frozen=True, kw_only=True, tag="string-prefix", tag_field="type"):
     """Any path that begins with these characters."""
 
     value: PathText
     NEED: ClassVar[str] = "StringPrefixPathMatch"
 
 
-class RegexPath(Value, kw_only=True, tag="regex", tag_field="type"):
+class RegexPath(Value, frozen=True, kw_only=True, tag="regex", tag_field="type"):
     """The whole path by an RE2 expression; ``prefix`` lets anything follow (ingress-nginx matches from the start, not to the end)."""
 
     value: RegexText
@@ -38,30 +38,30 @@ class RegexPath(Value, kw_only=True, tag="regex", tag_field="type"):
 PathMatch = ExactPath | SegmentPrefix | StringPrefix | RegexPath
 
 
-class Exactly(Value, kw_only=True, tag="exact", tag_field="type"):
+class Exactly(Value, frozen=True, kw_only=True, tag="exact", tag_field="type"):
     """Equal to the text."""
 
     value: HeaderValue
 
 
-class Matches(Value, kw_only=True, tag="regex", tag_field="type"):
+class Matches(Value, frozen=True, kw_only=True, tag="regex", tag_field="type"):
     """The whole value by an RE2 expression."""
 
     value: RegexText
     NEED: ClassVar[str] = "RegexHeaderMatch"
 
 
-class Present(Value, kw_only=True, tag="present", tag_field="type"):
+class Present(Value, frozen=True, kw_only=True, tag="present", tag_field="type"):
     """There, with any value."""
 
 
-class Contains(Value, kw_only=True, tag="contains", tag_field="type"):
+class Contains(Value, frozen=True, kw_only=True, tag="contains", tag_field="type"):
     """Contains the text."""
 
     value: HeaderValue
 
 
-class BeginsWith(Value, kw_only=True, tag="prefix", tag_field="type"):
+class BeginsWith(Value, frozen=True, kw_only=True, tag="prefix", tag_field="type"):
     """Begins with the text."""
 
     value: HeaderValue
@@ -70,7 +70,7 @@ class BeginsWith(Value, kw_only=True, tag="prefix", tag_field="type"):
 ValueMatch = Exactly | Matches | Present | Contains | BeginsWith
 
 
-class HeaderMatch(Value, kw_only=True):
+class HeaderMatch(Value, frozen=True, kw_only=True):
     """A condition on one header; ``inverted`` turns it round (present + inverted = absent)."""
 
     name: HeaderName
@@ -78,37 +78,37 @@ class HeaderMatch(Value, kw_only=True):
     inverted: bool = False
 
 
-class CookieMatch(Value, kw_only=True):
+class CookieMatch(Value, frozen=True, kw_only=True):
     """A condition on one cookie's value."""
 
     name: HeaderName
     value: HeaderValue
 
 
-class QueryExactly(Value, kw_only=True, tag="exact", tag_field="type"):
+class QueryExactly(Value, frozen=True, kw_only=True, tag="exact", tag_field="type"):
     """Equal to the text."""
 
     value: QueryValue
 
 
-class QueryMatches(Value, kw_only=True, tag="regex", tag_field="type"):
+class QueryMatches(Value, frozen=True, kw_only=True, tag="regex", tag_field="type"):
     """The whole value by an RE2 expression."""
 
     value: RegexText
 
 
-class QueryPresent(Value, kw_only=True, tag="present", tag_field="type"):
+class QueryPresent(Value, frozen=True, kw_only=True, tag="present", tag_field="type"):
     """There, with any value."""
 
 
-class QueryMatch(Value, kw_only=True):
+class QueryMatch(Value, frozen=True, kw_only=True):
     """A condition on one query parameter."""
 
     name: QueryName
     match: QueryExactly | QueryMatches | QueryPresent
 
 
-class RouteMatch(Value, kw_only=True):
+class RouteMatch(Value, frozen=True, kw_only=True):
     """All of these must hold. Methods are alternatives; ``scheme`` is how the client came (``http`` or ``https``)."""
 
     path: PathMatch = SegmentPrefix(value=PathText("/"))

@@ -15,7 +15,7 @@ class ItemState(StrEnum):
     REJECTED = "rejected"
 
 
-class ItemObservation(Value, kw_only=True):
+class ItemObservation(Value, frozen=True, kw_only=True):
     """The state of one engine item (``provider:kind:name``), the version it holds for, and the engine's words where it was rejected."""
 
     item: Id
@@ -25,7 +25,7 @@ class ItemObservation(Value, kw_only=True):
     provider_version: str = ""
 
 
-class LoadBalancerObservation(Value, kw_only=True):
+class LoadBalancerObservation(Value, frozen=True, kw_only=True):
     """The addresses at which a load balancer answers; only instances that have acknowledged count."""
 
     load_balancer: Id

@@ -9,7 +9,7 @@ from weirkeeper.model.text import FieldPath, Timestamp, Uid
 from weirkeeper.model.value import Value
 
 
-class Origin(Value, kw_only=True):
+class Origin(Value, frozen=True, kw_only=True):
     """An object, the field path inside it, its uid and its time of creation."""
 
     ref: Ref

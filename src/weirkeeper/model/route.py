@@ -30,7 +30,7 @@ from weirkeeper.model.text import Authority, BodyText, HeaderValue, Hostname, Id
 from weirkeeper.model.value import ByteCount, Milliseconds, Value
 
 
-class WeightedBackend(Value, kw_only=True):
+class WeightedBackend(Value, frozen=True, kw_only=True):
     """A backend and its share. Weight 0 gets nothing."""
 
     backend: Id
@@ -39,13 +39,13 @@ class WeightedBackend(Value, kw_only=True):
     response_headers: Annotated[HeaderEdit | None, Need("HTTPRouteBackendRequestHeaderModification")] = None
 
 
-class Forward(Value, kw_only=True, tag="forward", tag_field="type"):
+class Forward(Value, frozen=True, kw_only=True, tag="forward", tag_field="type"):
     """To backends by weight."""
 
     backends: tuple[WeightedBackend, ...]
 
 
-class Redirect(Value, kw_only=True, tag="redirect", tag_field="type"):
+class Redirect(Value, frozen=True, kw_only=True, tag="redirect", tag_field="type"):
     """Elsewhere. What is ``None`` stays as in the request. ``to`` is a whole URL instead of its parts."""
 
     scheme: Annotated[str | None, Need("HTTPRouteSchemeRedirect")] = None
@@ -56,7 +56,7 @@ class Redirect(Value, kw_only=True, tag="redirect", tag_field="type"):
     status: int = 302
 
 
-class Respond(Value, kw_only=True, tag="respond", tag_field="type"):
+class Respond(Value, frozen=True, kw_only=True, tag="respond", tag_field="type"):
     """An answer of the load balancer's own."""
 
     status: int
@@ -68,7 +68,7 @@ class Respond(Value, kw_only=True, tag="respond", tag_field="type"):
 Action = Forward | Redirect | Respond
 
 
-class Route(Value, kw_only=True):
+class Route(Value, frozen=True, kw_only=True):
     """One match, one action, and the filters between."""
 
     id: Id
@@ -101,7 +101,7 @@ class Route(Value, kw_only=True):
     origin: Origin
 
 
-class VirtualHost(Value, kw_only=True):
+class VirtualHost(Value, frozen=True, kw_only=True):
     """One host name (exact, ``*.suffix`` or ``*``) of one route group, with its routes in the order of matching.
 
     Listeners name the group that they serve, so listeners of one group share their hosts. ``wildcard_labels`` is how many labels ``*`` stands for:
@@ -118,7 +118,7 @@ class VirtualHost(Value, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
 
-class L4Route(Value, kw_only=True):
+class L4Route(Value, frozen=True, kw_only=True):
     """A TCP, UDP or TLS-passthrough rule of one listener. ``sni`` empty takes every connection."""
 
     id: Id

@@ -20,11 +20,11 @@ ByteCount = NewType("ByteCount", int)
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Base of all nouns. Values never refer to themselves, so the collector does not track them.
 
-    Derived structs inherit every option but ``kw_only``, which msgspec applies to a class's own fields only; they say it again.
+    Derived structs say ``frozen`` and ``kw_only`` again: msgspec does not inherit the second, and type checkers neither.
     """
 
 
-class Fraction(Value, kw_only=True):
+class Fraction(Value, frozen=True, kw_only=True):
     """A share of requests: numerator of denominator."""
 
     numerator: int
