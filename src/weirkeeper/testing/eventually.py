@@ -1,0 +1,54 @@
+"""Waiting for a condition, never for an amount of time.
+
+In: a predicate and a deadline. Out: the first truthy value of the predicate, or `DeadlinePassed` with what was seen last.
+No test of ours sleeps to be right; the short pause between two looks lives only here.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PAUSE = 0.005
+
+
+class DeadlinePassed(AssertionError):
+    """The condition did not become true in time; the message says what it was and what was seen last."""
+
+
+def poll_until(predicate: Callable[[], T], deadline: float = 10.0, *, what: str = "", pause: float = PAUSE) -> T:
+    """The first truthy value of `predicate`, looked at until `deadline` seconds have passed."""
+    end = time.monotonic() + deadline
+    while True:
+        seen = predicate()
+        if seen:
+            return seen
+        if time.monotonic() >= end:
+            raise DeadlinePassed(_message(what, deadline, seen))
+        time.sleep(pause)
+
+
+async def eventually(
+    predicate: Callable[[], Awaitable[T]], deadline: float = 10.0, *, what: str = "", pause: float = PAUSE
+) -> T:
+    """The first truthy value that awaiting `predicate` gives; a look that hangs is cut off at the deadline."""
+    end = time.monotonic() + deadline
+    seen: object = "nothing: the first look did not end"
+    while True:
+        try:
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + max(end - time.monotonic(), 0)):
+                value = await predicate()
+        except TimeoutError:
+            raise DeadlinePassed(_message(what, deadline, seen)) from None
+        if value:
+            return value
+        seen = value
+        if time.monotonic() >= end:
+            raise DeadlinePassed(_message(what, deadline, seen))
+        await asyncio.sleep(pause)
+
+
+def _message(what: str, deadline: float, seen: object) -> str:
+    return f"{what or 'the condition'} was not true within {deadline:g} s; last seen: {seen!r}"
