@@ -1,0 +1,1 @@
+"""Meaning: one folder for each source of intent. Folders never import each other; ``shared`` serves all."""

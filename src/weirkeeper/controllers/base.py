@@ -1,0 +1,115 @@
+"""What a controller is: something that reads kinds of objects and says what each object means.
+
+Comes in: input tables, one for each kind. Goes out: a table of ``Intent``, one for each object that means something. A controller
+declares pure derivations on the graph; it holds no state, does no IO and never hears of a provider.
+"""
+
+from collections.abc import Hashable
+from typing import Protocol, TypeVar
+
+from weirkeeper.flow import Graph, Source, Table
+from weirkeeper.kube.types import ConfigMap, EndpointSlice, KubeObject, Secret, Service
+from weirkeeper.model.backend import Backend
+from weirkeeper.model.certificate import TrustBundle
+from weirkeeper.model.config import LoadBalancer
+from weirkeeper.model.finding import Finding
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.listener import Listener
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.route import Route
+from weirkeeper.model.text import Hostname, Id
+from weirkeeper.model.value import Value
+
+
+K = TypeVar("K", bound=KubeObject)
+
+
+class Kind(Value, frozen=True, kw_only=True):
+    """A kind of object that a controller reads: its API group, version, name, whether it lives in namespaces, and its struct."""
+
+    group: str
+    version: str
+    kind: str
+    namespaced: bool = True
+    type: type[KubeObject]
+
+
+class HostedRoute(Value, frozen=True, kw_only=True):
+    """A route with the host that it belongs to. ``group`` is the route group whose listeners serve it."""
+
+    load_balancer: Id
+    group: Id
+    hostname: Hostname
+    wildcard_labels: int | None = None
+    route: Route
+
+
+class EndpointSetWish(Value, frozen=True, kw_only=True):
+    """The endpoints of one Service port are wanted. ``port_name`` is the Service port's name, by which slices name it."""
+
+    id: Id
+    service: Ref
+    port_name: str
+    families: tuple[int, ...] = (4, 6)
+
+
+class CertificateWish(Value, frozen=True, kw_only=True):
+    """The certificate in a Secret is wanted for these hosts (none: as the default), by this place of an object."""
+
+    id: Id
+    secret: Ref
+    hosts: tuple[Hostname, ...] = ()
+    default: bool = False
+    origin: Origin
+
+
+class Intent(Value, frozen=True, kw_only=True):
+    """What one object means: its part of one load balancer, and what its owner should know. Ids inside are unique across objects, save
+    backends, endpoint sets and certificates, where the same id always means the same value.
+    """
+
+    load_balancer: Id
+    defines: LoadBalancer | None = None
+    listeners: tuple[Listener, ...] = ()
+    routes: tuple[HostedRoute, ...] = ()
+    backends: tuple[Backend, ...] = ()
+    endpoint_sets: tuple[EndpointSetWish, ...] = ()
+    certificates: tuple[CertificateWish, ...] = ()
+    trust_bundles: tuple[TrustBundle, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+class Inputs:
+    """The input tables: one source for each kind, keyed by ``Ref``, and what is known to be absent."""
+
+    def __init__(self, graph: Graph, kinds: tuple[Kind, ...]) -> None:
+        self.kinds: dict[tuple[str, str], Kind] = {(k.group, k.kind): k for k in kinds}
+        self._by_type: dict[type[KubeObject], Source[Ref, KubeObject]] = {
+            k.type: graph.source(f"{k.kind}.{k.group or 'core'}") for k in self.kinds.values()
+        }
+        self.complete: Source[Hashable, bool] = graph.source("complete")
+        """Keys are kinds (``"Secret"``) whose absences are known, or single refs that were asked for and are not there."""
+
+    def of(self, kind: type[K]) -> Source[Ref, K]:
+        """The table of a kind."""
+        return self._by_type[kind]  # type: ignore[return-value]
+
+
+COMMON_KINDS = (
+    Kind(group="", version="v1", kind="Service", type=Service),
+    Kind(group="discovery.k8s.io", version="v1", kind="EndpointSlice", type=EndpointSlice),
+    Kind(group="", version="v1", kind="Secret", type=Secret),
+    Kind(group="", version="v1", kind="ConfigMap", type=ConfigMap),
+)
+"""Kinds that every controller may read; they are always there."""
+
+
+class Controller(Protocol):
+    """A source of intent."""
+
+    name: str
+    kinds: tuple[Kind, ...]
+
+    def declare(self, graph: Graph, inputs: Inputs) -> tuple[Table[Ref, Intent], ...]:
+        """Declare the derivations from the input tables to intents; the returned tables have disjoint keys."""
+        ...

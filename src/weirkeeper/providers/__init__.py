@@ -1,0 +1,1 @@
+"""Programming engines: one folder for each kind. Folders never import each other."""
