@@ -23,7 +23,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -43,9 +43,16 @@ ON_DEMAND, SNI = TLS + "cert_selectors.on_demand_secret.v3", TLS + "cert_mappers
 HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ADS = {"ads": {}, "resource_api_version": "V3"}
 HOSTNAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
-NEEDED = ("envoy.config.listener.v3.listener", "envoy.config.route.v3.scoped_route", HCM.rsplit(".", 1)[0] + ".http_connection_manager",
-          "envoy.extensions.filters.http.router.v3.router", "envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector",
-          TLS + "v3.tls", "envoy.extensions.matching.common_inputs.network.v3.network_inputs", "envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation")
+NEEDED = (
+    "envoy.config.listener.v3.listener",
+    "envoy.config.route.v3.scoped_route",
+    HCM.rsplit(".", 1)[0] + ".http_connection_manager",
+    "envoy.extensions.filters.http.router.v3.router",
+    "envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector",
+    TLS + "v3.tls",
+    "envoy.extensions.matching.common_inputs.network.v3.network_inputs",
+    "envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation",
+)
 for _module in NEEDED:  # json_format finds a type only when its module is loaded
     importlib.import_module(_module + "_pb2")
 discovery = importlib.import_module("envoy.service.discovery.v3.discovery_pb2")
@@ -56,16 +63,31 @@ def declare(package: str, message: str, fields: Iterable[tuple[str, int, str]]) 
     with contextlib.suppress(ModuleNotFoundError):
         importlib.import_module(package + ".config_pb2")
         return
-    file = descriptor_pb2.FileDescriptorProto(name=package.replace(".", "/") + "/config.proto", package=package, syntax="proto3")
+    file = descriptor_pb2.FileDescriptorProto(
+        name=package.replace(".", "/") + "/config.proto", package=package, syntax="proto3"
+    )
     file.dependency.extend(["envoy/config/core/v3/config_source.proto", "envoy/config/core/v3/extension.proto"])
     shape = file.message_type.add(name=message)
     for name, number, kind in fields:
-        shape.field.add(name=name, number=number, label=3 if name.endswith("s") else 1, type=11 if kind else 9, type_name=kind or None)
+        shape.field.add(
+            name=name,
+            number=number,
+            label=3 if name.endswith("s") else 1,
+            type=11 if kind else 9,
+            type_name=kind or None,
+        )
     descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
 
 
-declare(ON_DEMAND, "Config", [("config_source", 1, ".envoy.config.core.v3.ConfigSource"),
-                              ("certificate_mapper", 2, ".envoy.config.core.v3.TypedExtensionConfig"), ("prefetch_secret_names", 3, "")])
+declare(
+    ON_DEMAND,
+    "Config",
+    [
+        ("config_source", 1, ".envoy.config.core.v3.ConfigSource"),
+        ("certificate_mapper", 2, ".envoy.config.core.v3.TypedExtensionConfig"),
+        ("prefetch_secret_names", 3, ""),
+    ],
+)
 declare(SNI, "SNI", [("default_value", 1, "")])
 
 
@@ -83,63 +105,134 @@ class Pem:
         key = ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else rsa.generate_private_key(65537, 2048)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         now = datetime.now(UTC)
-        cert = (x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-                .serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(90))
-                .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
-                .add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256()))
+        cert = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(1))
+            .not_valid_after(now + timedelta(90))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
+            .add_extension(x509.BasicConstraints(True, None), True)
+            .sign(key, hashes.SHA256())
+        )
         self.der = cert.public_bytes(serialization.Encoding.DER)
         self.cert = cert.public_bytes(serialization.Encoding.PEM).decode()
-        self.key = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+        self.key = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
 
     def secret(self, name: str) -> dict[str, Any]:
-        return {"name": name, "tls_certificate": {"certificate_chain": {"inline_string": self.cert}, "private_key": {"inline_string": self.key}}}
+        return {
+            "name": name,
+            "tls_certificate": {
+                "certificate_chain": {"inline_string": self.cert},
+                "private_key": {"inline_string": self.key},
+            },
+        }
 
 
 def scope(group: str, host: str, status: int = 200) -> dict[str, Any]:
-    routes = [{"match": {"prefix": "/"}, "direct_response": {"status": status, "body": {"inline_string": f"{group}|{host}\n"}}}]
-    return {"name": f"{group}/{host}", "key": {"fragments": [{"string_key": group}, {"string_key": host}]},
-            "route_configuration": {"name": f"{group}/{host}", "virtual_hosts": [{"name": host, "domains": ["*"], "routes": routes}]}}
+    routes = [
+        {
+            "match": {"prefix": "/"},
+            "direct_response": {"status": status, "body": {"inline_string": f"{group}|{host}\n"}},
+        }
+    ]
+    return {
+        "name": f"{group}/{host}",
+        "key": {"fragments": [{"string_key": group}, {"string_key": host}]},
+        "route_configuration": {
+            "name": f"{group}/{host}",
+            "virtual_hosts": [{"name": host, "domains": ["*"], "routes": routes}],
+        },
+    }
 
 
 def manager(group: str, **more: Any) -> dict[str, Any]:
     """The HTTP connection manager of one TLS group: its name is the first scope key fragment, overwritten on every request."""
-    fragments = [{"header_value_extractor": {"name": "x-weir-group", "index": 0}},
-                 {"header_value_extractor": {"name": ":authority", "element_separator": ":", "index": 0}}]
-    mutate = {"append": {"header": {"key": "x-weir-group", "value": group}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+    fragments = [
+        {"header_value_extractor": {"name": "x-weir-group", "index": 0}},
+        {"header_value_extractor": {"name": ":authority", "element_separator": ":", "index": 0}},
+    ]
+    mutate = {
+        "append": {"header": {"key": "x-weir-group", "value": group}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    }
     early = T + "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    return {"name": "hcm", "typed_config": {
-        "@type": T + HCM, "stat_prefix": "in", **more,
-        "early_header_mutation_extensions": [{"name": "group", "typed_config": {"@type": early, "mutations": [mutate]}}],
-        "scoped_routes": {"name": "scopes", "scope_key_builder": {"fragments": fragments}, "rds_config_source": ADS,
-                          "scoped_rds": {"scoped_rds_config_source": ADS}},
-        "http_filters": [{"name": "router", "typed_config": {"@type": T + "envoy.extensions.filters.http.router.v3.Router"}}]}}
+    return {
+        "name": "hcm",
+        "typed_config": {
+            "@type": T + HCM,
+            "stat_prefix": "in",
+            **more,
+            "early_header_mutation_extensions": [
+                {"name": "group", "typed_config": {"@type": early, "mutations": [mutate]}}
+            ],
+            "scoped_routes": {
+                "name": "scopes",
+                "scope_key_builder": {"fragments": fragments},
+                "rds_config_source": ADS,
+                "scoped_rds": {"scoped_rds_config_source": ADS},
+            },
+            "http_filters": [
+                {"name": "router", "typed_config": {"@type": T + "envoy.extensions.filters.http.router.v3.Router"}}
+            ],
+        },
+    }
 
 
 def socket_of(common: dict[str, Any], **more: Any) -> dict[str, Any]:
     common = {"alpn_protocols": ["h2", "http/1.1"], **common}
-    return {"name": "tls", "typed_config": {"@type": T + TLS + "v3.DownstreamTlsContext", "common_tls_context": common, **more}}
+    return {
+        "name": "tls",
+        "typed_config": {"@type": T + TLS + "v3.DownstreamTlsContext", "common_tls_context": common, **more},
+    }
 
 
 def chain(name: str, hosts: list[str], secrets: list[str], filters: dict[str, Any], **tls: Any) -> dict[str, Any]:
     common = {"tls_certificate_sds_secret_configs": [{"name": s, "sds_config": ADS} for s in secrets]}
     common |= tls.pop("common", {})
-    return {"name": name, "filter_chain_match": {"server_names": hosts} if hosts else {}, "filters": [filters],
-            "transport_socket": socket_of(common, **tls)}
+    return {
+        "name": name,
+        "filter_chain_match": {"server_names": hosts} if hosts else {},
+        "filters": [filters],
+        "transport_socket": socket_of(common, **tls),
+    }
 
 
 def on_demand_chain(filters: dict[str, Any], default: str, prefetch: Iterable[str] = ()) -> dict[str, Any]:
     mapper = {"name": "sni", "typed_config": {"@type": T + SNI + ".SNI", "default_value": default}}
-    selector = {"@type": T + ON_DEMAND + ".Config", "config_source": {**ADS, "initial_fetch_timeout": "7s"}, "certificate_mapper": mapper,
-                "prefetch_secret_names": list(prefetch)}
-    return {"name": "on-demand", "filters": [filters], "transport_socket_connect_timeout": "3s", "transport_socket": socket_of(
-        {"custom_tls_certificate_selector": {"name": "on-demand", "typed_config": selector}},
-        disable_stateless_session_resumption=True, disable_stateful_session_resumption=True)}
+    selector = {
+        "@type": T + ON_DEMAND + ".Config",
+        "config_source": {**ADS, "initial_fetch_timeout": "7s"},
+        "certificate_mapper": mapper,
+        "prefetch_secret_names": list(prefetch),
+    }
+    return {
+        "name": "on-demand",
+        "filters": [filters],
+        "transport_socket_connect_timeout": "3s",
+        "transport_socket": socket_of(
+            {"custom_tls_certificate_selector": {"name": "on-demand", "typed_config": selector}},
+            disable_stateless_session_resumption=True,
+            disable_stateful_session_resumption=True,
+        ),
+    }
 
 
 def listener(port: int, chains: list[dict[str, Any]], name: str = "https", **more: Any) -> dict[str, Any]:
-    inspector = {"name": "tls", "typed_config": {"@type": T + "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"}}
-    return {"name": name, "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}, "listener_filters": [inspector],
-            "filter_chains": chains, **more}
+    inspector = {
+        "name": "tls",
+        "typed_config": {"@type": T + "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"},
+    }
+    return {
+        "name": name,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "listener_filters": [inspector],
+        "filter_chains": chains,
+        **more,
+    }
 
 
 def varint(raw: bytes, at: int) -> tuple[int, int]:
@@ -186,9 +279,13 @@ class Control:
         self.seq = 0
 
     async def start(self, port: int) -> None:
-        self.grpc = grpc.aio.server(options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)])
+        self.grpc = grpc.aio.server(
+            options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+        )
         rpc = {"DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(self.stream)}
-        self.grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("envoy.service.discovery.v3.AggregatedDiscoveryService", rpc),))
+        self.grpc.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("envoy.service.discovery.v3.AggregatedDiscoveryService", rpc),)
+        )
         self.grpc.add_insecure_port(f"127.0.0.1:{port}")
         await self.grpc.start()
 
@@ -221,7 +318,9 @@ class Control:
     def response(self, type_url: str, names: Iterable[str], removed: Iterable[str] = ()) -> bytes:
         self.seq += 1
         found = {n: self.find(type_url, n) for n in names}
-        reply = discovery.DeltaDiscoveryResponse(type_url=type_url, nonce=str(self.seq), resources=[r for r in found.values() if r is not None])
+        reply = discovery.DeltaDiscoveryResponse(
+            type_url=type_url, nonce=str(self.seq), resources=[r for r in found.values() if r is not None]
+        )
         gone = [n for n, r in found.items() if r is None] if self.answer_unknown or type_url != SDS else []
         reply.removed_resources.extend([*gone, *removed])
         return bytes(reply.SerializeToString())
@@ -238,7 +337,9 @@ class Control:
             reader.cancel()
             self.streams.remove((out, held))
 
-    async def read(self, requests: AsyncIterator[bytes], out: asyncio.Queue[bytes | None], held: dict[str, set[str]]) -> None:
+    async def read(
+        self, requests: AsyncIterator[bytes], out: asyncio.Queue[bytes | None], held: dict[str, set[str]]
+    ) -> None:
         async for raw in requests:
             try:
                 ask = discovery.DeltaDiscoveryRequest.FromString(raw)
@@ -300,25 +401,70 @@ class Engine:
 
     def __init__(self, ads_port: int, workers: int = 2) -> None:
         (self.admin,) = free_ports(1)
-        options = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": T + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}}
+        options = {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": T + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        }
         place = {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": ads_port}}}}
         backoff = {"retry_back_off": {"base_interval": "0.2s", "max_interval": "1s"}}
-        boot = {"node": {"id": "probe", "cluster": "probe"},
-                "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self.admin}}},
-                "dynamic_resources": {"lds_config": ADS, "cds_config": ADS, "ads_config": {
-                    "api_type": "DELTA_GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": True,
-                    "grpc_services": [{"envoy_grpc": {"cluster_name": "ads", "retry_policy": backoff}}]}},
-                "static_resources": {"clusters": [{"name": "ads", "type": "STATIC", "connect_timeout": "1s", "typed_extension_protocol_options": options,
-                                                   "load_assignment": {"cluster_name": "ads", "endpoints": [{"lb_endpoints": [place]}]}}]},
-                "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [{"contains": "on_demand_secret"}, {"contains": "downstream_cx"},
-                                                                                   {"contains": "listener_manager"}, {"contains": "sds"}]}}}}
+        boot = {
+            "node": {"id": "probe", "cluster": "probe"},
+            "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self.admin}}},
+            "dynamic_resources": {
+                "lds_config": ADS,
+                "cds_config": ADS,
+                "ads_config": {
+                    "api_type": "DELTA_GRPC",
+                    "transport_api_version": "V3",
+                    "set_node_on_first_message_only": True,
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": "ads", "retry_policy": backoff}}],
+                },
+            },
+            "static_resources": {
+                "clusters": [
+                    {
+                        "name": "ads",
+                        "type": "STATIC",
+                        "connect_timeout": "1s",
+                        "typed_extension_protocol_options": options,
+                        "load_assignment": {"cluster_name": "ads", "endpoints": [{"lb_endpoints": [place]}]},
+                    }
+                ]
+            },
+            "stats_config": {
+                "stats_matcher": {
+                    "inclusion_list": {
+                        "patterns": [
+                            {"contains": "on_demand_secret"},
+                            {"contains": "downstream_cx"},
+                            {"contains": "listener_manager"},
+                            {"contains": "sds"},
+                        ]
+                    }
+                }
+            },
+        }
         folder = pathlib.Path(tempfile.mkdtemp(prefix="probe-tls-"))
         (folder / "boot.json").write_text(json.dumps(boot))
         self.log = folder / "envoy.log"
         self.process = subprocess.Popen(
-            [envoy_binary(), "-c", str(folder / "boot.json"), "--concurrency", str(workers), "-l", "warn", "--disable-hot-restart",
-             "--drain-time-s", "2"], stdout=self.log.open("w"), stderr=subprocess.STDOUT)
+            [
+                envoy_binary(),
+                "-c",
+                str(folder / "boot.json"),
+                "--concurrency",
+                str(workers),
+                "-l",
+                "warn",
+                "--disable-hot-restart",
+                "--drain-time-s",
+                "2",
+            ],
+            stdout=self.log.open("w"),
+            stderr=subprocess.STDOUT,
+        )
 
     def cpu(self) -> float:
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -331,7 +477,9 @@ class Engine:
     async def stats(self, wanted: str) -> dict[str, int]:
         url = f"http://127.0.0.1:{self.admin}/stats?format=json&filter={wanted}"
         body = await asyncio.to_thread(lambda: urllib.request.urlopen(url, timeout=10).read())
-        return {s["name"].rpartition("on_demand_secret.")[2]: s["value"] for s in json.loads(body)["stats"] if "value" in s}
+        return {
+            s["name"].rpartition("on_demand_secret.")[2]: s["value"] for s in json.loads(body)["stats"] if "value" in s
+        }
 
     def stop(self) -> None:
         self.process.terminate()
@@ -365,7 +513,9 @@ def client(version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, alpn: str = "http/1
 CLIENT = client()
 
 
-async def fetch(port: int, sni: str | None, host: str, context: ssl.SSLContext = CLIENT, wait: float = 6.0) -> tuple[int, bytes]:
+async def fetch(
+    port: int, sni: str | None, host: str, context: ssl.SSLContext = CLIENT, wait: float = 6.0
+) -> tuple[int, bytes]:
     """(status, certificate) of one request on a connection of its own; raises what the socket raises."""
     async with asyncio.timeout(wait):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=sni or "")
@@ -436,8 +586,12 @@ class Bystanders:
 
 def spread(values: list[float]) -> dict[str, float]:
     ordered = sorted(values)
-    return {"n": len(ordered), "p50": round(statistics.median(ordered), 1), "p99": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 1),
-            "max": round(ordered[-1], 1)}
+    return {
+        "n": len(ordered),
+        "p50": round(statistics.median(ordered), 1),
+        "p99": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 1),
+        "max": round(ordered[-1], 1),
+    }
 
 
 def say(what: str, **figures: Any) -> None:
@@ -467,16 +621,29 @@ async def figures(layout: str, count: int, updates: int) -> None:
         await until(lambda: answers(port, hosts[0], control))
         await until(lambda: answers(port, hosts[-1], control))
         ready = time.monotonic() - began
-        await flooded(port, "h{}.example.com", count)  # every host has been visited once: no figure profits from an empty cache
+        await flooded(
+            port, "h{}.example.com", count
+        )  # every host has been visited once: no figure profits from an empty cache
         async with Bystanders(port, [hosts[i % len(hosts)] for i in range(16)]) as others:
             new, cpu = [], engine.cpu()
             for i in range(updates):
                 new.append(await new_host(control, layout, port, hosts, f"n{i}.example.com"))
             per_new = (engine.cpu() - cpu) / updates * 1e3
             rotated = [await rotate(control, port, hosts[-1 - i % count]) for i in range(updates)]
-            say("figures", layout=layout, hosts=count, ready_s=round(ready, 1), rss_mb=engine.rss_kb() // 1024, new_host_ms=spread(new),
-                rotated_ms=spread(rotated), engine_cpu_ms_per_new=round(per_new, 1), asked=others.asked, dropped=others.dropped, bad=others.bad,
-                nacks=control.nacks[:1])
+            say(
+                "figures",
+                layout=layout,
+                hosts=count,
+                ready_s=round(ready, 1),
+                rss_mb=engine.rss_kb() // 1024,
+                new_host_ms=spread(new),
+                rotated_ms=spread(rotated),
+                engine_cpu_ms_per_new=round(per_new, 1),
+                asked=others.asked,
+                dropped=others.dropped,
+                bad=others.bad,
+                nacks=control.nacks[:1],
+            )
 
 
 async def answers(port: int, host: str, control: Control) -> bool:
@@ -514,7 +681,9 @@ def handshakes(port: int, host: str, version: ssl.TLSVersion, resume: bool, coun
     context, session, resumed = client(version), None, 0
     for _ in range(count):
         link = socket.create_connection(("127.0.0.1", port), 5)
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else a resumed handshake waits 40 ms for a delayed ACK
+        link.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # else a resumed handshake waits 40 ms for a delayed ACK
         with context.wrap_socket(link, server_hostname=host, session=session) as tls:
             tls.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
             tls.recv(4096)
@@ -531,19 +700,33 @@ async def cost(count: int = 1000) -> None:
         control.put(SRDS, scope("general", host))
     control.put(LDS, listener(ports[0], [on_demand_chain(manager("general"), "default")], "od"))
     hosts = list(control.certs)
-    control.certs |= {"cert/" + h: control.certs[h] for h in hosts}  # a name held by a chain is never delivered to the on-demand selector
+    control.certs |= {
+        "cert/" + h: control.certs[h] for h in hosts
+    }  # a name held by a chain is never delivered to the on-demand selector
     control.put(LDS, listener(ports[1], [chain(h, [h], ["cert/" + h], manager("general")) for h in hosts], "chains"))
     async with running(control) as engine:
         for port in ports:
             for host in hosts:
                 await until(lambda port=port, host=host: answers(port, host, control))  # type: ignore[misc]
-        for name, port, resume in (("chain", ports[1], True), ("chain", ports[1], False), ("on demand", ports[0], True)):
+        for name, port, resume in (
+            ("chain", ports[1], True),
+            ("chain", ports[1], False),
+            ("on demand", ports[0], True),
+        ):
             for host in hosts:
                 for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
                     cpu = engine.cpu()
                     made, resumed = await asyncio.to_thread(handshakes, port, host, version, resume, count)
-                    say("handshake", layout=name, key=host.partition(".")[0], version=version.name, offers_session=resume, resumed=resumed,
-                        of=made, engine_cpu_us=round((engine.cpu() - cpu) / made * 1e6))
+                    say(
+                        "handshake",
+                        layout=name,
+                        key=host.partition(".")[0],
+                        version=version.name,
+                        offers_session=resume,
+                        resumed=resumed,
+                        of=made,
+                        engine_cpu_us=round((engine.cpu() - cpu) / made * 1e6),
+                    )
 
 
 # --- edge cases of the on-demand layout -----------------------------------------------------------------------------------------
@@ -553,8 +736,14 @@ async def behaviour(flood: int = 5000, strict: bool = False) -> None:
     control = Control()
     control.strict = strict
     (port,) = free_ports(1)
-    control.certs = {"a.example.com": Pem("a.example.com"), "*.wild.example.com": Pem("*.wild.example.com"), "default": Pem("default.invalid"),
-                     "exact.wild.example.com": Pem("exact.wild.example.com"), "static/one": Pem("static.invalid"), "dead.example.com": Pem("dead.example.com")}
+    control.certs = {
+        "a.example.com": Pem("a.example.com"),
+        "*.wild.example.com": Pem("*.wild.example.com"),
+        "default": Pem("default.invalid"),
+        "exact.wild.example.com": Pem("exact.wild.example.com"),
+        "static/one": Pem("static.invalid"),
+        "dead.example.com": Pem("dead.example.com"),
+    }
     for host in ("a.example.com", "x.wild.example.com", "exact.wild.example.com", "dead.example.com"):
         control.put(SRDS, scope("general", host))
     dedicated = chain("policy", ["policy.example.com"], ["static/one"], manager("policy"))
@@ -576,30 +765,79 @@ def which(control: Control, der: bytes) -> str:
 
 async def names(control: Control, port: int) -> None:
     """Which certificate which name gets; the host header is one that exists, so that only the name differs."""
-    for sni in ("a.example.com", "A.Example.COM", "x.wild.example.com", "exact.wild.example.com", "y.x.wild.example.com", "wild.example.com",
-                None, "unknown.example.org", "default", "static/one", "127.0.0.1.example"):
+    for sni in (
+        "a.example.com",
+        "A.Example.COM",
+        "x.wild.example.com",
+        "exact.wild.example.com",
+        "y.x.wild.example.com",
+        "wild.example.com",
+        None,
+        "unknown.example.org",
+        "default",
+        "static/one",
+        "127.0.0.1.example",
+    ):
         first, der, cold = await outcome(port, sni, "a.example.com")
         again, _, warm = await outcome(port, sni, "a.example.com")
-        say("name", sni=sni, first=first, certificate=which(control, der), again=again, cold_ms=round(cold, 1), warm_ms=round(warm, 1),
-            asked=[n for t, n in control.asked if t == SDS and (n == sni or sni is None and n == "default")])
+        say(
+            "name",
+            sni=sni,
+            first=first,
+            certificate=which(control, der),
+            again=again,
+            cold_ms=round(cold, 1),
+            warm_ms=round(warm, 1),
+            asked=[n for t, n in control.asked if t == SDS and (n == sni or sni is None and n == "default")],
+        )
 
 
 async def raw_names(control: Control, engine: Engine, port: int) -> None:
     """Server names that are no hostname, sent as raw bytes by openssl."""
-    for raw in (b"sp ace", b"a\nb", b"static/one\xff", b"\xc3\xa9.example.com", b"\xff\xfe.example.com", b"x" * 254 + b"y", b"a.example.com."):
+    for raw in (
+        b"sp ace",
+        b"a\nb",
+        b"static/one\xff",
+        b"\xc3\xa9.example.com",
+        b"\xff\xfe.example.com",
+        b"x" * 254 + b"y",
+        b"a.example.com.",
+    ):
         before, streams, rss = control.undecodable, len(control.streams), engine.rss_kb()
-        made = await asyncio.to_thread(subprocess.run, [b"timeout", b"5", b"openssl", b"s_client", b"-connect", f"127.0.0.1:{port}".encode(), b"-servername", raw],
-                                       capture_output=True, stdin=subprocess.DEVNULL)
+        made = await asyncio.to_thread(
+            subprocess.run,
+            [b"timeout", b"5", b"openssl", b"s_client", b"-connect", f"127.0.0.1:{port}".encode(), b"-servername", raw],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+        )
         told = re.search(rb"alert [a-z ]+|no peer certificate available|BEGIN CERT", made.stdout + made.stderr)
         stuck = [n for t, n in control.asked if t == SDS][-1:]
         await asyncio.sleep(0.5)
-        say("raw name", sni=repr(raw[:40]), client=told and told[0].decode(), last_asked=stuck, undecodable=control.undecodable - before,
-            streams_before=streams, streams_after=len(control.streams), rss_growth_kb=engine.rss_kb() - rss)
+        say(
+            "raw name",
+            sni=repr(raw[:40]),
+            client=told and told[0].decode(),
+            last_asked=stuck,
+            undecodable=control.undecodable - before,
+            streams_before=streams,
+            streams_after=len(control.streams),
+            rss_growth_kb=engine.rss_kb() - rss,
+        )
 
 
 async def http2(port: int) -> None:
-    run = ["curl", "-sk", "--http2", "-o", "/dev/null", "-w", "%{http_version} %{http_code}", "--resolve", f"a.example.com:{port}:127.0.0.1",
-           f"https://a.example.com:{port}/"]
+    run = [
+        "curl",
+        "-sk",
+        "--http2",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_version} %{http_code}",
+        "--resolve",
+        f"a.example.com:{port}:127.0.0.1",
+        f"https://a.example.com:{port}/",
+    ]
     told = await asyncio.to_thread(subprocess.run, run, capture_output=True, text=True)
     say("http2", answer=told.stdout)
 
@@ -620,9 +858,18 @@ async def memory(control: Control, engine: Engine, port: int, count: int) -> Non
         async with Bystanders(port, ["a.example.com"] * 4) as others:
             await flooded(port, template, count)
         lasting = {k: v for k, v in (await engine.stats("on_demand_secret")).items() if k.startswith("cert_")}
-        say("random names", kind=kind, names=count, seconds=round(time.monotonic() - began, 1), kb_each=round((engine.rss_kb() - rss) / count, 2),
-            rss_mb=engine.rss_kb() // 1024, engine_cpu_us_each=round((engine.cpu() - cpu) / count * 1e6), stats=lasting,
-            still_subscribed=sum(len(held.get(SDS, ())) for _, held in control.streams), dropped=others.dropped)
+        say(
+            "random names",
+            kind=kind,
+            names=count,
+            seconds=round(time.monotonic() - began, 1),
+            kb_each=round((engine.rss_kb() - rss) / count, 2),
+            rss_mb=engine.rss_kb() // 1024,
+            engine_cpu_us_each=round((engine.cpu() - cpu) / count * 1e6),
+            stats=lasting,
+            still_subscribed=sum(len(held.get(SDS, ())) for _, held in control.streams),
+            dropped=others.dropped,
+        )
 
 
 async def eviction(control: Control, engine: Engine, port: int) -> None:
@@ -635,9 +882,17 @@ async def eviction(control: Control, engine: Engine, port: int) -> None:
     await control.push(SDS, [], gone)
     await until(lambda: active_below(engine, 20), 20)
     again, der, cold = await outcome(port, gone[1], "a.example.com")
-    say("taken back", names=len(gone), rss_before_mb=rss // 1024, rss_after_mb=engine.rss_kb() // 1024, next_visitor=again,
-        certificate=which(control, der), cold_ms=round(cold, 1), open_connection=await kept,
-        still_subscribed=len(control.streams[0][1][SDS]))
+    say(
+        "taken back",
+        names=len(gone),
+        rss_before_mb=rss // 1024,
+        rss_after_mb=engine.rss_kb() // 1024,
+        next_visitor=again,
+        certificate=which(control, der),
+        cold_ms=round(cold, 1),
+        open_connection=await kept,
+        still_subscribed=len(control.streams[0][1][SDS]),
+    )
 
 
 async def active_below(engine: Engine, limit: int) -> bool:
@@ -693,8 +948,14 @@ async def alone(control: Control, engine: Engine, port: int) -> None:
     await control.start(control.port)  # type: ignore[attr-defined]
     told, _, took = await waiting
     back = await until(lambda: answers(port, "late.example.com", control), 20)
-    say("control plane is back", waiting_client=told, waited_ms=round(took), served_after_ms=round(back), nacks=control.nacks[:2],
-        asked_again=len([n for t, n in control.asked if t == SDS]))
+    say(
+        "control plane is back",
+        waiting_client=told,
+        waited_ms=round(took),
+        served_after_ms=round(back),
+        nacks=control.nacks[:2],
+        asked_again=len([n for t, n in control.asked if t == SDS]),
+    )
 
 
 def main() -> None:
@@ -704,9 +965,17 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=50)
     parser.add_argument("--behaviour", action="store_true")
     parser.add_argument("--cost", action="store_true")
-    parser.add_argument("--strict", action="store_true", help="with --behaviour: a decoder that gives up on a name that is no UTF-8")
+    parser.add_argument(
+        "--strict", action="store_true", help="with --behaviour: a decoder that gives up on a name that is no UTF-8"
+    )
     wish = parser.parse_args()
-    asyncio.run(behaviour(strict=wish.strict) if wish.behaviour else cost() if wish.cost else figures(wish.layout, wish.hosts, wish.updates))
+    asyncio.run(
+        behaviour(strict=wish.strict)
+        if wish.behaviour
+        else cost()
+        if wish.cost
+        else figures(wish.layout, wish.hosts, wish.updates)
+    )
 
 
 if __name__ == "__main__":
