@@ -16,10 +16,9 @@ from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.route import Route
+from weirkeeper.model.route import HostedRoute as HostedRoute
 from weirkeeper.model.text import Hostname, Id
 from weirkeeper.model.value import Value
-
 
 K = TypeVar("K", bound=KubeObject)
 
@@ -32,16 +31,6 @@ class Kind(Value, frozen=True, kw_only=True):
     kind: str
     namespaced: bool = True
     type: type[KubeObject]
-
-
-class HostedRoute(Value, frozen=True, kw_only=True):
-    """A route with the host that it belongs to. ``group`` is the route group whose listeners serve it."""
-
-    load_balancer: Id
-    group: Id
-    hostname: Hostname
-    wildcard_labels: int | None = None
-    route: Route
 
 
 class EndpointSetWish(Value, frozen=True, kw_only=True):

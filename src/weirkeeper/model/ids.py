@@ -4,7 +4,9 @@ Identity and change are separate questions: an id stays the same while the thing
 their parts cannot contain the separators (CVE-2020-8553 and GHSA-fgjj-px3w-67xx were names joined with a legal character).
 """
 
-from weirkeeper.model.text import Id, trusted
+from typing import NamedTuple
+
+from weirkeeper.model.text import Hostname, Id, trusted
 from weirkeeper.model.value import Value
 
 LOCAL = "local"
@@ -29,6 +31,21 @@ class Ref(Value, frozen=True, kw_only=True, order=True):
         """``namespace/name``, with the cluster in front when it is not the local one."""
         place = f"{self.namespace}/{self.name}" if self.namespace else self.name
         return place if self.cluster == LOCAL else f"{self.cluster}:{place}"
+
+
+class HostKey(NamedTuple):
+    """The identity of a virtual host."""
+
+    load_balancer: Id
+    group: Id
+    hostname: Hostname
+
+
+class Part(NamedTuple):
+    """The identity of a listener, backend, endpoint set, certificate or bundle within a load balancer."""
+
+    load_balancer: Id
+    id: Id
 
 
 def joined(*parts: str) -> Id:

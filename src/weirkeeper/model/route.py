@@ -101,6 +101,16 @@ class Route(Value, frozen=True, kw_only=True):
     origin: Origin
 
 
+class HostedRoute(Value, frozen=True, kw_only=True):
+    """A route with the host that it belongs to. ``group`` is the route group whose listeners serve it."""
+
+    load_balancer: Id
+    group: Id
+    hostname: Hostname
+    wildcard_labels: int | None = None
+    route: Route
+
+
 class VirtualHost(Value, frozen=True, kw_only=True):
     """One host name (exact, ``*.suffix`` or ``*``) of one route group, with its routes in the order of matching.
 

@@ -13,6 +13,8 @@ from weirkeeper.model.certificate import Certificate, TrustBundle
 from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.features import Capabilities
+from weirkeeper.model.ids import HostKey as HostKey
+from weirkeeper.model.ids import Part as Part
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
@@ -43,21 +45,6 @@ class EngineItem(Value, frozen=True, kw_only=True):
     serves: tuple[Hostname, ...] = ()
     default: bool = False
     origins: tuple[Origin, ...] = ()
-
-
-class HostKey(NamedTuple):
-    """The identity of a virtual host."""
-
-    load_balancer: Id
-    group: Id
-    hostname: Hostname
-
-
-class Part(NamedTuple):
-    """The identity of a listener, backend, endpoint set, certificate or bundle within a load balancer."""
-
-    load_balancer: Id
-    id: Id
 
 
 class Composed(NamedTuple):

@@ -1,0 +1,1 @@
+"""One configuration: what several objects wish is merged, ordered, fitted to the provider and checked. Pure."""

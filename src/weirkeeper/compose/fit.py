@@ -1,0 +1,135 @@
+"""What will be programmed of what is wished: a composed value against the capabilities of its provider.
+
+Nothing is dropped silently. A route whose need is not supported:
+
+- a *security* need: the match stays and answers 500, so that nothing passes unguarded (fails closed);
+- any other need: the rule is dropped when no broader route would catch its traffic, else it answers 500 too (a filter that cannot be applied
+  must not be skipped: Gateway API, HTTPRouteFilter);
+- a need that is declared as *degraded*: programmed with the approximation, and said;
+- a *cosmetic* need: ignored, and said.
+"""
+
+from weirkeeper.compose.needs import needs
+from weirkeeper.model.backend import Backend
+from weirkeeper.model.features import FEATURES, Capabilities, FeatureKind
+from weirkeeper.model.finding import Effect, Finding, Reason, Severity
+from weirkeeper.model.listener import Listener
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.route import Respond, Route, VirtualHost
+from weirkeeper.model.text import BodyText, Id, Sentence
+
+UNSUPPORTED_BODY = BodyText("This route needs something that its load balancer cannot do.\n")
+
+
+def fit_virtual_host(host: VirtualHost, capabilities: Capabilities) -> VirtualHost:
+    """The host as the provider can serve it, with a finding for every difference."""
+    routes: list[Route] = []
+    findings: list[Finding] = []
+    for route in host.routes:
+        fitted, said = fit_route(route, capabilities)
+        routes.append(fitted)
+        findings.extend(said)
+    if not findings:
+        return host
+    return _with(host, tuple(routes), host.findings + tuple(findings))
+
+
+def fit_route(route: Route, capabilities: Capabilities) -> tuple[Route, list[Finding]]:
+    """The route, or what answers in its place, and what to say about it."""
+    lacking, findings = [], []
+    for feature, where in needs(route):
+        if feature in capabilities.supported:
+            continue
+        finding = unsupported(feature, where, route.origin, capabilities, (route.id,))
+        findings.append(finding)
+        if finding.effect in {Effect.FAILS_CLOSED, Effect.RULE_DROPPED}:
+            lacking.append(feature)
+    return (_refusing(route) if lacking else route), findings
+
+
+def fit_backend(backend: Backend, capabilities: Capabilities) -> tuple[Backend, list[Finding]]:
+    """The backend unchanged, with findings for what its engine cannot do; routes to it are judged by ``backend_lacks``."""
+    findings = []
+    origin = backend.origins[0] if backend.origins else None
+    for feature, where in needs(backend):
+        if feature not in capabilities.supported and origin is not None:
+            findings.append(unsupported(feature, where, origin, capabilities, (backend.id,)))
+    return backend, findings
+
+
+def fit_listener(listener: Listener, capabilities: Capabilities) -> tuple[Listener | None, list[Finding]]:
+    """The listener, or none when it is rejected."""
+    findings = [
+        unsupported(feature, where, listener.origin, capabilities, (listener.id,))
+        for feature, where in needs(listener)
+        if feature not in capabilities.supported
+    ]
+    bad = any(f.effect in {Effect.FAILS_CLOSED, Effect.LISTENER_REJECTED, Effect.RULE_DROPPED} for f in findings)
+    return (None if bad else listener), findings
+
+
+def unsupported(
+    feature: str, where: str, origin: Origin, capabilities: Capabilities, affected: tuple[Id, ...]
+) -> Finding:
+    """The finding for one need that the engine does not fully support, with its effect by the kind of the feature."""
+    about = FEATURES[feature]
+    engine = f"{capabilities.engine} {capabilities.version}"
+    degraded = capabilities.degrades.get(feature)
+    if degraded is not None:
+        return Finding(
+            severity=Severity.INFO,
+            reason=Reason.DEGRADED,
+            for_user=Sentence(f"{feature}: {degraded}"),
+            for_operator=Sentence(f"{engine} approximates {feature} ({where})"),
+            origin=origin,
+            feature=feature,
+            effect=Effect.DEGRADED,
+            affected=affected,
+        )
+    effect = _EFFECTS[about.kind]
+    return Finding(
+        severity=Severity.INFO if effect is Effect.IGNORED else Severity.ERROR,
+        reason=Reason.UNSUPPORTED,
+        for_user=Sentence(f"{feature} is not supported by this load balancer ({engine}): {about.about}"),
+        remedy=Sentence("remove the setting, or use a class whose load balancer supports it (`weir features`)"),
+        for_operator=Sentence(f"{engine} lacks {feature}, needed by {where}"),
+        origin=origin,
+        feature=feature,
+        effect=effect,
+        affected=affected,
+    )
+
+
+_EFFECTS = {
+    FeatureKind.CORE: Effect.FAILS_CLOSED,
+    FeatureKind.SECURITY: Effect.FAILS_CLOSED,
+    FeatureKind.EXTENDED: Effect.RULE_DROPPED,
+    FeatureKind.LISTENER: Effect.LISTENER_REJECTED,
+    FeatureKind.COSMETIC: Effect.IGNORED,
+}
+
+
+def _refusing(route: Route) -> Route:
+    """The same match, answering 500: narrower traffic must never fall through to a route without the filter."""
+    return Route(
+        id=route.id,
+        rule_name=route.rule_name,
+        match=route.match,
+        action=Respond(status=500, body=UNSUPPORTED_BODY),
+        priority=route.priority,
+        created_at=route.created_at,
+        origin=route.origin,
+    )
+
+
+def _with(host: VirtualHost, routes: tuple[Route, ...], findings: tuple[Finding, ...]) -> VirtualHost:
+    return VirtualHost(
+        id=host.id,
+        load_balancer=host.load_balancer,
+        group=host.group,
+        hostname=host.hostname,
+        wildcard_labels=host.wildcard_labels,
+        routes=routes,
+        origins=host.origins,
+        findings=findings,
+    )

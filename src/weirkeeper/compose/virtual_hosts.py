@@ -1,0 +1,62 @@
+"""Routes grouped by host: sorted, duplicates told, one ``VirtualHost`` a host and route group.
+
+Comes in: the hosted routes of all controllers. Goes out: a virtual host with its routes in the order of matching; routes that can never
+match because an earlier one has the very same match are left out, with a finding for their owner.
+"""
+
+from collections.abc import Sequence
+
+from weirkeeper.compose.precedence import precedence_key
+from weirkeeper.model.finding import Effect, Finding, Reason, Severity
+from weirkeeper.model.ids import HostKey, joined
+from weirkeeper.model.match import RouteMatch
+from weirkeeper.model.route import HostedRoute, Route, VirtualHost
+from weirkeeper.model.text import Id, Sentence
+
+
+def host_key(hosted: HostedRoute) -> HostKey:
+    """The virtual host that a route belongs to."""
+    return HostKey(hosted.load_balancer, hosted.group, hosted.hostname)
+
+
+def virtual_host(key: HostKey, members: Sequence[tuple[Id, HostedRoute]]) -> VirtualHost:
+    """The host with its routes in order and the findings about routes that lost."""
+    routes, findings = _without_duplicates(sorted((hosted.route for _, hosted in members), key=precedence_key))
+    return VirtualHost(
+        id=joined(key.group, key.hostname),
+        load_balancer=key.load_balancer,
+        group=key.group,
+        hostname=key.hostname,
+        wildcard_labels=_narrowest([hosted.wildcard_labels for _, hosted in members]),
+        routes=tuple(routes),
+        findings=tuple(findings),
+    )
+
+
+def _narrowest(labels: list[int | None]) -> int | None:
+    known = [n for n in labels if n is not None]
+    return min(known) if known else None
+
+
+def _without_duplicates(routes: list[Route]) -> tuple[list[Route], list[Finding]]:
+    winners: dict[tuple[RouteMatch, int], Route] = {}
+    kept, findings = [], []
+    for route in routes:
+        winner = winners.setdefault((route.match, route.priority), route)
+        if winner is route:
+            kept.append(route)
+        elif winner.action != route.action or winner.origin.ref != route.origin.ref:
+            findings.append(_duplicate(route, winner))
+    return kept, findings
+
+
+def _duplicate(route: Route, winner: Route) -> Finding:
+    return Finding(
+        severity=Severity.WARNING,
+        reason=Reason.DUPLICATE_ROUTE,
+        for_user=Sentence(f"{winner.origin} already serves the same host and path and is older, or first by name"),
+        remedy=Sentence("remove the path from one of the two objects, or make its path or conditions differ"),
+        origin=route.origin,
+        effect=Effect.RULE_DROPPED,
+        affected=(route.id,),
+    )
