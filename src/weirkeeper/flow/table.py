@@ -1,0 +1,207 @@
+"""Tables: keyed values, and who wants to know when one of them changes.
+
+`Table`, `Source` and `Index` are handles: a name with types. They hold no rows, so one definition serves many graphs
+(the running one, and the fresh one it is compared with). The rows of a table in one graph are a `Store`.
+
+Absence is the value `None`: it deletes, it is what a read of an unknown key answers, and no row ever holds it.
+What may not live here: when things run (`derive.py`, `graph.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from weirkeeper.flow.spread import Fan
+
+K = TypeVar("K", bound=Hashable)
+G = TypeVar("G", bound=Hashable)
+V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
+
+
+class FlowError(Exception):
+    """A derivation failed or broke a rule of flow; `table` and `key` say where, `__cause__` what it raised."""
+
+    def __init__(self, message: str, *, table: str | None = None, key: object = None) -> None:
+        super().__init__(message)
+        self.table = table
+        self.key = key
+
+
+class Handle:
+    """A name that stands for a table or an index; compared by identity."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class Table(Handle, Generic[K, V_co]):
+    """Values by key."""
+
+    __slots__ = ()
+
+
+class Source(Table[K, V]):
+    """A table whose rows come from outside, by `Graph.put`."""
+
+    __slots__ = ()
+
+
+class Index(Handle, Generic[G, K, V_co]):
+    """The rows of a table by group key; a row may be in several groups or in none."""
+
+    __slots__ = ()
+
+
+class Change(NamedTuple, Generic[V_co]):
+    """What one settle made of one row; None is absence."""
+
+    before: V_co | None
+    after: V_co | None
+
+
+Dirty: TypeAlias = dict[Any, None]  # keys that have to run again, in order of discovery; a dict is an ordered set
+
+
+class Reader:
+    """One key of one derivation, as those see it whose rows it read."""
+
+    __slots__ = ("dirty", "key", "reads", "table")
+
+    def __init__(self, table: Handle, dirty: Dirty, key: Hashable) -> None:
+        self.table = table
+        self.dirty = dirty
+        self.key = key
+        self.reads: tuple[Watch, ...] = ()
+
+
+class Watch:
+    """One key that somebody reads. Most are read once, so a lone reader is kept without a container."""
+
+    __slots__ = ("_readers", "facet", "key")
+
+    def __init__(self, facet: Facet, key: Hashable) -> None:
+        self.facet = facet
+        self.key = key
+        self._readers: Reader | dict[Reader, None] | None = None
+
+    def readers(self) -> Iterable[Reader]:
+        readers = self._readers
+        if readers is None:
+            return ()
+        return (readers,) if isinstance(readers, Reader) else readers
+
+    def add(self, reader: Reader) -> None:
+        readers = self._readers
+        if readers is None:
+            self._readers = reader
+        elif isinstance(readers, Reader):
+            self._readers = {readers: None, reader: None}
+        else:
+            readers[reader] = None
+
+    def drop(self, reader: Reader) -> None:
+        if isinstance(self._readers, dict):
+            del self._readers[reader]
+            if not self._readers:
+                self._readers = None
+        else:
+            self._readers = None
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Forgets a key that nobody reads any more."""
+        if self._readers is None:
+            del self.facet.watches[self.key]
+
+
+class Facet:
+    """One side of a table that can be read (its values, its keys, its groups), with the watches on it."""
+
+    __slots__ = ("table", "watches")
+
+    def __init__(self, table: Handle) -> None:
+        self.table = table
+        self.watches: dict[Any, Watch] = {}
+
+    def watch(self, key: Hashable) -> Watch:
+        watch = self.watches.get(key)
+        if watch is None:
+            watch = self.watches[key] = Watch(self, key)
+        return watch
+
+    def fire(self, key: Hashable) -> None:
+        """Makes every reader of this key run again."""
+        watch = self.watches.get(key)
+        if watch is not None:
+            for reader in watch.readers():
+                reader.dirty[reader.key] = None
+
+
+class Store:
+    """The rows of one table in one graph.
+
+    A write is a draft until its step is done; `publish` then tells the children and the readers. So a row that is
+    taken away and given back within one step was never gone.
+    """
+
+    __slots__ = ("_drafts", "children", "fan", "log", "presence", "rows", "table", "values")
+
+    def __init__(self, table: Handle) -> None:
+        self.table = table
+        self.rows: dict[Any, Any] = {}
+        self.values = Facet(table)
+        self.presence = Facet(table)
+        self.children: list[Dirty] = []  # of derivations whose own input this is
+        self.log: dict[Any, Any] = {}  # key -> value before the changes published since the last good settle
+        self.fan: Fan | None = None  # who contends for the keys, when it is a spread table
+        self._drafts: dict[Any, Any] = {}  # key -> value before the writes not yet published
+
+    def find(self, key: Hashable) -> Any:
+        return self.rows.get(key)
+
+    def write(self, key: Hashable, value: Any) -> None:
+        """Sets or deletes (None) a row; an equal value is no write, and the old object stays."""
+        before = self.rows.get(key)
+        if same(before, value):
+            return
+        note(self._drafts, key, before, value)
+        if value is None:
+            del self.rows[key]
+        else:
+            self.rows[key] = value
+
+    def publish(self) -> None:
+        drafts, self._drafts = self._drafts, {}
+        for key, before in drafts.items():
+            after = self.rows.get(key)
+            note(self.log, key, before, after)
+            for dirty in self.children:
+                dirty[key] = None
+            self.values.fire(key)
+            if before is None or after is None:
+                self.presence.fire(key)
+
+    def changes(self) -> dict[Any, Change[Any]]:
+        """The net changes since this was last asked."""
+        log, self.log = self.log, {}
+        return {key: Change(before, self.rows.get(key)) for key, before in log.items()}
+
+
+def same(a: Any, b: Any) -> bool:
+    return a is b or (a is not None and b is not None and bool(a == b))
+
+
+def note(history: dict[Any, Any], key: Hashable, before: Any, after: Any) -> None:
+    """Remembers the first value before a chain of changes; a chain that ends where it began is forgotten."""
+    if key not in history:
+        history[key] = before
+    elif same(history[key], after):
+        del history[key]
