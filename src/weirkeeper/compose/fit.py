@@ -3,8 +3,8 @@
 Nothing is dropped silently. A route whose need is not supported:
 
 - a *security* need: the match stays and answers 500, so that nothing passes unguarded (fails closed);
-- any other need: the rule is dropped when no broader route would catch its traffic, else it answers 500 too (a filter that cannot be applied
-  must not be skipped: Gateway API, HTTPRouteFilter);
+- any other need: the same, since a filter that cannot be applied must not be skipped (Gateway API, HTTPRouteFilter) and a rule that vanished would
+  let a broader one catch its traffic;
 - a need that is declared as *degraded*: programmed with the approximation, and said;
 - a *cosmetic* need: ignored, and said.
 """
@@ -15,23 +15,29 @@ from weirkeeper.model.features import FEATURES, Capabilities, FeatureKind
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.route import Respond, Route, VirtualHost
+from weirkeeper.model.route import Forward, Respond, Route, VirtualHost
 from weirkeeper.model.text import BodyText, Id, Sentence
 
 UNSUPPORTED_BODY = BodyText("This route needs something that its load balancer cannot do.\n")
 
 
-def fit_virtual_host(host: VirtualHost, capabilities: Capabilities) -> VirtualHost:
-    """The host as the provider can serve it, with a finding for every difference."""
+def fit_virtual_host(
+    host: VirtualHost, capabilities: Capabilities, refused: frozenset[Id] = frozenset()
+) -> VirtualHost:
+    """The host as the provider can serve it, with a finding for every difference. Routes to ``refused`` backends fail closed."""
     routes: list[Route] = []
     findings: list[Finding] = []
     for route in host.routes:
         fitted, said = fit_route(route, capabilities)
-        routes.append(fitted)
+        routes.append(_refusing(fitted) if _goes_to(fitted, refused) else fitted)
         findings.extend(said)
-    if not findings:
+    if not findings and not refused:
         return host
     return _with(host, tuple(routes), host.findings + tuple(findings))
+
+
+def _goes_to(route: Route, backends: frozenset[Id]) -> bool:
+    return isinstance(route.action, Forward) and any(b.backend in backends for b in route.action.backends)
 
 
 def fit_route(route: Route, capabilities: Capabilities) -> tuple[Route, list[Finding]]:
@@ -42,19 +48,21 @@ def fit_route(route: Route, capabilities: Capabilities) -> tuple[Route, list[Fin
             continue
         finding = unsupported(feature, where, route.origin, capabilities, (route.id,))
         findings.append(finding)
-        if finding.effect in {Effect.FAILS_CLOSED, Effect.RULE_DROPPED}:
+        if finding.effect in _STOPPING:
             lacking.append(feature)
     return (_refusing(route) if lacking else route), findings
 
 
-def fit_backend(backend: Backend, capabilities: Capabilities) -> tuple[Backend, list[Finding]]:
-    """The backend unchanged, with findings for what its engine cannot do; routes to it are judged by ``backend_lacks``."""
-    findings = []
-    origin = backend.origins[0] if backend.origins else None
-    for feature, where in needs(backend):
-        if feature not in capabilities.supported and origin is not None:
-            findings.append(unsupported(feature, where, origin, capabilities, (backend.id,)))
-    return backend, findings
+def fit_backend(backend: Backend, capabilities: Capabilities) -> tuple[Backend | None, list[Finding]]:
+    """The backend, or none when its engine cannot speak to it as wished: routes to it fail closed then."""
+    if not backend.origins:
+        return backend, []
+    findings = [
+        unsupported(feature, where, backend.origins[0], capabilities, (backend.id,))
+        for feature, where in needs(backend)
+        if feature not in capabilities.supported
+    ]
+    return (None if any(f.effect in _STOPPING for f in findings) else backend), findings
 
 
 def fit_listener(listener: Listener, capabilities: Capabilities) -> tuple[Listener | None, list[Finding]]:
@@ -64,8 +72,7 @@ def fit_listener(listener: Listener, capabilities: Capabilities) -> tuple[Listen
         for feature, where in needs(listener)
         if feature not in capabilities.supported
     ]
-    bad = any(f.effect in {Effect.FAILS_CLOSED, Effect.LISTENER_REJECTED, Effect.RULE_DROPPED} for f in findings)
-    return (None if bad else listener), findings
+    return (None if any(f.effect in _STOPPING for f in findings) else listener), findings
 
 
 def unsupported(
@@ -107,6 +114,9 @@ _EFFECTS = {
     FeatureKind.LISTENER: Effect.LISTENER_REJECTED,
     FeatureKind.COSMETIC: Effect.IGNORED,
 }
+
+
+_STOPPING = frozenset({Effect.FAILS_CLOSED, Effect.LISTENER_REJECTED, Effect.RULE_DROPPED})
 
 
 def _refusing(route: Route) -> Route:

@@ -10,14 +10,15 @@ from typing import Protocol, TypeVar
 from weirkeeper.flow import Graph, Source, Table
 from weirkeeper.kube.types import ConfigMap, EndpointSlice, KubeObject, Secret, Service
 from weirkeeper.model.backend import Backend
+from weirkeeper.model.certificate import CertificateWish as CertificateWish
 from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.config import LoadBalancer
+from weirkeeper.model.endpoint import EndpointSetWish as EndpointSetWish
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener
-from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import HostedRoute as HostedRoute
-from weirkeeper.model.text import Hostname, Id
+from weirkeeper.model.text import Id
 from weirkeeper.model.value import Value
 
 K = TypeVar("K", bound=KubeObject)
@@ -31,25 +32,6 @@ class Kind(Value, frozen=True, kw_only=True):
     kind: str
     namespaced: bool = True
     type: type[KubeObject]
-
-
-class EndpointSetWish(Value, frozen=True, kw_only=True):
-    """The endpoints of one Service port are wanted. ``port_name`` is the Service port's name, by which slices name it."""
-
-    id: Id
-    service: Ref
-    port_name: str
-    families: tuple[int, ...] = (4, 6)
-
-
-class CertificateWish(Value, frozen=True, kw_only=True):
-    """The certificate in a Secret is wanted for these hosts (none: as the default), by this place of an object."""
-
-    id: Id
-    secret: Ref
-    hosts: tuple[Hostname, ...] = ()
-    default: bool = False
-    origin: Origin
 
 
 class Intent(Value, frozen=True, kw_only=True):

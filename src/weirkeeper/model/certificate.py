@@ -1,5 +1,6 @@
 """What we present and what we trust."""
 
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.secret import Secret
 from weirkeeper.model.text import Digest, Hostname, Id, PemText, Timestamp
@@ -7,12 +8,15 @@ from weirkeeper.model.value import Value
 
 
 class Certificate(Value, frozen=True, kw_only=True):
-    """A chain (PEM, leaf first) with its key. ``names`` are the DNS names of the leaf, lower case; ``not_after`` is RFC 3339 in UTC."""
+    """A chain (PEM, leaf first) with its key. ``names`` are the hosts that it answers for, lower case, and
+    ``default`` says whether it answers for all others; ``not_after`` is RFC 3339 in UTC.
+    """
 
     id: Id
     chain: PemText
     key: Secret
     names: tuple[Hostname, ...] = ()
+    default: bool = False
     not_before: Timestamp = Timestamp("")
     not_after: Timestamp = Timestamp("")
     fingerprint: Digest = Digest("")
@@ -26,4 +30,18 @@ class TrustBundle(Value, frozen=True, kw_only=True):
     id: Id
     certificates: PemText
     revocations: PemText | None = None
+    origin: Origin
+
+
+class CertificateWish(Value, frozen=True, kw_only=True):
+    """The certificate in a Secret is wanted for these hosts (none: for the names in it), by this place of an object.
+
+    ``default`` answers for hosts that no certificate names; ``client`` is shown to backends and answers for no host.
+    """
+
+    id: Id
+    secret: Ref
+    hosts: tuple[Hostname, ...] = ()
+    default: bool = False
+    client: bool = False
     origin: Origin

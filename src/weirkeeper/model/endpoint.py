@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Hostname, Id, IpAddress, Label
 from weirkeeper.model.value import Value
 
@@ -39,3 +40,12 @@ class EndpointSet(Value, frozen=True, kw_only=True):
         """The ready ones; where there is none, those that still serve while they terminate."""
         ready = tuple(e for e in self.endpoints if e.state == EndpointState.READY)
         return ready or tuple(e for e in self.endpoints if e.state == EndpointState.SERVING)
+
+
+class EndpointSetWish(Value, frozen=True, kw_only=True):
+    """The endpoints of one Service port are wanted. ``port_name`` is the Service port's name, by which slices name it."""
+
+    id: Id
+    service: Ref
+    port_name: str
+    families: tuple[int, ...] = (4, 6)

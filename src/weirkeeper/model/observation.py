@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from weirkeeper.model.address import PublicAddress
-from weirkeeper.model.text import Id, Sentence
+from weirkeeper.model.text import Digest, Id, Label, Name, Sentence
 from weirkeeper.model.value import Value
 
 
@@ -16,19 +16,22 @@ class ItemState(StrEnum):
 
 
 class ItemObservation(Value, frozen=True, kw_only=True):
-    """The state of one engine item (``provider:kind:name``), the version it holds for, and the engine's words where it was rejected."""
+    """The state of one engine item, the version it holds for, and the engine's words where it was rejected."""
 
-    item: Id
-    version: str
+    provider: Name
+    load_balancer: Id
+    kind: Label
+    name: Label
+    version: Digest
     state: ItemState
     message: Sentence = Sentence("")
-    provider_version: str = ""
+    engine_version: Label = Label("")
 
 
 class LoadBalancerObservation(Value, frozen=True, kw_only=True):
     """The addresses at which a load balancer answers; only instances that have acknowledged count."""
 
     load_balancer: Id
-    provider: str
+    provider: Name
     addresses: tuple[PublicAddress, ...] = ()
     instances: int = 0

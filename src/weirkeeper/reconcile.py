@@ -1,0 +1,99 @@
+"""The heart: what was seen comes in, what should be comes out. No IO, no clock, no thread: ``settle()`` is a plain call.
+
+Comes in: objects seen, observations, and which kinds are completely known. Goes out: an ``Outcome``, the net changes of one settle. The same object runs in
+`weir up`, in every offline command, and in tests without an event loop.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from weirkeeper.controllers.base import Controller, Kind
+from weirkeeper.feeds.base import Seen, Synced
+from weirkeeper.flow import Change, Graph, Settled
+from weirkeeper.model.finding import Finding
+from weirkeeper.model.ids import HostKey, Ref
+from weirkeeper.model.observation import ItemObservation, ItemState, LoadBalancerObservation
+from weirkeeper.providers.base import EngineItem, ItemKey, Provider, StatusWish
+from weirkeeper.tables import Program, RejectedItem
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Event = Seen | Synced | ItemObservation | LoadBalancerObservation
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What one settle changed. ``None`` stands for "gone". ``hosts`` are the virtual hosts that changed; ``runs`` counts derivations by table."""
+
+    items: Mapping[str, Mapping[ItemKey, EngineItem | None]]
+    findings: Mapping[Ref, tuple[Finding, ...] | None]
+    statuses: Mapping[Ref, StatusWish | None]
+    hosts: tuple[HostKey, ...]
+    runs: Mapping[str, int]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing changed that anybody outside would see."""
+        return not (any(self.items.values()) or self.findings or self.statuses)
+
+
+class Reconciler:
+    """Receives events and settles. The first provider is the one that load balancers get when they name none."""
+
+    def __init__(self, controllers: Sequence[Controller], providers: Sequence[Provider]) -> None:
+        """Build the program from these plugins."""
+        self.program = Program(controllers, providers)
+        self.kinds: Mapping[tuple[str, str], Kind] = self.program.inputs.kinds
+
+    @property
+    def graph(self) -> Graph:
+        """The graph, for those who ask why."""
+        return self.program.graph
+
+    def receive(self, batch: Iterable[Event]) -> None:
+        """Put what was seen into the input tables. Equal values stop here."""
+        for event in batch:
+            match event:
+                case Seen():
+                    self._see(event)
+                case Synced():
+                    for kind in event.kinds:
+                        self.graph.put(self.program.inputs.complete, kind, True)
+                case ItemObservation():
+                    self._observe(event)
+                case LoadBalancerObservation():
+                    self.graph.put(self.program.observations, event.load_balancer, event)
+
+    def _see(self, seen: Seen) -> None:
+        problem = (seen.problem,) if seen.problem is not None else None
+        self.graph.put(self.program.problems, seen.ref, problem)
+        kind = self.kinds.get((seen.ref.group, seen.ref.kind))
+        if kind is None or (seen.object is None and seen.problem is not None):
+            return  # an object that no longer parses: its last good form stays
+        self.graph.put(self.program.inputs.of(kind.type), seen.ref, seen.object)
+
+    def _observe(self, seen: ItemObservation) -> None:
+        key = RejectedItem(seen.provider, ItemKey(seen.load_balancer, seen.kind, seen.name))
+        self.graph.put(self.program.rejections, key, seen if seen.state is ItemState.REJECTED else None)
+
+    def settle(self) -> Outcome:
+        """Bring every table up to date and say what changed."""
+        settled = self.graph.settle()
+        program = self.program
+        return Outcome(
+            items={name: _after(settled.changes(table)) for name, table in program.items.items()},
+            findings=_after(settled.changes(program.findings)),
+            statuses=_after(settled.changes(program.statuses)),
+            hosts=_hosts(settled, program),
+            runs=dict(settled.runs),
+        )
+
+
+def _after(changes: Mapping[K, Change[V]]) -> Mapping[K, V | None]:
+    return {key: change.after for key, change in changes.items()}
+
+
+def _hosts(settled: Settled, program: Program) -> tuple[HostKey, ...]:
+    return tuple(key for composed in program.composed.values() for key in settled.changes(composed.virtual_hosts))

@@ -1,0 +1,327 @@
+"""The derived tables, in order: the whole program on one screen.
+
+Comes in: controllers and providers. Goes out: a graph whose inputs are objects and observations and whose last tables are engine items, findings and
+statuses. Nothing here decides anything: it says which pure function makes which table from which.
+
+    objects ─ controllers ─ intents ─┬─ load balancers, listeners, backends, endpoint sets, certificates
+                                     └─ hosted routes ─ virtual hosts
+    each provider:  fit to capabilities ─ translate ─ engine items
+    observations, problems ─────────────────────────── findings by object, statuses
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from weirkeeper.compose.certificates import CertificateClaim, bound_certificate, merged_wish
+from weirkeeper.compose.fit import fit_backend, fit_listener, fit_virtual_host
+from weirkeeper.compose.listeners import listener_conflict
+from weirkeeper.compose.virtual_hosts import host_key, virtual_host
+from weirkeeper.controllers.base import COMMON_KINDS, CertificateWish, Controller, Inputs, Intent
+from weirkeeper.controllers.shared.backends import declare_endpoint_sets
+from weirkeeper.controllers.shared.certificates import CertificateResult, declare_certificates
+from weirkeeper.flow import Graph, Read, Source, Table
+from weirkeeper.model.backend import Backend
+from weirkeeper.model.certificate import Certificate, TrustBundle
+from weirkeeper.model.config import LoadBalancer
+from weirkeeper.model.endpoint import EndpointSetWish
+from weirkeeper.model.features import Capabilities
+from weirkeeper.model.finding import Effect, Finding, Reason, Severity
+from weirkeeper.model.ids import HostKey, Part, Ref
+from weirkeeper.model.listener import Listener
+from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
+from weirkeeper.model.route import Forward, HostedRoute, VirtualHost
+from weirkeeper.model.text import Id, Sentence
+from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
+
+K = TypeVar("K", HostKey, Part)
+V = TypeVar("V")
+
+FindingKey = tuple[str, Ref, str]
+"""Which table said it, about which object, and a text that tells several apart."""
+
+
+class RejectedItem(NamedTuple):
+    """An engine item that an engine refused."""
+
+    provider: str
+    key: ItemKey
+
+
+class Fitted(NamedTuple):
+    """A listener or backend with what fitting it had to say."""
+
+    value: Listener | Backend | None
+    findings: tuple[Finding, ...]
+
+
+class Program:
+    """The graph with handles to the tables that others read."""
+
+    def __init__(self, controllers: Sequence[Controller], providers: Sequence[Provider]) -> None:
+        """Declare everything. Controllers and providers keep their order; the first provider is the default one."""
+        self.graph = graph = Graph()
+        kinds = {(k.group, k.kind): k for c in controllers for k in c.kinds} | {
+            (k.group, k.kind): k for k in COMMON_KINDS
+        }
+        self.inputs = Inputs(graph, tuple(kinds.values()))
+        self.problems: Source[Ref, tuple[Finding, ...]] = graph.source("problems")
+        self.rejections: Source[RejectedItem, ItemObservation] = graph.source("rejections")
+        self.observations: Source[Id, LoadBalancerObservation] = graph.source("observations")
+        self.providers = tuple(providers)
+
+        tables = [table for controller in controllers for table in controller.declare(graph, self.inputs)]
+        self.intents = graph.union("intents", tables)
+        self.load_balancers = graph.spread("load_balancers", self.intents, _load_balancers)
+        self.wished_listeners = graph.spread("wished_listeners", self.intents, _listeners)
+        self.hosted_routes = graph.spread("hosted_routes", self.intents, _routes)
+        self.backends = graph.spread("backends", self.intents, _backends)
+        self.trust_bundles = graph.spread("trust_bundles", self.intents, _bundles)
+        self.endpoint_sets = declare_endpoint_sets(
+            graph, self.inputs, graph.spread("endpoint_set_wishes", self.intents, _endpoint_sets)
+        )
+        self.certificates = self._declare_certificates()
+        self.listeners = self._declare_listeners()
+        hosts = graph.index("routes_by_host", self.hosted_routes, lambda _, hosted: (host_key(hosted),))
+        self.virtual_hosts = graph.group("virtual_hosts", hosts, lambda _, key, members: virtual_host(key, members))
+
+        self._said: list[Table[FindingKey, tuple[Finding, ...]]] = []
+        self.composed: dict[str, Composed] = {}
+        self.items: dict[str, Table[ItemKey, EngineItem]] = {}
+        for provider in providers:
+            self._declare_provider(provider)
+        self.findings = self._declare_findings()
+        self.statuses = graph.derive("statuses", self.intents, self._status)
+
+    def _declare_certificates(self) -> Table[Part, Certificate]:
+        graph = self.graph
+        wishes = graph.spread("certificate_claims", self.intents, _certificates)
+        by_part = graph.index("certificate_claims_by_part", wishes, lambda key, _: (key.part,))
+        merged = graph.group("certificate_wishes", by_part, lambda _, __, members: merged_wish(members))
+        self.certificate_results: Table[Part, CertificateResult] = declare_certificates(graph, self.inputs, merged)
+        rivals = graph.index("certificates_by_host", merged, lambda part, w: ((part.load_balancer, h) for h in w.hosts))
+
+        def bound(read: Read, part: Part, result: CertificateResult) -> Certificate | None:
+            wish = read.get(merged, part)
+            if wish is None or result.certificate is None:
+                return None
+            claims = {host: read.lookup(rivals, (part.load_balancer, host)) for host in wish.hosts}
+            return bound_certificate(part, wish, result.certificate, claims)
+
+        return graph.derive("certificates", self.certificate_results, bound)
+
+    def _declare_listeners(self) -> Table[Part, Listener]:
+        graph = self.graph
+        by_port = graph.index("listeners_by_port", self.wished_listeners, lambda p, w: ((p.load_balancer, w.port),))
+
+        def conflict(read: Read, part: Part, listener: Listener) -> Finding | None:
+            return listener_conflict(
+                listener, [other for _, other in read.lookup(by_port, (part.load_balancer, listener.port))]
+            )
+
+        self.listener_conflicts = graph.derive("listener_conflicts", self.wished_listeners, conflict)
+        return graph.derive(
+            "listeners",
+            self.wished_listeners,
+            lambda read, part, listener: None if read.contains(self.listener_conflicts, part) else listener,
+        )
+
+    def _declare_provider(self, provider: Provider) -> None:
+        graph, name, can = self.graph, provider.name, provider.capabilities
+        mine = _ProviderFilter(graph, self.load_balancers, self.providers, provider)
+        listeners = graph.derive(
+            f"{name}.fit_listeners", mine.of(self.listeners), lambda _, __, v: _fit_listener(v, can)
+        )
+        backends = graph.derive(f"{name}.fit_backends", mine.of(self.backends), lambda _, __, v: _fit_backend(v, can))
+        refused = graph.derive(
+            f"{name}.refused_backends", backends, lambda _, __, fitted: True if fitted.value is None else None
+        )
+
+        def fit_host(read: Read, key: HostKey, host: VirtualHost) -> VirtualHost:
+            fitted = fit_virtual_host(host, can)
+            bad = [b for b in _backends_of(fitted) if read.contains(refused, Part(key.load_balancer, b))]
+            return fit_virtual_host(host, can, frozenset(bad)) if bad else fitted
+
+        hosts = graph.derive(f"{name}.virtual_hosts", mine.of(self.virtual_hosts), fit_host)
+        composed = Composed(
+            load_balancers=mine.load_balancers,
+            listeners=graph.derive(f"{name}.listeners", listeners, lambda _, __, fitted: _only(fitted, Listener)),
+            virtual_hosts=hosts,
+            backends=graph.derive(f"{name}.backends", backends, lambda _, __, fitted: _only(fitted, Backend)),
+            endpoint_sets=mine.of(self.endpoint_sets),
+            certificates=mine.of(self.certificates),
+            trust_bundles=mine.of(self.trust_bundles),
+        )
+        self.composed[name] = composed
+        self.items[name] = items = provider.declare(graph, composed)
+        self._said += [
+            graph.spread(
+                f"{name}.host_findings", hosts, lambda _, key, host: _by_object("host", str(key), host.findings)
+            ),
+            graph.spread(
+                f"{name}.listener_findings", listeners, lambda _, k, v: _by_object("listener", str(k), v.findings)
+            ),
+            graph.spread(
+                f"{name}.backend_findings", backends, lambda _, k, v: _by_object("backend", str(k), v.findings)
+            ),
+            graph.spread(
+                f"{name}.rejected",
+                self.rejections,
+                lambda read, rejected, seen: _rejected(read, items, name, rejected, seen),
+            ),
+        ]
+
+    def _declare_findings(self) -> Table[Ref, tuple[Finding, ...]]:
+        graph = self.graph
+        tables = [
+            graph.spread(
+                "problem_findings", self.problems, lambda _, ref, found: _by_object("problem", str(ref), found)
+            ),
+            graph.spread("intent_findings", self.intents, lambda _, ref, i: _by_object("intent", str(ref), i.findings)),
+            graph.spread("certificate_findings", self.intents, self._certificate_findings),
+            graph.spread(
+                "conflict_findings", self.listener_conflicts, lambda _, part, f: _by_object("conflict", str(part), (f,))
+            ),
+            *self._said,
+        ]
+        every = graph.union("all_findings", tables)
+        by_object = graph.index("findings_by_object", every, lambda key, _: (key[1],))
+        return graph.group("findings", by_object, lambda _, __, members: _merged(members))
+
+    def _certificate_findings(
+        self, read: Read, ref: Ref, intent: Intent
+    ) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
+        found = []
+        for wish in intent.certificates:
+            result = read.get(self.certificate_results, Part(intent.load_balancer, wish.id))
+            if result is not None:
+                found += [msgspec.structs.replace(problem, origin=wish.origin) for problem in result.problems]
+        yield from _by_object("certificate", str(ref), found)
+
+    def _status(self, read: Read, ref: Ref, intent: Intent) -> StatusWish | None:
+        if ref.kind != "Ingress":
+            return None
+        seen = read.get(self.observations, intent.load_balancer)
+        if seen is None:
+            return StatusWish(ref=ref)
+        return StatusWish(
+            ref=ref,
+            addresses=tuple((a.ip or "", a.hostname or "") for a in seen.addresses),
+            ports=tuple(sorted({p for a in seen.addresses for p in a.ports})),
+        )
+
+
+class _ProviderFilter:
+    """The rows of the load balancers that name one provider; everything as it is when there is only one provider."""
+
+    def __init__(
+        self, graph: Graph, fronts: Table[Id, LoadBalancer], providers: Sequence[Provider], provider: Provider
+    ) -> None:
+        self._graph, self._name, self._all = graph, provider.name, len(providers) == 1
+        self.load_balancers = (
+            fronts
+            if self._all
+            else graph.derive(
+                f"{provider.name}.load_balancers",
+                fronts,
+                lambda _, __, lb: lb if lb.provider == provider.name else None,
+            )
+        )
+
+    def of(self, table: Table[K, V]) -> Table[K, V]:
+        """The rows of the table whose load balancer is this provider's."""
+        if self._all:
+            return table
+        return self._graph.derive(
+            f"{self._name}.own.{table.name}",
+            table,
+            lambda read, key, value: value if read.contains(self.load_balancers, key.load_balancer) else None,
+        )
+
+
+def _load_balancers(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Id, LoadBalancer]]:
+    if intent.defines is not None:
+        yield intent.defines.id, intent.defines
+
+
+def _listeners(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, Listener]]:
+    return ((Part(listener.load_balancer, listener.id), listener) for listener in intent.listeners)
+
+
+def _routes(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Id, HostedRoute]]:
+    return ((hosted.route.id, hosted) for hosted in intent.routes)
+
+
+def _backends(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, Backend]]:
+    return ((Part(intent.load_balancer, backend.id), backend) for backend in intent.backends)
+
+
+def _bundles(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, TrustBundle]]:
+    return ((Part(intent.load_balancer, bundle.id), bundle) for bundle in intent.trust_bundles)
+
+
+def _endpoint_sets(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, EndpointSetWish]]:
+    return ((Part(intent.load_balancer, wish.id), wish) for wish in intent.endpoint_sets)
+
+
+def _certificates(_: Read, ref: Ref, intent: Intent) -> Iterator[tuple[CertificateClaim, CertificateWish]]:
+    for position, wish in enumerate(intent.certificates):
+        yield CertificateClaim(Part(intent.load_balancer, wish.id), ref, position), wish
+
+
+def _fit_listener(listener: Listener, can: Capabilities) -> Fitted:
+    value, findings = fit_listener(listener, can)
+    return Fitted(value, tuple(findings))
+
+
+def _fit_backend(backend: Backend, can: Capabilities) -> Fitted:
+    value, findings = fit_backend(backend, can)
+    return Fitted(value, tuple(findings))
+
+
+def _only(fitted: Fitted, kind: type[V]) -> V | None:
+    return fitted.value if isinstance(fitted.value, kind) else None
+
+
+def _backends_of(host: VirtualHost) -> Iterator[Id]:
+    for route in host.routes:
+        if isinstance(route.action, Forward):
+            yield from (weighted.backend for weighted in route.action.backends)
+
+
+def _by_object(
+    said_by: str, about: str, findings: Iterable[Finding]
+) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
+    by_ref: dict[Ref, list[Finding]] = {}
+    for finding in findings:
+        by_ref.setdefault(finding.origin.ref, []).append(finding)
+    return (((said_by, ref, about), tuple(found)) for ref, found in by_ref.items())
+
+
+def _rejected(
+    read: Read, items: Table[ItemKey, EngineItem], provider: str, rejected: RejectedItem, seen: ItemObservation
+) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
+    if rejected.provider != provider:
+        return iter(())
+    item = read.get(items, rejected.key)
+    if item is None or item.version != seen.version:
+        return iter(())
+    findings = [
+        Finding(
+            severity=Severity.ERROR,
+            reason=Reason.ENGINE_REJECTED,
+            for_user=Sentence(f"the load balancer refused what this became: {seen.message}"),
+            remedy=Sentence("change the field that the message names; what was accepted before stays in force"),
+            for_operator=Sentence(f"{provider} refused {rejected.key.kind} {rejected.key.name}"),
+            origin=origin,
+            effect=Effect.OBJECT_REJECTED,
+        )
+        for origin in item.origins
+    ]
+    return _by_object("rejected", str(rejected.key), findings)
+
+
+def _merged(members: Sequence[tuple[FindingKey, tuple[Finding, ...]]]) -> tuple[Finding, ...]:
+    unique = {finding: None for _, findings in members for finding in findings}
+    return tuple(sorted(unique, key=lambda f: (*f.sort_key, f.for_user)))
