@@ -207,6 +207,7 @@ def test_everything_taken_away_leaves_nothing(shape, history):
     assert not any(rows.values())
     assert not any(any(each) for each in (*groups.values(), *contests.values()))
     assert not any(world.reads().values())
+    assert not any(world.g.groups(index) for index in world.indexes)
 
 
 def shop(count):

@@ -11,7 +11,7 @@ Single-threaded and synchronous. Between two settles all tables show the state o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from itertools import chain
 from types import MappingProxyType
@@ -152,6 +152,11 @@ class Graph:
         """The rows of a group, sorted by key."""
         members: tuple[tuple[K, V], ...] = self._node(index).members(group)
         return members
+
+    def groups(self, index: Index[G, K, V]) -> Set[G]:
+        """The group keys that have members: a live, read-only view."""
+        groups: Set[G] = self._node(index).rows.keys()
+        return groups
 
     def contenders(self, table: Table[K, V], key: K) -> tuple[Any, ...]:
         """The parents that yield a key of a spread table, the winner first, the others in the order of succession."""

@@ -119,6 +119,7 @@ def test_deletion_travels_and_leaves_nothing_behind():
     assert settled.runs == {}
     assert not any(g.rows(table) for table in (ingresses, routes, resolved, hosts))
     assert g.lookup(by_host, "shop") == ()
+    assert not g.groups(by_host)
     assert g.wanted(services) == frozenset()
 
 
