@@ -1,0 +1,1 @@
+"""Weirkeeper: a load-balancing control plane for Kubernetes."""
