@@ -1,0 +1,1 @@
+"""The command `weir`: thin commands over the same functions that the running program uses."""

@@ -1,0 +1,1 @@
+"""The only loop: intake, dispatch, supervision, and what operators see of them."""
