@@ -11,7 +11,8 @@ Single-threaded and synchronous. Between two settles all tables show the state o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from itertools import chain
 from types import MappingProxyType
@@ -153,9 +154,9 @@ class Graph:
         members: tuple[tuple[K, V], ...] = self._node(index).members(group)
         return members
 
-    def groups(self, index: Index[G, K, V]) -> Set[G]:
+    def groups(self, index: Index[G, K, V]) -> AbstractSet[G]:
         """The group keys that have members: a live, read-only view."""
-        groups: Set[G] = self._node(index).rows.keys()
+        groups: AbstractSet[G] = self._node(index).rows.keys()
         return groups
 
     def contenders(self, table: Table[K, V], key: K) -> tuple[Any, ...]:
