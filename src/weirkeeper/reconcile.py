@@ -5,7 +5,7 @@ Comes in: objects seen, observations, and which kinds are completely known. Goes
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,7 +21,7 @@ from weirkeeper.tables import Program, RejectedItem
 K = TypeVar("K")
 V = TypeVar("V")
 
-Event = Seen | Synced | ItemObservation | LoadBalancerObservation
+Event: TypeAlias = Seen | Synced | ItemObservation | LoadBalancerObservation
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

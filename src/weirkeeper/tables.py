@@ -37,6 +37,8 @@ from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, S
 
 K = TypeVar("K", HostKey, Part)
 V = TypeVar("V")
+R = TypeVar("R")
+W = TypeVar("W")
 
 FindingKey = tuple[str, Ref, str]
 """Which table said it, about which object, and a text that tells several apart."""
@@ -240,34 +242,44 @@ class _ProviderFilter:
         )
 
 
+# A spread may not yield a key twice, and an object may name the same thing twice: the first one stands.
+
+
 def _load_balancers(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Id, LoadBalancer]]:
     if intent.defines is not None:
         yield intent.defines.id, intent.defines
 
 
 def _listeners(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, Listener]]:
-    return ((Part(listener.load_balancer, listener.id), listener) for listener in intent.listeners)
+    return _first((Part(listener.load_balancer, listener.id), listener) for listener in intent.listeners)
 
 
 def _routes(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Id, HostedRoute]]:
-    return ((hosted.route.id, hosted) for hosted in intent.routes)
+    return _first((hosted.route.id, hosted) for hosted in intent.routes)
 
 
 def _backends(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, Backend]]:
-    return ((Part(intent.load_balancer, backend.id), backend) for backend in intent.backends)
+    return _first((Part(intent.load_balancer, backend.id), backend) for backend in intent.backends)
 
 
 def _bundles(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, TrustBundle]]:
-    return ((Part(intent.load_balancer, bundle.id), bundle) for bundle in intent.trust_bundles)
+    return _first((Part(intent.load_balancer, bundle.id), bundle) for bundle in intent.trust_bundles)
 
 
 def _endpoint_sets(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, EndpointSetWish]]:
-    return ((Part(intent.load_balancer, wish.id), wish) for wish in intent.endpoint_sets)
+    return _first((Part(intent.load_balancer, wish.id), wish) for wish in intent.endpoint_sets)
 
 
 def _certificates(_: Read, ref: Ref, intent: Intent) -> Iterator[tuple[CertificateClaim, CertificateWish]]:
     for position, wish in enumerate(intent.certificates):
         yield CertificateClaim(Part(intent.load_balancer, wish.id), ref, position), wish
+
+
+def _first(rows: Iterable[tuple[R, W]]) -> Iterator[tuple[R, W]]:
+    found: dict[R, W] = {}
+    for key, value in rows:
+        found.setdefault(key, value)
+    return iter(found.items())
 
 
 def _fit_listener(listener: Listener, can: Capabilities) -> Fitted:

@@ -1,0 +1,54 @@
+# make demo | test | unit | engines | golden | lint | cluster | bench | docs
+SHELL := /bin/bash
+PYTHON ?= python3.11
+ifeq (,$(shell command -v $(PYTHON) 2>/dev/null))
+PYTHON := python3
+endif
+BIN := .venv/bin
+STAMP := .venv/.ready
+PYTEST := $(BIN)/pytest
+JOBS ?= 2
+PROVIDER ?= envoy
+
+.PHONY: setup demo test unit engines golden lint cluster bench docs clean
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,lint]'
+	@touch $@
+
+demo: setup            ## serve the example shop through a real Envoy
+	@$(BIN)/weir up examples/shop --provider $(PROVIDER)
+
+test: setup lint       ## everything that needs neither a cluster nor a stopwatch
+	@$(PYTEST) -q -n $(JOBS) --dist loadgroup -m "not cluster"
+
+unit: setup            ## the pure core, no network
+	@$(PYTEST) -q -n $(JOBS) tests/unit tests/properties tests/golden
+
+engines: setup         ## real engines
+	@$(PYTEST) -q -n $(JOBS) -m engine
+
+golden: setup          ## write the golden cases anew
+	@$(PYTEST) -q tests/golden --write-golden
+
+lint: setup
+	@$(BIN)/ruff check src tests examples
+	@$(BIN)/ruff format --check --quiet src
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -3
+
+cluster: setup         ## against kubelab where it is there, else the cluster that KUBECONFIG names
+	@tests/cluster/run
+
+bench: setup           ## every benchmark, with its in-run peers; figures under bench/results
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@$(BIN)/python -m bench
+
+docs: setup            ## generated pages
+	@$(BIN)/python -m weirkeeper docs
+
+clean:
+	rm -rf .venv dist build .mypy_cache .ruff_cache .hypothesis
