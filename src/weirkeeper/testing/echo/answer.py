@@ -101,8 +101,12 @@ def echo_body(request: Request, name: str) -> bytes:
 def _wishes(request: Request) -> dict[str, str]:
     _, _, query = request.path.partition("?")
     found = {key: values[0] for key, values in parse_qs(query, keep_blank_values=True).items()}
-    named = {key.lower().removeprefix("x-echo-"): value for key, value in request.headers if key.lower()[:7] == "x-echo-"}
-    return {key: {**found, **named}[key] for key in ("status", "delay", "bytes", "abort") if key in found or key in named}
+    named = {
+        key.lower().removeprefix("x-echo-"): value for key, value in request.headers if key.lower()[:7] == "x-echo-"
+    }
+    return {
+        key: {**found, **named}[key] for key in ("status", "delay", "bytes", "abort") if key in found or key in named
+    }
 
 
 def _set_headers(request: Request) -> list[tuple[str, str]]:

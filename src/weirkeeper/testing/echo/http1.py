@@ -12,7 +12,9 @@ Seen = Callable[[Request], Awaitable[Answer]]
 BODILESS = frozenset({204, 304})
 
 
-async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, start: bytes, tls: Tls | None, seen: Seen) -> None:
+async def serve(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, start: bytes, tls: Tls | None, seen: Seen
+) -> None:
     """Answers the requests of one connection until it ends; `start` are the bytes read while guessing the protocol."""
     while True:
         head = await _head(reader, start)

@@ -25,7 +25,9 @@ class Http2Connection:
         self._h2 = h2.connection.H2Connection(config)
         self._requests: dict[int, Request] = {}
         self._bodies: dict[int, bytearray] = {}
-        self._turns: dict[int, asyncio.Lock] = {}  # asyncio locks are fair: messages keep their order, trailers come last
+        self._turns: dict[
+            int, asyncio.Lock
+        ] = {}  # asyncio locks are fair: messages keep their order, trailers come last
         self._window = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -21,7 +21,13 @@ class EchoServer:
     """Serves from `start` (or `async with`) until `stop`; `requests` holds the last ones, `count` the number of all."""
 
     def __init__(
-        self, *, name: str = "echo", host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None, keep: int = KEPT
+        self,
+        *,
+        name: str = "echo",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        keep: int = KEPT,
     ) -> None:
         self.name, self.host, self.port, self.count = name, host, port, 0
         self.requests: list[Request] = []
