@@ -7,6 +7,7 @@ uses for outgoing connections, so none is taken between its choice and its bind.
 
 import fcntl
 import functools
+import itertools
 import os
 import random
 import socket
@@ -33,7 +34,7 @@ class Ports:
     def take(self) -> int:
         """A port that is free for TCP and UDP on both loopback addresses and is ours until `close`."""
         start = random.randrange(FIRST, LAST + 1)
-        for port in (*range(start, LAST + 1), *range(FIRST, start)):
+        for port in itertools.chain(range(start, LAST + 1), range(FIRST, start)):
             if self._reserve(port):
                 return port
         raise PortsExhausted(f"no free port between {FIRST} and {LAST}")

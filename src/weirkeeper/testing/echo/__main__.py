@@ -6,6 +6,7 @@ whoever started it.
 
 import argparse
 import asyncio
+import os
 import signal
 import ssl
 import sys
@@ -22,7 +23,7 @@ async def serve(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     if options.until_stdin_closes:
-        loop.add_reader(sys.stdin.fileno(), lambda: ended.set() if not sys.stdin.buffer.raw.read(4096) else None)
+        loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(sys.stdin.fileno(), 4096) else ended.set())
     server = EchoServer(name=options.name, host=options.host, port=options.port, tls=_tls(options), keep=0)
     async with server:
         sys.stdout.buffer.write(msgspec.json.encode({"name": server.name, "port": server.port}) + b"\n")

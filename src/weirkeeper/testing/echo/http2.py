@@ -1,6 +1,7 @@
 """HTTP/2 of the echo backend, gRPC included: a gRPC call gets every message back as it comes, then its trailers."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 
 import h2.config
@@ -61,8 +62,7 @@ class Http2Connection:
             case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
                 self._window.set()
             case h2.events.StreamReset():
-                self._requests.pop(event.stream_id, None)
-                self._bodies.pop(event.stream_id, None)
+                self._forget(event.stream_id)
                 self._window.set()
             case _:
                 pass
@@ -81,7 +81,8 @@ class Http2Connection:
         self._requests[stream], self._bodies[stream] = request, bytearray()
         if _is_grpc(request) and not _wants_status(request):
             metadata = [(":status", "200"), ("content-type", "application/grpc"), ("x-echo-name", self._name)]
-            self._h2.send_headers(stream, metadata)
+            with contextlib.suppress(h2.exceptions.StreamClosedError):  # reset by the bytes that came with it
+                self._h2.send_headers(stream, metadata)
 
     def _data(self, stream: int, chunk: bytes) -> None:
         request = self._requests.get(stream)
@@ -99,7 +100,17 @@ class Http2Connection:
         if request is None:
             return
         grpc = _is_grpc(request) and not _wants_status(request)
-        self._spawn(self._finish_grpc(stream, request) if grpc else self._answer(stream, request))
+        self._spawn(self._finish(stream, self._end_grpc(stream, request) if grpc else self._answer(stream, request)))
+
+    async def _finish(self, stream: int, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        finally:
+            self._forget(stream)
+
+    def _forget(self, stream: int) -> None:
+        for state in (self._requests, self._bodies, self._turns):
+            state.pop(stream, None)
 
     async def _answer(self, stream: int, request: Request) -> None:
         answer = await self._seen(_with_body(request, bytes(self._bodies.get(stream, b""))))
@@ -118,7 +129,7 @@ class Http2Connection:
                 self._h2.reset_stream(stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
         self._flush()
 
-    async def _finish_grpc(self, stream: int, request: Request) -> None:
+    async def _end_grpc(self, stream: int, request: Request) -> None:
         answer = await self._seen(request)
         await asyncio.sleep(answer.delay)
         status = request.header("x-echo-grpc-status") or "0"

@@ -34,7 +34,7 @@ class EchoServer:
         self._keep, self._tls = keep, tls
         self._sni: dict[int, str] = {}
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.StreamWriter] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self) -> Self:
         """Listens; with port 0 the kernel chooses and `port` then tells."""
@@ -54,13 +54,15 @@ class EchoServer:
         self._server.close()
         self.cut()
         await self._server.wait_closed()
-        while self._connections:
-            await asyncio.sleep(0)
+        tasks = list(self._connections)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._server = None
 
     def cut(self) -> None:
         """Cuts every open connection at once, as a backend that dies does."""
-        for writer in self._connections:
+        for writer in self._connections.values():
             writer.transport.abort()
 
     async def __aenter__(self) -> Self:
@@ -72,13 +74,17 @@ class EchoServer:
         await self.stop()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = writer
         try:
             await self._serve(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass  # the client left, or sent what is no HTTP: an echo has nobody to tell
+        except asyncio.CancelledError:
+            pass  # `stop` ends us; asyncio's own callback would report a cancelled task as a fault
         finally:
-            self._connections.discard(writer)
+            del self._connections[task]
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
