@@ -81,7 +81,7 @@ class Http2Connection:
         self._requests[stream], self._bodies[stream] = request, bytearray()
         if _is_grpc(request) and not _wants_status(request):
             metadata = [(":status", "200"), ("content-type", "application/grpc"), ("x-echo-name", self._name)]
-            with contextlib.suppress(h2.exceptions.StreamClosedError):  # reset by the bytes that came with it
+            with contextlib.suppress(h2.exceptions.ProtocolError):  # reset by the bytes that came with it
                 self._h2.send_headers(stream, metadata)
 
     def _data(self, stream: int, chunk: bytes) -> None:
