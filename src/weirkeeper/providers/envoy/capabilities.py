@@ -1,0 +1,24 @@
+"""What Envoy can do through this provider: only what is translated and proven on a real Envoy."""
+
+from weirkeeper.model.features import Capabilities, Limits
+
+SUPPORTED = """
+RegexPathMatch StringPrefixPathMatch HTTPRouteHeaderMatching RegexHeaderMatch HTTPRouteQueryParamMatching HTTPRouteMethodMatching SchemeMatch
+RegexHostMatch HTTPRouteRequestHeaderModification HTTPRouteResponseHeaderModification HTTPRouteBackendRequestHeaderModification
+HTTPRouteHostRewrite HTTPRoutePathRewrite RegexPathRewrite HTTPRouteSchemeRedirect HTTPRoutePortRedirect HTTPRoutePathRedirect RegexRedirect
+HTTPRouteRequestMirror HTTPRouteRequestPercentageMirror HTTPRouteRequestTimeout HTTPRouteBackendTimeout IdleTimeout HTTPRouteRetry
+WeightedBackends CookieAffinity HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing DirectResponse
+BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket BackendProtocolGRPC DnsBackend
+ActiveHealthChecks PassiveHealthChecks CircuitBreakers SlowStart BackendProxyProtocol HTTPRouteCORS PrefixXForwarded
+IpRules BasicAuth ExternalAuth LocalRateLimit RequestBodyLimit BufferedRequests
+BackendTLSPolicy BackendTLSPolicySANValidation BackendClientCertificate TlsVersions TlsCiphers ClientCertificateValidation
+TLSTermination ProxyProtocol AccessLog StatsName
+"""
+
+CAPABILITIES = Capabilities(
+    engine="envoy",
+    version="1.40",
+    supported=frozenset(SUPPORTED.split()),
+    degrades={"PeakEwma": "the one of two endpoints with fewer requests under way is chosen, whatever their latency"},
+    limits=Limits(regex_length=1024),
+)

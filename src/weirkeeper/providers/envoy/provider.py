@@ -1,0 +1,206 @@
+"""The Envoy provider: its derivations from composed tables to engine items. Pure; the engine is imported only when one is started."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from weirkeeper.flow import Graph, Read, Table
+from weirkeeper.model.backend import Backend
+from weirkeeper.model.certificate import Certificate, TrustBundle
+from weirkeeper.model.config import LoadBalancer
+from weirkeeper.model.endpoint import EndpointSet
+from weirkeeper.model.features import Capabilities
+from weirkeeper.model.filters import Timeouts
+from weirkeeper.model.ids import HostKey, Part
+from weirkeeper.model.listener import Listener
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.route import VirtualHost
+from weirkeeper.model.text import Hostname, Id
+from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
+from weirkeeper.providers.envoy import names
+from weirkeeper.providers.envoy.capabilities import CAPABILITIES
+from weirkeeper.providers.envoy.options import EnvoyOptions
+from weirkeeper.providers.envoy.printed import printed
+from weirkeeper.providers.envoy.translate import clusters, endpoints, hosts, key_filter, listeners, secrets
+from weirkeeper.providers.envoy.translate.hosts import HostPart, group_token
+from weirkeeper.providers.envoy.translate.items import Row, item
+
+Items = Table[ItemKey, EngineItem]
+Place = tuple[Id, int]
+Group = tuple[Id, Id]
+RowOf = Callable[[Group, Sequence[HostPart]], Row]
+
+
+class Port(NamedTuple):
+    """The listeners of one port, sorted by id."""
+
+    listeners: tuple[Listener, ...]
+
+
+class EnvoyProvider:
+    """Envoy by delta xDS."""
+
+    name = "envoy"
+
+    def __init__(self, options: EnvoyOptions | None = None, capabilities: Capabilities = CAPABILITIES) -> None:
+        self.options = options or EnvoyOptions()
+        self.capabilities = capabilities
+
+    def declare(self, graph: Graph, composed: Composed) -> Items:
+        """Declare the translations; the answer is the union of all resources."""
+        tables = [
+            graph.spread("envoy/clusters", composed.backends, _cluster),
+            graph.spread("envoy/endpoints", composed.endpoint_sets, _endpoints),
+            graph.spread("envoy/certificates", composed.certificates, _certificate),
+            graph.spread("envoy/bundles", composed.trust_bundles, _bundle),
+        ]
+        by_port = graph.index("envoy/by-port", composed.listeners, lambda key, one: [(key.load_balancer, one.port)])
+        ports = graph.group("envoy/ports", by_port, _port)
+        tables.append(self._listeners(graph, composed, ports))
+        if self.options.layout == "scoped":
+            tables.append(graph.spread("envoy/key-filter", composed.load_balancers, _key_filter))
+            tables += self._scopes(graph, composed, ports)
+        else:
+            tables += self._tables(graph, composed, ports)
+        return graph.union("envoy/items", tables)
+
+    def printed(self, items: Mapping[ItemKey, EngineItem]) -> str:
+        """The items as YAML, without secrets."""
+        return printed(items)
+
+    def engine(self, settings: EngineSettings) -> Engine:
+        """An Envoy that is run on this machine."""
+        from weirkeeper.providers.envoy.engine import EnvoyEngine  # noqa: PLC0415 (processes and sockets stay out of pure uses)
+
+        return EnvoyEngine(settings)
+
+    def _listeners(self, graph: Graph, composed: Composed, ports: Table[Place, Port]) -> Items:
+        def rows(read: Read, place: Place, port: Port) -> Iterator[Row]:
+            body = listeners.listener(place[1], port.listeners, self.options, _defaults(read, composed, place[0]))
+            needs = listeners.listener_needs(port.listeners, scoped=self.options.layout == "scoped")
+            origins = tuple(one.origin for one in port.listeners)
+            yield item(place[0], names.LISTENER, listeners.port_name(place[1]), body, needs=needs, origins=origins)
+
+        return graph.spread("envoy/listeners", ports, rows)
+
+    def _parts(self, graph: Graph, name: str, composed: Composed, source: Table[HostKey, VirtualHost]) -> Table[HostKey, HostPart]:
+        def part(read: Read, key: HostKey, host: VirtualHost) -> HostPart:
+            return hosts.host_part(host, _defaults(read, composed, key.load_balancer), self.options.trie_from)
+
+        return graph.derive(name, source, part)
+
+    def _scopes(self, graph: Graph, composed: Composed, ports: Table[Place, Port]) -> list[Items]:
+        def exact(read: Read, key: HostKey, host: VirtualHost) -> Iterator[Row]:
+            if not key.hostname.startswith("*"):
+                part = hosts.host_part(host, _defaults(read, composed, key.load_balancer), self.options.trie_from)
+                yield _exact_row(key, part)
+
+        def stranger(_: Read, key: HostKey, part: HostPart) -> Iterator[Row]:
+            if not key.hostname.startswith("*"):
+                yield _exact_row(key, part)
+
+        wild = graph.derive("envoy/wildcards", composed.virtual_hosts, lambda _, key, host: host if key.hostname.startswith("*") else None)
+        parts = self._parts(graph, "envoy/wildcard-parts", composed, wild)
+        strangers = _strangers(graph, composed, ports)
+        wildcard_strangers = graph.derive(
+            "envoy/wildcard-strangers", strangers, lambda _, key, part: part if key.hostname.startswith("*") else None
+        )
+        everything = graph.union("envoy/fallback-parts", [parts, wildcard_strangers])
+        return [
+            graph.spread("envoy/scopes", composed.virtual_hosts, exact),
+            graph.spread("envoy/stranger-scopes", strangers, stranger),
+            _grouped(graph, "envoy/fallback-scopes", everything, _fallback_row),
+        ]
+
+    def _tables(self, graph: Graph, composed: Composed, ports: Table[Place, Port]) -> list[Items]:
+        parts = self._parts(graph, "envoy/host-parts", composed, composed.virtual_hosts)
+        everything = graph.union("envoy/all-parts", [parts, _strangers(graph, composed, ports)])
+        return [_grouped(graph, "envoy/route-tables", everything, _table_row)]
+
+
+def _strangers(graph: Graph, composed: Composed, ports: Table[Place, Port]) -> Table[HostKey, HostPart]:
+    """Hosts of TLS policies, where they must answer 421. A host that the group really has stays as it is."""
+
+    def rows(read: Read, place: Place, port: Port) -> Iterator[tuple[HostKey, HostPart]]:
+        for group, hostname in dict.fromkeys(listeners.misdirected(port.listeners)):
+            key = HostKey(place[0], Id(group), Hostname(hostname))
+            if not read.contains(composed.virtual_hosts, key):
+                yield key, hosts.misdirected_part(hostname)
+
+    return graph.spread("envoy/strangers", ports, rows)
+
+
+class Members(NamedTuple):
+    """The host parts of one group, sorted by host name."""
+
+    parts: tuple[HostPart, ...]
+
+
+def _grouped(graph: Graph, name: str, parts: Table[HostKey, HostPart], row: RowOf) -> Items:
+    index = graph.index(f"{name}/by-group", parts, lambda key, _: [(key.load_balancer, key.group)])
+    groups = graph.group(f"{name}/groups", index, _members)
+    return graph.spread(name, groups, lambda _, key, members: [row(key, members.parts)])
+
+
+def _members(_: Read, __: Group, members: Sequence[tuple[HostKey, HostPart]]) -> Members:
+    return Members(tuple(part for _, part in members))
+
+
+def _fallback_row(group: Group, parts: Sequence[HostPart]) -> Row:
+    name, body = hosts.fallback_scope(group_token(group[1]), parts)
+    return item(group[0], names.SCOPE, name, body, needs=_needs(parts), origins=_origins(parts))
+
+
+def _table_row(group: Group, parts: Sequence[HostPart]) -> Row:
+    name = group_token(group[1])
+    return item(group[0], names.ROUTES, name, hosts.route_table(name, parts), needs=_needs(parts), origins=_origins(parts))
+
+
+def _exact_row(key: HostKey, part: HostPart) -> Row:
+    name, body = hosts.exact_scope(group_token(key.group), part)
+    return item(key.load_balancer, names.SCOPE, name, body, needs=part.needs, origins=part.origins)
+
+
+def _needs(parts: Iterable[HostPart]) -> Iterator[tuple[str, str]]:
+    return (need for part in parts for need in part.needs)
+
+
+def _origins(parts: Iterable[HostPart]) -> tuple[Origin, ...]:
+    return tuple(dict.fromkeys(origin for part in parts for origin in part.origins))
+
+
+def _defaults(read: Read, composed: Composed, load_balancer: Id) -> Timeouts:
+    front = read.get(composed.load_balancers, load_balancer)
+    return front.defaults.timeouts if front else Timeouts()
+
+
+def _port(_: Read, __: Place, members: Sequence[tuple[Part, Listener]]) -> Port:
+    return Port(tuple(one for _, one in members))
+
+
+def _cluster(_: Read, key: Part, backend: Backend) -> Iterator[Row]:
+    body, needs = clusters.cluster(backend), clusters.cluster_needs(backend)
+    yield item(key.load_balancer, names.CLUSTER, backend.id, body, needs=needs, origins=backend.origins)
+
+
+def _endpoints(_: Read, key: Part, wished: EndpointSet) -> Iterator[Row]:
+    yield item(key.load_balancer, names.ENDPOINTS, wished.id, endpoints.load_assignment(wished))
+
+
+def _certificate(_: Read, key: Part, wished: Certificate) -> Iterator[Row]:
+    yield item(
+        key.load_balancer,
+        names.SECRET,
+        names.certificate_name(wished.id),
+        secrets.certificate_secret(wished),
+        serves=wished.names,
+        default=wished.default,
+        origins=(wished.origin,),
+    )
+
+
+def _bundle(_: Read, key: Part, wished: TrustBundle) -> Iterator[Row]:
+    yield item(key.load_balancer, names.SECRET, names.bundle_name(wished.id), secrets.bundle_secret(wished), origins=(wished.origin,))
+
+
+def _key_filter(_: Read, key: Id, __: LoadBalancer) -> Iterator[Row]:
+    yield item(key, names.EXTENSION, names.KEYS, key_filter.key_filter())

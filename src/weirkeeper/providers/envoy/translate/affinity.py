@@ -1,0 +1,55 @@
+"""Which endpoint a client goes back to: a cookie that names it, or a hash of something in the request."""
+
+from typing import Any
+
+from envoy.config.core.v3 import extension_pb2
+from envoy.config.route.v3 import route_components_pb2 as rc
+from envoy.extensions.filters.http.stateful_session.v3 import stateful_session_pb2
+from envoy.extensions.http.stateful_session.cookie.v3 import cookie_pb2 as session
+from envoy.type.http.v3 import cookie_pb2
+
+from weirkeeper.model.filters import CookieAffinity, HashOn
+from weirkeeper.providers.envoy.translate.rewrites import substitution
+from weirkeeper.providers.envoy.translate.values import duration, packed
+
+
+def session_config(wished: CookieAffinity) -> Any:
+    """The filter's configuration for one route. An endpoint that is gone is replaced, and the cookie with it."""
+    cookie = cookie_pb2.Cookie(name=wished.name, path=wished.path or "/", attributes=_attributes(wished))
+    if wished.ttl is not None:
+        cookie.ttl.CopyFrom(duration(wished.ttl))
+    state = extension_pb2.TypedExtensionConfig(
+        name="cookie", typed_config=packed(session.CookieBasedSessionState(cookie=cookie))
+    )
+    made = stateful_session_pb2.StatefulSession(session_state=state, strict=False)
+    return packed(stateful_session_pb2.StatefulSessionPerRoute(stateful_session=made))
+
+
+def _attributes(wished: CookieAffinity) -> list[Any]:
+    pairs = [("Domain", wished.domain or ""), ("SameSite", wished.same_site or "")]
+    flags = [("Secure", wished.secure), ("HttpOnly", wished.http_only)]
+    named = [cookie_pb2.CookieAttribute(name=name, value=value) for name, value in pairs if value]
+    return named + [cookie_pb2.CookieAttribute(name=name) for name, on in flags if on]
+
+
+def hash_policies(wished: HashOn) -> list[Any]:
+    """What is hashed, for clusters that balance by hash."""
+    policy = rc.RouteAction.HashPolicy
+    match wished.on:
+        case "ip":
+            return [policy(connection_properties=policy.ConnectionProperties(source_ip=True))]
+        case "header":
+            return [policy(header=policy.Header(header_name=wished.name or ""))]
+        case "cookie":
+            return [policy(cookie=policy.Cookie(name=wished.name or ""))]
+        case "query":
+            return [policy(query_parameter=policy.QueryParameter(name=wished.name or ""))]
+        case "host":
+            return [policy(header=policy.Header(header_name=":authority"))]
+        case "path" | "uri":
+            return [policy(header=policy.Header(header_name=":path"))]
+        case "path-only":
+            rewrite = substitution(r"\?.*$", "")
+            return [policy(header=policy.Header(header_name=":path", regex_rewrite=rewrite))]
+        case _:
+            raise ValueError(f"nobody hashes on {wished.on!r}")

@@ -1,0 +1,146 @@
+"""Virtual hosts, and what holds them: a scope for each exact host, one fallback scope for all wildcards, or one table for a group.
+
+Each host ends with a route that answers 404, so a missing path never falls through to another host, and a request without any route is
+told apart (421 where the group has a TLS policy). A wildcard that stands for one label (Ingress) demands that of the host by expression;
+deeper names go on to the routes of the host ``*``, which are appended.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from envoy.config.route.v3 import route_components_pb2 as rc
+from envoy.config.route.v3 import route_pb2, scoped_route_pb2
+
+from weirkeeper.model.filters import Timeouts
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.route import VirtualHost
+from weirkeeper.model.text import Id
+from weirkeeper.providers.envoy import names
+from weirkeeper.providers.envoy.translate.matchers import authority_matcher
+from weirkeeper.providers.envoy.translate.retries import default_retry
+from weirkeeper.providers.envoy.translate.routes import backends_of, routes
+from weirkeeper.providers.envoy.translate.trie import path_trie
+from weirkeeper.providers.envoy.translate.values import packed, quoted
+from weirkeeper.providers.envoy.translate.wire import nested
+
+VIRTUAL_HOST_ROUTES, VIRTUAL_HOST_MATCHER, CONFIG_HOSTS = 3, 21, 2
+SCOPE_CONFIGURATION = scoped_route_pb2.ScopedRouteConfiguration.DESCRIPTOR.fields_by_name["route_configuration"].number
+
+
+class HostPart(NamedTuple):
+    """One host, serialised: ``routes`` are fields of a virtual host; ``tail`` ends the names that the routes are for."""
+
+    hostname: str
+    head: bytes
+    routes: bytes
+    tail: bytes
+    needs: tuple[tuple[str, str], ...]
+    origins: tuple[Origin, ...]
+
+
+def host_part(host: VirtualHost, defaults: Timeouts, trie_from: int) -> HostPart:
+    """The host's own bytes."""
+    one_label = host.wildcard_labels == 1 and host.hostname.startswith("*.")
+    demanded = authority_matcher("[^.]+" + quoted(host.hostname[1:])) if one_label else None
+    made = [made for route in host.routes for made in routes(route, defaults)]
+    if demanded is not None:
+        for route in made:
+            route.match.headers.append(demanded)
+    trie = path_trie(made) if len(made) >= trie_from and not host.hostname.startswith("*") else None
+    if trie is not None:
+        body = nested(VIRTUAL_HOST_MATCHER, trie)
+    else:
+        body = b"".join(nested(VIRTUAL_HOST_ROUTES, r.SerializeToString(deterministic=True)) for r in made)
+    return HostPart(
+        hostname=host.hostname,
+        head=_head(host.hostname),
+        routes=body,
+        tail=b"" if trie is not None else nested(VIRTUAL_HOST_ROUTES, _not_found(demanded)),
+        needs=tuple(sorted({(names.CLUSTER, b) for route in host.routes for b in backends_of(route)})),
+        origins=host.origins or tuple(dict.fromkeys(route.origin for route in host.routes)),
+    )
+
+
+def misdirected_part(hostname: str) -> HostPart:
+    """A host of another TLS policy: whoever asks for it here is told 421."""
+    route = rc.Route(name="misdirected", match={"prefix": ""}, direct_response={"status": 421})
+    body = nested(VIRTUAL_HOST_ROUTES, route.SerializeToString(deterministic=True))
+    return HostPart(hostname, _head(hostname), body, b"", (), ())
+
+
+def exact_scope(group: str, part: HostPart) -> tuple[str, bytes]:
+    """Name and bytes of the scope of one exact host. No filter is made for it but those that its routes switch on."""
+    key = f"{group}|{part.hostname}"
+    return key, _scope(key, nested(CONFIG_HOSTS, part.head + part.routes + part.tail) + EXACT)
+
+
+def fallback_scope(group: str, parts: Sequence[HostPart]) -> tuple[str, bytes]:
+    """Name and bytes of the scope of all wildcards of a group; Envoy chooses among them by the longest suffix."""
+    key = f"{group}|*"
+    return key, _scope(key, _hosts(parts) + COMMON)
+
+
+def route_table(group: str, parts: Sequence[HostPart]) -> bytes:
+    """All hosts of a group in one route configuration."""
+    name: bytes = route_pb2.RouteConfiguration(name=group).SerializeToString()
+    return name + _hosts(parts) + COMMON
+
+
+def _hosts(parts: Sequence[HostPart]) -> bytes:
+    everything = next((part for part in parts if part.hostname == "*"), None)
+    bodies = []
+    for part in parts:
+        body = part.head + part.routes + part.tail
+        if everything is not None and part.tail not in (b"", NOT_FOUND):
+            body += everything.routes + everything.tail
+        bodies.append(nested(CONFIG_HOSTS, body))
+    return b"".join(bodies)
+
+
+def _scope(key: str, config: bytes) -> bytes:
+    head = scoped_route_pb2.ScopedRouteConfiguration(name=key, key=_key(key))
+    name = route_pb2.RouteConfiguration(name=key).SerializeToString()
+    made: bytes = head.SerializeToString(deterministic=True) + nested(SCOPE_CONFIGURATION, name + config)
+    return made
+
+
+def _key(key: str) -> scoped_route_pb2.ScopedRouteConfiguration.Key:
+    fragment = scoped_route_pb2.ScopedRouteConfiguration.Key.Fragment(string_key=key)
+    return scoped_route_pb2.ScopedRouteConfiguration.Key(fragments=[fragment])
+
+
+def _head(hostname: str) -> bytes:
+    made: bytes = rc.VirtualHost(name=hostname, domains=[hostname]).SerializeToString(deterministic=True) + RETRY
+    return made
+
+
+def _not_found(demanded: object) -> bytes:
+    match = rc.RouteMatch(prefix="")
+    if demanded is not None:
+        match.headers.append(demanded)
+    made: bytes = rc.Route(name="-", match=match, direct_response={"status": 404}).SerializeToString(deterministic=True)
+    return made
+
+
+def _common(off: tuple[str, ...]) -> bytes:
+    made = route_pb2.RouteConfiguration(
+        ignore_port_in_host_matching=True,
+        validate_clusters={"value": False},
+        request_headers_to_remove=names.INTERNAL_HEADERS,
+        max_direct_response_body_size_bytes={"value": 16384},
+    )
+    for name in off:
+        made.typed_per_filter_config[name].CopyFrom(packed(rc.FilterConfig(disabled=True)))
+    body: bytes = made.SerializeToString(deterministic=True)
+    return body
+
+
+NOT_FOUND = nested(VIRTUAL_HOST_ROUTES, _not_found(None))
+RETRY: bytes = rc.VirtualHost(retry_policy=default_retry()).SerializeToString(deterministic=True)
+COMMON = _common(())
+EXACT = _common((names.KEYS, *names.OPTIONAL))
+
+
+def group_token(group: Id) -> str:
+    """The group as it stands in a scope key and in a format string: nothing in it is cut or interpreted."""
+    return "".join(c if c.isalnum() or c in "._/-" else f"~{ord(c):02x}" for c in group)

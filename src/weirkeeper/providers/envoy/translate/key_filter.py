@@ -1,0 +1,65 @@
+"""The key filter: constant Lua for requests that hit no exact scope. No text of a tenant ever stands in it.
+
+Theory of operation (decision 0001). An exact lower-case host finds its scope before any filter is made, and that scope switches this filter and
+all optional ones off, so plain traffic never pays. All other requests find no route at first; Envoy then makes every filter. This one
+sets the scope key to the normalised host, asks for a route, and where there is none sets it to the group's fallback scope. Then
+it reads from the route that was found which of the filters without a harmless default are wished, and switches the others off by
+header. If it fails, nothing is switched off: those filters refuse.
+"""
+
+import json
+
+from envoy.config.core.v3 import base_pb2, extension_pb2
+from envoy.extensions.filters.http.lua.v3 import lua_pb2
+
+from weirkeeper.providers.envoy import names
+from weirkeeper.providers.envoy.translate.values import packed
+
+LUA = (
+    f"local SCOPE = {json.dumps(names.SCOPE_HEADER)}\n"
+    f"local SKIP = {{{', '.join(f'[{json.dumps(k)}] = {json.dumps(v)}' for k, v in names.SKIP_HEADERS.items())}}}\n"
+    + r"""
+local function host_of(raw)
+  local host = string.lower(raw)
+  if string.byte(host, 1) == 91 then return "" end
+  local colon = string.find(host, ":", 1, true)
+  if colon then host = string.sub(host, 1, colon - 1) end
+  if string.byte(host, -1) == 46 then host = string.sub(host, 1, -2) end
+  return host
+end
+
+function envoy_on_request(h)
+  local headers = h:headers()
+  local scope = headers:get(SCOPE)
+  local bar = string.find(scope, "|", 1, true)
+  local group, sent = string.sub(scope, 1, bar), string.sub(scope, bar + 1)
+  local colon = string.find(sent, ":", 1, true)
+  if colon then sent = string.sub(sent, 1, colon - 1) end
+  local host = host_of(headers:get(":authority") or "")
+  local found = false
+  if host ~= "" and host ~= sent then
+    headers:replace(SCOPE, group .. host)
+    h:clearRouteCache()
+    h:virtualHost()
+    found = h:streamInfo():routeName() ~= ""
+  end
+  if not found then
+    headers:replace(SCOPE, group .. "*")
+    h:clearRouteCache()
+  end
+  local wished = h:metadata()
+  for name, header in pairs(SKIP) do
+    if not wished:get(name) then headers:replace(header, "1") end
+  end
+end
+"""
+)
+
+
+def key_filter() -> bytes:
+    """The extension, the same for every load balancer."""
+    lua = lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=LUA))
+    lua.clear_route_cache.value = False
+    made = extension_pb2.TypedExtensionConfig(name=names.KEYS, typed_config=packed(lua))
+    body: bytes = made.SerializeToString(deterministic=True)
+    return body

@@ -1,0 +1,121 @@
+"""Listeners of one port to one Envoy listener: a chain for each TLS listener, chosen by server name.
+
+A listener with a host name of its own is a policy (decision 0004): its chain has named certificates and its own group, and a host that the group
+does not have is misdirected. The listener without a host name takes all other names on demand; connections whose server name is
+none, or no host name, get the default certificate in a chain apart.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from envoy.config.core.v3 import address_pb2
+from envoy.config.listener.v3 import listener_components_pb2 as components
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+
+from weirkeeper.model.filters import Timeouts
+from weirkeeper.model.listener import Listener
+from weirkeeper.providers.envoy import names
+from weirkeeper.providers.envoy.options import EnvoyOptions
+from weirkeeper.providers.envoy.translate.chain_matcher import chain_matcher
+from weirkeeper.providers.envoy.translate.connection_manager import connection_manager
+from weirkeeper.providers.envoy.translate.downstream_tls import named_socket, on_demand_socket
+from weirkeeper.providers.envoy.translate.values import duration, number, packed
+
+BUFFER = 32 * 1024
+
+
+def port_name(port: int) -> str:
+    """The name of the Envoy listener of a port."""
+    return f"port-{port}"
+
+
+def listener(port: int, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts) -> bytes:
+    """The bytes of the Envoy listener of one port; the listeners come sorted by id."""
+    addresses = _addresses(listeners, options)
+    made = listener_pb2.Listener(
+        name=port_name(port),
+        address=_address(addresses[0], port),
+        per_connection_buffer_limit_bytes=number(BUFFER),
+        enable_reuse_port={"value": True},
+        tcp_backlog_size=number(4096),
+    )
+    for address in addresses[1:]:
+        made.additional_addresses.add().address.CopyFrom(_address(address, port))
+    if any(one.accept_proxy_protocol for one in listeners):
+        made.listener_filters.append(_inspect("proxy-protocol", proxy_protocol_pb2.ProxyProtocol()))
+    if any(one.tls for one in listeners):
+        made.listener_filters.append(_inspect("tls-inspector", tls_inspector_pb2.TlsInspector()))
+        _secure_chains(made, listeners, options, defaults)
+    else:
+        made.filter_chains.append(_chain("plain", listeners[0], options, defaults, None))
+    body: bytes = made.SerializeToString(deterministic=True)
+    return body
+
+
+def listener_needs(listeners: Sequence[Listener], *, scoped: bool) -> list[tuple[str, str]]:
+    """The key filter, and the secrets of named certificates and trust bundles."""
+    found = [(names.EXTENSION, names.KEYS)] if scoped else []
+    for one in listeners:
+        if one.tls is None:
+            continue
+        named = one.tls.certificates if one.hostname else ()
+        default = (one.tls.default_certificate,) if one.tls.default_certificate else ()
+        found += [(names.SECRET, names.certificate_name(id)) for id in (*named, *default)]
+        if one.tls.client_validation:
+            found.append((names.SECRET, names.bundle_name(one.tls.client_validation.trust)))
+    return found
+
+
+def misdirected(listeners: Sequence[Listener]) -> list[tuple[str, str]]:
+    """Which (group, host name) must answer 421: the policies' hosts, in the groups of the listeners without a host name."""
+    secure = [one for one in listeners if one.tls]
+    policies = [one for one in secure if one.hostname]
+    return [(g.group, p.hostname) for g in secure if not g.hostname for p in policies if p.hostname and p.group != g.group]
+
+
+def _secure_chains(made: Any, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts) -> None:
+    policies: dict[str, str] = {}
+    on_demand = fallback = None
+    for one in listeners:
+        if one.tls is None:
+            continue
+        if one.hostname:
+            name = f"host/{one.hostname}"
+            ids = tuple(one.tls.certificates) or ((one.tls.default_certificate,) if one.tls.default_certificate else ())
+            socket = named_socket(one.tls, ids) if ids else on_demand_socket(one.tls)
+            policies[one.hostname] = name
+        else:
+            name = on_demand = "on-demand"
+            socket = on_demand_socket(one.tls)
+            if one.tls.default_certificate:
+                fallback = "fallback"
+                default = named_socket(one.tls, (one.tls.default_certificate,))
+                made.filter_chains.append(_chain(fallback, one, options, defaults, default))
+        made.filter_chains.append(_chain(name, one, options, defaults, socket))
+    made.filter_chain_matcher.CopyFrom(chain_matcher(policies, on_demand, fallback))
+
+
+def _chain(name: str, one: Listener, options: EnvoyOptions, defaults: Timeouts, socket: Any | None) -> Any:
+    manager = connection_manager(one, options, defaults, strict=bool(one.tls and one.hostname))
+    made = components.FilterChain(
+        name=name, filters=[components.Filter(name="http", typed_config=packed(manager))]
+    )
+    if socket is not None:
+        made.transport_socket.CopyFrom(socket)
+        made.transport_socket_connect_timeout.CopyFrom(duration(min(one.http.header_timeout, 10_000)))
+    return made
+
+
+def _addresses(listeners: Sequence[Listener], options: EnvoyOptions) -> list[str]:
+    wished = list(dict.fromkeys(address for one in listeners for address in one.addresses))
+    return wished or (["0.0.0.0", "::"] if options.ipv6 else ["0.0.0.0"])  # noqa: S104 (a load balancer binds all)
+
+
+def _address(address: str, port: int) -> Any:
+    return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=address, port_value=port))
+
+
+def _inspect(name: str, config: Any) -> Any:
+    return components.ListenerFilter(name=name, typed_config=packed(config))
