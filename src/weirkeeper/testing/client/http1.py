@@ -53,6 +53,11 @@ class Http1Connection:
         self._reader = self._writer = None
 
     @property
+    def opened(self) -> bool:
+        """Whether it has been opened and not closed by us."""
+        return self._reader is not None
+
+    @property
     def usable(self) -> bool:
         """Whether the connection is open as far as is known: False once the server's end of it has been seen."""
         return self._reader is not None and not self._reader.at_eof() and self._reader.exception() is None

@@ -62,6 +62,11 @@ class Http2Connection:
         self._end("closed by the client")
 
     @property
+    def opened(self) -> bool:
+        """Whether it has been opened."""
+        return self._pump is not None
+
+    @property
     def usable(self) -> bool:
         """Whether a new stream can be opened as far as is known."""
         return self._pump is not None and self.ended is None
