@@ -1,0 +1,1 @@
+"""What every controller needs: references to Services, Secrets and ConfigMaps, resolved in one place."""
