@@ -1,0 +1,96 @@
+"""One line for each thing worth telling, as `key=value` or as JSON. Nothing that a tenant wrote can forge a line, a field or a terminal code.
+
+Comes in: a message of ours and fields with any content. Goes out: one line on a stream. What matters is never only here: it is also a finding, an
+observation or a number.
+"""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TextIO
+
+LONGEST_VALUE = 500
+LEVELS = ("debug", "info", "warning", "error")
+
+Now = Callable[[], datetime]
+
+
+class Log:
+    """Writes lines at or above a level."""
+
+    def __init__(
+        self,
+        stream: TextIO = sys.stderr,
+        *,
+        json_lines: bool = False,
+        level: str = "info",
+        now: Now = lambda: datetime.now(UTC),
+    ) -> None:
+        self._stream = stream
+        self._format = _json_line if json_lines else _text_line
+        self._level = LEVELS.index(level)
+        self._now = now
+
+    def debug(self, message: str, **fields: object) -> None:
+        """Write a line that only somebody who looks for a bug wants."""
+        self._write("debug", message, fields)
+
+    def info(self, message: str, **fields: object) -> None:
+        """Write a line about what the program did."""
+        self._write("info", message, fields)
+
+    def warning(self, message: str, **fields: object) -> None:
+        """Write a line about what somebody should look at."""
+        self._write("warning", message, fields)
+
+    def error(self, message: str, **fields: object) -> None:
+        """Write a line about what does not work."""
+        self._write("error", message, fields)
+
+    def failure(self, message: str, error: BaseException, **fields: object) -> None:
+        """Write a line about an exception, with the place where it was raised and its whole trace."""
+        trace = "".join(traceback.format_exception(error))
+        self._write(
+            "error", message, {**fields, "error": f"{type(error).__name__}: {error}", "trace": trace}, longest=8000
+        )
+
+    def _write(self, level: str, message: str, fields: dict[str, object], longest: int = LONGEST_VALUE) -> None:
+        if LEVELS.index(level) < self._level:
+            return
+        shown = {key: str(value)[:longest] for key, value in fields.items()}
+        self._stream.write(self._format(self._now(), level, message, shown) + "\n")
+        self._stream.flush()
+
+
+class LibraryLines(logging.Handler):
+    """Takes what libraries log by Python's own logging into the same lines."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record as one line."""
+        self._log.warning("library", name=record.name, level=record.levelname, said=record.getMessage())
+
+
+def _text_line(now: datetime, level: str, message: str, fields: dict[str, str]) -> str:
+    pairs = "".join(f" {key}={_quoted(value)}" for key, value in fields.items())
+    return f"{_time(now)} {level} {_quoted(message)}{pairs}"
+
+
+def _json_line(now: datetime, level: str, message: str, fields: dict[str, str]) -> str:
+    return json.dumps({"time": _time(now), "level": level, "message": message, **fields})
+
+
+def _quoted(value: str) -> str:
+    """The value as one word, or as a JSON string (which escapes line ends, quotes, control characters and everything beyond ASCII)."""
+    plain = value.isascii() and value.isprintable() and value and not any(c in value for c in ' "=\\')
+    return value if plain else json.dumps(value)
+
+
+def _time(now: datetime) -> str:
+    return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
