@@ -13,6 +13,9 @@ EXTENSION = TYPE + "envoy.config.core.v3.TypedExtensionConfig"
 SCOPE_HEADER = "x-weir-scope"
 """The scope key of a request: set before routing, removed before the backend."""
 
+WALK_HEADER = "x-weir-walk"
+"""How far the key filter came with a request: ``again`` or ``done``."""
+
 SKIP_HEADERS = {"weir.basic": "x-weir-skip-basic", "weir.auth": "x-weir-skip-auth", "weir.buffer": "x-weir-skip-buffer"}
 """Filters without a default that does nothing, and the internal header that switches each off (see ``http_filters``)."""
 
@@ -28,7 +31,7 @@ SESSION = "weir.session"
 OPTIONAL = (CORS, IP_RULES, RATE, BASIC, AUTH, BUFFER, SESSION)
 """Filters that a route switches on, in the order of their running."""
 
-INTERNAL_HEADERS = (SCOPE_HEADER, *SKIP_HEADERS.values())
+INTERNAL_HEADERS = (SCOPE_HEADER, WALK_HEADER, *SKIP_HEADERS.values())
 
 
 def certificate_name(id: str) -> str:

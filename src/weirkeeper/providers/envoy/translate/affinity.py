@@ -14,12 +14,15 @@ from weirkeeper.providers.envoy.translate.values import duration, packed
 
 
 def session_config(wished: CookieAffinity) -> Any:
-    """The filter's configuration for one route. An endpoint that is gone is replaced, and the cookie with it."""
+    """The filter's configuration for one route. An endpoint that is gone is replaced, and the cookie with it.
+
+    Envoy always adds ``HttpOnly``.
+    """
     cookie = cookie_pb2.Cookie(name=wished.name, path=wished.path or "/", attributes=_attributes(wished))
     if wished.ttl is not None:
         cookie.ttl.CopyFrom(duration(wished.ttl))
     state = extension_pb2.TypedExtensionConfig(
-        name="cookie", typed_config=packed(session.CookieBasedSessionState(cookie=cookie))
+        name="envoy.http.stateful_session.cookie", typed_config=packed(session.CookieBasedSessionState(cookie=cookie))
     )
     made = stateful_session_pb2.StatefulSession(session_state=state, strict=False)
     return packed(stateful_session_pb2.StatefulSessionPerRoute(stateful_session=made))
@@ -27,9 +30,8 @@ def session_config(wished: CookieAffinity) -> Any:
 
 def _attributes(wished: CookieAffinity) -> list[Any]:
     pairs = [("Domain", wished.domain or ""), ("SameSite", wished.same_site or "")]
-    flags = [("Secure", wished.secure), ("HttpOnly", wished.http_only)]
     named = [cookie_pb2.CookieAttribute(name=name, value=value) for name, value in pairs if value]
-    return named + [cookie_pb2.CookieAttribute(name=name) for name, on in flags if on]
+    return named + ([cookie_pb2.CookieAttribute(name="Secure")] if wished.secure else [])
 
 
 def hash_policies(wished: HashOn) -> list[Any]:

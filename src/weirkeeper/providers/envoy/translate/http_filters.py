@@ -10,9 +10,7 @@ which alone can set these headers, has read from the route that it does not wish
 from collections.abc import Iterator
 from typing import Any
 
-from envoy.config.core.v3 import base_pb2, extension_pb2, http_uri_pb2
-from envoy.extensions.common.matching.v3 import extension_matcher_pb2
-from envoy.extensions.filters.common.matcher.action.v3 import skip_action_pb2
+from envoy.config.core.v3 import base_pb2, config_source_pb2, http_uri_pb2
 from envoy.extensions.filters.http.basic_auth.v3 import basic_auth_pb2
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
@@ -22,50 +20,30 @@ from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.http.stateful_session.v3 import stateful_session_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
-from envoy.type.matcher.v3 import http_inputs_pb2
-from xds.core.v3 import extension_pb2 as xds_extension
-from xds.type.matcher.v3 import matcher_pb2, string_pb2
 
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.translate.basic_auth import NOBODY
+from weirkeeper.providers.envoy.translate.filter_matcher import unless
 from weirkeeper.providers.envoy.translate.values import duration, from_ads, number, packed
 
-LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
+CONDITIONAL = names.TYPE + "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
 
 
 def http_filters(*, scoped: bool) -> Iterator[Any]:
     """All filters in order. Without scopes Envoy knows the route at once, so the optional ones are simply off by default."""
     if scoped:
-        yield hcm.HttpFilter(name=names.KEYS, config_discovery=discovered())
+        yield from [hcm.HttpFilter(name=names.KEYS, config_discovery=discovered())] * 2
     for name in names.OPTIONAL:
         config = OPTIONAL[name]
         if name in names.SKIP_HEADERS:
-            config = unless(names.SKIP_HEADERS[name], name, config)
+            config = unless(names.SKIP_HEADERS[name], "1", name, config)
         yield hcm.HttpFilter(name=name, typed_config=packed(config), disabled=not scoped)
     yield hcm.HttpFilter(name="router", typed_config=packed(router_pb2.Router(suppress_envoy_headers=True)))
 
 
 def discovered() -> Any:
     """Where the key filter comes from."""
-    return extension_pb2.ExtensionConfigSource(config_source=from_ads(), type_urls=[LUA])
-
-
-def unless(header: str, name: str, config: Any) -> Any:
-    """The filter, skipped where the header is there."""
-    header_input = http_inputs_pb2.HttpRequestHeaderMatchInput(header_name=header)
-    single = matcher_pb2.Matcher.MatcherList.Predicate.SinglePredicate(
-        input=xds_extension.TypedExtensionConfig(name="header", typed_config=packed(header_input)),
-        value_match=string_pb2.StringMatcher(exact="1"),
-    )
-    skip = xds_extension.TypedExtensionConfig(name="skip", typed_config=packed(skip_action_pb2.SkipFilter()))
-    field = matcher_pb2.Matcher.MatcherList.FieldMatcher(
-        predicate=matcher_pb2.Matcher.MatcherList.Predicate(single_predicate=single),
-        on_match=matcher_pb2.Matcher.OnMatch(action=skip),
-    )
-    return extension_matcher_pb2.ExtensionWithMatcher(
-        extension_config=extension_pb2.TypedExtensionConfig(name=name, typed_config=packed(config)),
-        xds_matcher=matcher_pb2.Matcher(matcher_list=matcher_pb2.Matcher.MatcherList(matchers=[field])),
-    )
+    return config_source_pb2.ExtensionConfigSource(config_source=from_ads(), type_urls=[CONDITIONAL])
 
 
 def _nobody_decides() -> Any:

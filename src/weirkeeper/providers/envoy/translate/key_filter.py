@@ -5,6 +5,9 @@ all optional ones off, so plain traffic never pays. All other requests find no r
 sets the scope key to the normalised host, asks for a route, and where there is none sets it to the group's fallback scope. Then
 it reads from the route that was found which of the filters without a harmless default are wished, and switches the others off by
 header. If it fails, nothing is switched off: those filters refuse.
+
+Lua can look at a route once per run. Where it had to ask twice (an odd host that has no exact scope) the filter's second copy in the chain looks at the
+second route; a matcher skips that copy everywhere else.
 """
 
 import json
@@ -13,9 +16,11 @@ from envoy.config.core.v3 import base_pb2, extension_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
 
 from weirkeeper.providers.envoy import names
+from weirkeeper.providers.envoy.translate.filter_matcher import unless
 from weirkeeper.providers.envoy.translate.values import packed
 
 LUA = (
+    f"local WALK = {json.dumps(names.WALK_HEADER)}\n"
     f"local SCOPE = {json.dumps(names.SCOPE_HEADER)}\n"
     f"local SKIP = {{{', '.join(f'[{json.dumps(k)}] = {json.dumps(v)}' for k, v in names.SKIP_HEADERS.items())}}}\n"
     + r"""
@@ -28,29 +33,32 @@ local function host_of(raw)
   return host
 end
 
+local function skip(headers, wished)
+  for name, header in pairs(SKIP) do
+    if not wished:get(name) then headers:replace(header, "1") end
+  end
+  headers:replace(WALK, "done")
+end
+
 function envoy_on_request(h)
   local headers = h:headers()
+  if headers:get(WALK) == "again" then return skip(headers, h:metadata()) end
   local scope = headers:get(SCOPE)
   local bar = string.find(scope, "|", 1, true)
   local group, sent = string.sub(scope, 1, bar), string.sub(scope, bar + 1)
   local colon = string.find(sent, ":", 1, true)
   if colon then sent = string.sub(sent, 1, colon - 1) end
   local host = host_of(headers:get(":authority") or "")
-  local found = false
-  if host ~= "" and host ~= sent then
+  local asked = host ~= "" and host ~= sent
+  if asked then
     headers:replace(SCOPE, group .. host)
     h:clearRouteCache()
-    h:virtualHost()
-    found = h:streamInfo():routeName() ~= ""
+    local wished = h:metadata()
+    if h:streamInfo():routeName() ~= "" then return skip(headers, wished) end
   end
-  if not found then
-    headers:replace(SCOPE, group .. "*")
-    h:clearRouteCache()
-  end
-  local wished = h:metadata()
-  for name, header in pairs(SKIP) do
-    if not wished:get(name) then headers:replace(header, "1") end
-  end
+  headers:replace(SCOPE, group .. "*")
+  h:clearRouteCache()
+  if asked then headers:replace(WALK, "again") else skip(headers, h:metadata()) end
 end
 """
 )
@@ -60,6 +68,7 @@ def key_filter() -> bytes:
     """The extension, the same for every load balancer."""
     lua = lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=LUA))
     lua.clear_route_cache.value = False
-    made = extension_pb2.TypedExtensionConfig(name=names.KEYS, typed_config=packed(lua))
+    config = unless(names.WALK_HEADER, "done", names.KEYS, lua)
+    made = extension_pb2.TypedExtensionConfig(name=names.KEYS, typed_config=packed(config))
     body: bytes = made.SerializeToString(deterministic=True)
     return body
