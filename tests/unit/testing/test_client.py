@@ -3,7 +3,11 @@
 import asyncio
 import ssl
 
+import h2.config
+import h2.connection
+import h2.events
 import pytest
+from hyperframe.frame import DataFrame, GoAwayFrame, PingFrame
 
 from weirkeeper.testing import websocket
 from weirkeeper.testing.certificates import Authority
@@ -21,6 +25,7 @@ from weirkeeper.testing.client import (
     grpc_unary,
 )
 from weirkeeper.testing.client.fetch import cut
+from weirkeeper.testing.client.goaway import Farewell, GoAways
 from weirkeeper.testing.client.http1 import encode_request, read_response
 from weirkeeper.testing.echo import EchoServer, echo_thread
 from weirkeeper.testing.ports import free_port
@@ -259,6 +264,48 @@ def test_a_connection_that_ends_is_told_to_its_streams():
             assert not two.usable
             with pytest.raises(AnswerLost):
                 await two.request("/", host="h")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_goaway_is_sifted_out_however_the_bytes_come(size):
+    goaway = GoAwayFrame(0, last_stream_id=5, error_code=2).serialize()
+    others = PingFrame(0, opaque_data=b"12345678").serialize(), DataFrame(1, data=b"x" * 300).serialize()
+    sent = others[0] + goaway + others[1] + goaway
+    sift = GoAways()
+    pieces = [sift.sift(sent[at : at + size]) for at in range(0, len(sent), size)]
+    assert b"".join(kept for kept, _ in pieces) == b"".join(others)
+    assert [farewell for _, said in pieces for farewell in said] == [Farewell(last=5, code=2)] * 2
+
+
+@pytest.mark.parametrize(("last", "answered"), [(2**31 - 1, True), (0, False)])
+def test_an_answer_after_goaway_is_whole_and_no_new_stream_opens(last, answered):
+    async def draining(reader, writer):
+        server = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        server.initiate_connection()
+        while chunk := await reader.read(65536):
+            for event in server.receive_data(chunk):
+                if isinstance(event, h2.events.RequestReceived):
+                    writer.write(server.data_to_send() + GoAwayFrame(0, last_stream_id=last).serialize())
+                    if answered:
+                        server.send_headers(event.stream_id, [(":status", "200")])
+                        server.send_data(event.stream_id, b"whole", end_stream=True)
+            writer.write(server.data_to_send())
+        writer.close()
+
+    async def scenario():
+        async with await asyncio.start_server(draining, "127.0.0.1", 0) as server:
+            two = await Http2Connection(Target(port=server.sockets[0].getsockname()[1])).open()
+            if answered:
+                assert (await two.request("/", host="h")).body == b"whole"
+            else:
+                with pytest.raises(AnswerLost, match="GOAWAY"):
+                    await two.request("/", host="h")
+            assert not two.usable
+            with pytest.raises(AnswerLost, match="GOAWAY"):
+                await two.request("/", host="h")
+            await two.close()
 
     run(scenario)
 

@@ -14,6 +14,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 
+from weirkeeper.testing.client.goaway import Farewell, GoAways
 from weirkeeper.testing.client.http1 import LIMIT, Headers
 from weirkeeper.testing.client.response import AnswerLost, Response
 from weirkeeper.testing.client.target import Target, closed, peer_of
@@ -117,7 +118,7 @@ class Http2Connection:
         """Sends on a stream as its window allows."""
         rest = memoryview(content)
         while True:
-            if self.ended is not None or number not in self._streams:
+            if number not in self._streams:
                 raise AnswerLost(self.ended or "the stream has ended")
             room = min(self._h2.local_flow_control_window(number), self._h2.max_outbound_frame_size, len(rest))
             if room > 0 or not rest:
@@ -133,7 +134,7 @@ class Http2Connection:
 
     def forget(self, number: int) -> None:
         """Drops a stream; one that is still open is reset."""
-        if self._streams.pop(number, None) is None or self.ended is not None:
+        if self._streams.pop(number, None) is None:
             return
         try:
             self._h2.reset_stream(number, h2.errors.ErrorCodes.CANCEL)
@@ -147,10 +148,14 @@ class Http2Connection:
             self._writer.write(self._h2.data_to_send())
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
+        sift = GoAways()
         try:
             while chunk := await reader.read(65536):
-                for event in self._h2.receive_data(chunk):
+                frames, farewells = sift.sift(chunk)
+                for event in self._h2.receive_data(frames):
                     self._on(event)
+                for farewell in farewells:
+                    self._leave(farewell)
                 self.flush()
             self._end("the server closed the connection")
         except (OSError, h2.exceptions.ProtocolError) as error:
@@ -159,9 +164,6 @@ class Http2Connection:
     def _on(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.DataReceived):
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-        elif isinstance(event, h2.events.ConnectionTerminated):
-            self.ended = f"the server sent GOAWAY {event.error_code!r}"
-            self._streams_after(event.last_stream_id)
         elif isinstance(event, h2.events.WindowUpdated | h2.events.RemoteSettingsChanged):
             self._window.set()
         stream = self._streams.get(getattr(event, "stream_id", None) or 0)
@@ -171,9 +173,12 @@ class Http2Connection:
             self._streams.pop(event.stream_id or 0, None)
             self._window.set()
 
-    def _streams_after(self, last: int | None) -> None:
-        for number in [number for number in self._streams if last is not None and number > last]:
+    def _leave(self, farewell: Farewell) -> None:
+        """No new streams from now on; those that the server still answers go on."""
+        self.ended = f"the server sent GOAWAY with code {farewell.code}"
+        for number in [number for number in self._streams if number > farewell.last]:
             self._streams.pop(number).events.put_nowait(None)
+        self._window.set()
 
     def _end(self, why: str) -> None:
         self.ended = self.ended or why
