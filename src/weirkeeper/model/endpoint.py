@@ -43,9 +43,14 @@ class EndpointSet(Value, frozen=True, kw_only=True):
 
 
 class EndpointSetWish(Value, frozen=True, kw_only=True):
-    """The endpoints of one Service port are wanted. ``port_name`` is the Service port's name, by which slices name it."""
+    """The endpoints of one Service port are wanted. ``port_name`` is the Service port's name, by which slices name it.
+
+    With ``service_port`` the one endpoint is the Service's own address with that port; ``static`` are endpoints that the object itself lists.
+    """
 
     id: Id
     service: Ref
     port_name: str
     families: tuple[int, ...] = (4, 6)
+    service_port: int = 0
+    static: tuple[Endpoint, ...] = ()

@@ -1,1 +1,1 @@
-"""What every controller needs: references to Services, Secrets and ConfigMaps, resolved in one place."""
+"""What every controller needs to resolve references: Services, Secrets, ConfigMaps, hosts, regular expressions. Pure."""

@@ -1,124 +1,150 @@
-"""From a reference to a Service port to its endpoints.
+"""Members of backends, from EndpointSlices; the lane of their own that routes never read.
 
-Comes in: a Service reference and a port by name or number. Goes out: the Service port, or why there is none; and, in a lane of its own, the endpoint set of a
-Service port from its EndpointSlices. Routes never read slices.
+Comes in: wishes for the endpoints of Service ports. Goes out: an ``EndpointSet`` for each. Addresses that traffic may not be sent to are left
+out, and the owner of the slice is told (``declare_slice_findings``).
 """
 
-import ipaddress
 from collections.abc import Iterable, Iterator
-
-import msgspec
+from typing import TypeVar
 
 from weirkeeper.controllers.base import EndpointSetWish, Inputs
-from weirkeeper.flow import Graph, Read, Source, Table
-from weirkeeper.kube.types import EndpointSlice, Service, ServiceBackendPort, ServicePort, SliceEndpoint
+from weirkeeper.controllers.shared.addresses import refused_address
+from weirkeeper.controllers.shared.report import error, field
+from weirkeeper.flow import Graph, Index, Read, Table
+from weirkeeper.kube.types import EndpointConditions, EndpointSlice, Service, SliceEndpoint
 from weirkeeper.model.endpoint import Endpoint, EndpointSet, EndpointState
-from weirkeeper.model.finding import Reason
-from weirkeeper.model.ids import Part, Ref
-from weirkeeper.model.text import IpAddress, Label
+from weirkeeper.model.finding import Effect, Finding, Reason
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.text import IpAddress, Label, Refused, parse, shown
 
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
-"""Names the Service of an EndpointSlice (EndpointSlice API)."""
+K = TypeVar("K")
+Slices = Index[Ref, Ref, EndpointSlice]
 
-
-class PortFound(msgspec.Struct, frozen=True):
-    """A Service with the port that was asked for."""
-
-    service: Service
-    port: ServicePort
-
-
-class PortMissing(msgspec.Struct, frozen=True):
-    """Why there is no such Service port, and what to do about it."""
-
-    reason: Reason
-    why: str
-    remedy: str
-
-
-def service_ref(namespace: str, name: str, cluster: str) -> Ref:
-    """The identity of a Service."""
-    return Ref(cluster=cluster, kind="Service", namespace=namespace, name=name)
-
-
-def service_port(
-    read: Read, services: Source[Ref, Service], ref: Ref, wanted: ServiceBackendPort
-) -> PortFound | PortMissing:
-    """The Service port that a reference means, by name or by number."""
-    service = read.get(services, ref)
-    if service is None:
-        return PortMissing(
-            Reason.SERVICE_NOT_FOUND,
-            f"Service {ref.key} does not exist",
-            f"create the Service {ref.name} in namespace {ref.namespace}, or name another one",
-        )
-    ports = service.spec.ports or ()
-    for port in ports:
-        if (wanted.name and port.name == wanted.name) or (wanted.number and port.port == wanted.number):
-            return PortFound(service, port)
-    offered = ", ".join(f"{p.port} ({p.name})" if p.name else str(p.port) for p in ports) or "none"
-    return PortMissing(
-        Reason.PORT_NOT_FOUND,
-        f"Service {ref.key} has no port {wanted.name or wanted.number}; it has {offered}",
-        "name one of these ports",
-    )
+SERVICE_LABEL = "kubernetes.io/service-name"
+FAMILIES = {"IPv4": 4, "IPv6": 6}
+_BEST = {EndpointState.READY: 0, EndpointState.SERVING: 1, EndpointState.NOT_READY: 2}
 
 
 def declare_endpoint_sets(
-    graph: Graph, inputs: Inputs, wishes: Table[Part, EndpointSetWish]
-) -> Table[Part, EndpointSet]:
-    """Declare the endpoint lane: one endpoint set for each Service port that is wished."""
-    slices = inputs.of(EndpointSlice)
-    by_service = graph.index("slices_by_service", slices, _service_of)
+    graph: Graph, inputs: Inputs, wishes: Table[K, EndpointSetWish], *, allow_local: bool = True
+) -> Table[K, EndpointSet]:
+    """The table of endpoint sets. ``allow_local`` lets loopback addresses through: right for files on a developer's machine, wrong in a cluster."""
+    slices: Slices = graph.index("slices_by_service", inputs.of(EndpointSlice), _service_of)
+    services = inputs.of(Service)
 
-    def endpoint_set(read: Read, _: Part, wish: EndpointSetWish) -> EndpointSet:
-        found = {
-            (e.address, e.port): e
-            for _, piece in read.lookup(by_service, wish.service)
-            for e in _endpoints(piece, wish)
-        }
-        return EndpointSet(id=wish.id, endpoints=tuple(found[key] for key in sorted(found)))
+    def endpoints(read: Read, _: K, wish: EndpointSetWish) -> EndpointSet:
+        if wish.static:
+            return EndpointSet(id=wish.id, endpoints=_ordered(_allowed(wish.static, allow_local=allow_local)))
+        if wish.service_port:
+            return EndpointSet(id=wish.id, endpoints=_service_address(read.get(services, wish.service), wish))
+        return endpoint_set(wish, (s for _, s in read.lookup(slices, wish.service)), allow_local=allow_local)
 
-    return graph.derive("endpoint_sets", wishes, endpoint_set)
-
-
-def _service_of(_: Ref, piece: EndpointSlice) -> Iterable[Ref]:
-    name = (piece.metadata.labels or {}).get(SERVICE_NAME_LABEL)
-    return (service_ref(piece.metadata.namespace, name, piece.cluster),) if name else ()
+    return graph.derive("endpoint_sets", wishes, endpoints)
 
 
-def _endpoints(piece: EndpointSlice, wish: EndpointSetWish) -> Iterator[Endpoint]:
-    family = {"IPv4": 4, "IPv6": 6}.get(piece.address_type)
-    if family not in wish.families:
-        return
-    numbers = [p.port for p in piece.ports or () if (p.name or "") == wish.port_name and p.port]
-    for number in numbers:
-        for member in piece.endpoints or ():
-            if member.addresses and _is_address(member.addresses[0]):
-                yield _endpoint(member, number)
-
-
-def _endpoint(member: SliceEndpoint, port: int) -> Endpoint:
-    return Endpoint(
-        address=IpAddress(member.addresses[0]),
-        port=port,
-        state=_state(member),
-        zone=Label(member.zone or ""),
-        node=Label(member.node_name or ""),
+def declare_slice_findings(
+    graph: Graph, inputs: Inputs, *, allow_local: bool = True
+) -> Table[Ref, tuple[Finding, ...]]:
+    """The table of what owners of EndpointSlices should know."""
+    return graph.derive(
+        "slice_findings",
+        inputs.of(EndpointSlice),
+        lambda _, __, found: slice_findings(found, allow_local=allow_local) or None,
     )
 
 
-def _state(member: SliceEndpoint) -> EndpointState:
-    """Ready unless it says otherwise; serving while terminating is the fall-back (EndpointSlice API, conditions)."""
-    conditions = member.conditions
+def endpoint_set(wish: EndpointSetWish, slices: Iterable[EndpointSlice], *, allow_local: bool = True) -> EndpointSet:
+    """The members of one Service port over all its slices, each address and port once, in a fixed order."""
+    members: dict[tuple[str, int], Endpoint] = {}
+    for found in slices:
+        if FAMILIES.get(found.address_type, 0) in wish.families:
+            for endpoint in _members(found, wish.port_name, allow_local=allow_local):
+                key = (endpoint.address, endpoint.port)
+                known = members.get(key)
+                if known is None or _BEST[endpoint.state] < _BEST[known.state]:
+                    members[key] = endpoint
+    return EndpointSet(id=wish.id, endpoints=_ordered(members.values()))
+
+
+def slice_findings(found: EndpointSlice, *, allow_local: bool = True) -> tuple[Finding, ...]:
+    """What its owner should know: addresses that are left out."""
+    bad = [
+        (i, address, why)
+        for i, endpoint in enumerate(found.endpoints or ())
+        for address in endpoint.addresses[:1]
+        if found.address_type in FAMILIES and (why := refused_address(address, local=allow_local))
+    ]
+    return tuple(
+        error(
+            Reason.ADDRESS_REFUSED,
+            found.origin(field(f"endpoints[{i}].addresses[0]")),
+            f"{shown(address)} {why}; no traffic is sent there",
+            "list an address of a pod or server",
+            Effect.IGNORED,
+        )
+        for i, address, why in bad[:20]
+    )
+
+
+def _service_of(ref: Ref, found: EndpointSlice) -> tuple[Ref, ...]:
+    name = (found.metadata.labels or {}).get(SERVICE_LABEL)
+    if not name:
+        return ()
+    return (Ref(cluster=ref.cluster, kind="Service", namespace=ref.namespace, name=name),)
+
+
+def _members(found: EndpointSlice, port_name: str, *, allow_local: bool) -> Iterator[Endpoint]:
+    ports = [
+        port.port
+        for port in found.ports or ()
+        if port.port and (port.name or "") == port_name and (port.protocol or "TCP") == "TCP"
+    ]
+    for member in found.endpoints or ():
+        # "Consumers should only use the first address" (EndpointSlice API, endpoints.addresses).
+        address = member.addresses[0] if member.addresses else ""
+        typed = parse(IpAddress, address)
+        if not ports or isinstance(typed, Refused) or refused_address(address, local=allow_local):
+            continue
+        for port in ports:
+            yield _endpoint(member, typed, port)
+
+
+def _endpoint(member: SliceEndpoint, address: IpAddress, port: int) -> Endpoint:
+    return Endpoint(
+        address=address,
+        port=port,
+        state=state_of(member.conditions),
+        zone=_label(member.zone),
+        node=_label(member.node_name),
+    )
+
+
+def state_of(conditions: EndpointConditions) -> EndpointState:
+    """Whether it takes traffic; an unknown readiness counts as ready (EndpointSlice API)."""
     if conditions.ready is not False:
         return EndpointState.READY
-    return EndpointState.SERVING if conditions.serving else EndpointState.NOT_READY
+    return EndpointState.SERVING if conditions.serving and conditions.terminating else EndpointState.NOT_READY
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+def _label(text: str | None) -> Label:
+    typed = parse(Label, text or "")
+    return Label("") if isinstance(typed, Refused) else typed
+
+
+def _allowed(endpoints: Iterable[Endpoint], *, allow_local: bool) -> Iterator[Endpoint]:
+    return (e for e in endpoints if refused_address(e.address, local=allow_local) is None)
+
+
+def _ordered(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    return tuple(sorted(endpoints, key=lambda e: (e.address, e.port)))
+
+
+def _service_address(service: Service | None, wish: EndpointSetWish) -> tuple[Endpoint, ...]:
+    if service is None:
+        return ()
+    texts = service.spec.cluster_i_ps or (service.spec.cluster_i_p,)
+    for text in texts:
+        typed = parse(IpAddress, text)
+        if not isinstance(typed, Refused) and refused_address(text) is None:
+            return (Endpoint(address=typed, port=wish.service_port),)
+    return ()

@@ -1,193 +1,226 @@
-"""From a Secret to a certificate that an engine can be given, or why not.
+"""Certificates and keys from Secrets, checked before any engine sees them.
 
-Comes in: wishes for the certificate in a Secret. Goes out: a parsed and checked certificate with what its users should know. A certificate is parsed, matched with
-its key and measured here, so that a bad one removes only itself. An expired one is still served: clients decide, and the condition says so.
+Comes in: wishes that name a Secret. Goes out: for each the certificate, or none, and what is wrong with it. No clock is read here: the day comes
+from the input table ``clock`` (key ``"day"``, RFC 3339); without it nothing is called expired. An expired certificate is served all the same.
 """
 
-import base64
-import binascii
-from collections.abc import Iterable
+import datetime
+from typing import TypeVar
 
 import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 
 from weirkeeper.controllers.base import CertificateWish, Inputs
-from weirkeeper.flow import Graph, Read, Table
-from weirkeeper.kube.types import Secret as KubeSecret
+from weirkeeper.controllers.shared.hostnames import covers
+from weirkeeper.controllers.shared.report import error, warning
+from weirkeeper.controllers.shared.secrets import known_absent, secret_text
+from weirkeeper.flow import Graph, Read, Source, Table
+from weirkeeper.kube.types import Secret as SecretObject
 from weirkeeper.model.certificate import Certificate
-from weirkeeper.model.finding import Effect, Finding, Reason, Severity
-from weirkeeper.model.ids import Part
+from weirkeeper.model.finding import Effect, Finding, Reason
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.secret import Secret
-from weirkeeper.model.text import Digest, Hostname, Id, PemText, Refused, Sentence, Timestamp, parse
+from weirkeeper.model.text import Digest, Hostname, Id, PemText, Refused, Timestamp, parse, shown
+from weirkeeper.model.value import Value
 
-LONGEST_PEM = 65536
-"""Characters of one PEM text; a crafted longer one would burn time in the parser (GHSA-r4pg-vg54-wxx4)."""
+K = TypeVar("K")
 
+MOST_CERTIFICATES = 10
+NEAR_END_DAYS = 14
 SMALLEST_RSA = 2048
-"""Bits below which an RSA key is refused, as engines do at their default security level."""
+REMEDY = "put a PEM chain (leaf first) under tls.crt and its unencrypted PEM key under tls.key"
 
 
-class CertificateResult(msgspec.Struct, frozen=True):
-    """A certificate, where there is one to serve, and what is wrong or will be."""
+class CertificateResult(Value, frozen=True, kw_only=True):
+    """A certificate that can be served, or none, and what its owner should know."""
 
-    certificate: Certificate | None
+    certificate: Certificate | None = None
     problems: tuple[Finding, ...] = ()
 
 
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """A chain with its key, proven to belong together."""
+
+    chain: PemText
+    key: Secret
+    names: tuple[Hostname, ...]
+    not_before: str
+    not_after: str
+    fingerprint: str
+
+
+def clock(graph: Graph) -> Source[str, str]:
+    """The input table of the present day, declared on first use."""
+    known = graph.tables.get("clock")
+    return known if isinstance(known, Source) else graph.source("clock")
+
+
 def declare_certificates(
-    graph: Graph, inputs: Inputs, wishes: Table[Part, CertificateWish]
-) -> Table[Part, CertificateResult]:
-    """Declare the table of checked certificates, one for each wish whose Secret is known to be there or to be missing."""
-    secrets = inputs.of(KubeSecret)
+    graph: Graph, inputs: Inputs, wishes: Table[K, CertificateWish]
+) -> Table[K, CertificateResult]:
+    """The table of results, one for each wish; a Secret that may still come has none yet."""
+    secrets = inputs.of(SecretObject)
+    days = clock(graph)
 
-    def result(read: Read, _: Part, wish: CertificateWish) -> CertificateResult | None:
+    def parsed(read: Read, _: K, wish: CertificateWish) -> Pair | Refused | None:
         secret = read.get(secrets, wish.secret)
-        if secret is not None:
-            return certificate_of(secret, wish)
-        known = read.get(inputs.complete, "Secret") or read.get(inputs.complete, wish.secret)
-        if not known:
-            return None  # pending: what was served stays
-        return _refused(wish, Reason.SECRET_NOT_FOUND, f"Secret {wish.secret.key} does not exist", "create it")
+        if secret is None:
+            return Refused("is not there") if known_absent(read, inputs, wish.secret) else None
+        return key_pair(secret)
 
-    return graph.derive("certificate_results", wishes, result)
+    pairs = graph.derive(f"{wishes.name}.pairs", wishes, parsed)
 
+    def result(read: Read, key: K, pair: Pair | Refused) -> CertificateResult | None:
+        wish = read.get(wishes, key)
+        return None if wish is None else certificate_result(wish, pair, read.get(days, "day"))
 
-def certificate_of(secret: KubeSecret, wish: CertificateWish) -> CertificateResult:
-    """The certificate of a ``kubernetes.io/tls`` Secret (fields ``tls.crt`` and ``tls.key``), checked."""
-    texts = []
-    for field in ("tls.crt", "tls.key"):
-        text = secret_text(secret, field)
-        if isinstance(text, Refused):
-            return _refused(wish, Reason.INVALID_SECRET, f"Secret {wish.secret.key}: {text.why}", "mend the Secret")
-        texts.append(text)
-    return _checked(texts[0], texts[1], wish, secret.origin())
+    return graph.derive(f"{wishes.name}.results", pairs, result)
 
 
-def secret_text(secret: KubeSecret, field: str) -> str | Refused:
-    """A field of a Secret as text; ``stringData`` counts where a file has it."""
-    plain = (secret.string_data or {}).get(field)
-    if plain is not None:
-        return plain
-    encoded = (secret.data or {}).get(field)
-    if encoded is None:
-        return Refused(f"the field {field} is missing")
-    try:
-        return base64.b64decode(encoded, validate=False).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return Refused(f"the field {field} is not base64 of text")
-
-
-def _checked(chain: str, key: str, wish: CertificateWish, origin: Origin) -> CertificateResult:
-    if max(len(chain), len(key)) > LONGEST_PEM:
-        return _refused(
-            wish, Reason.INVALID_CERTIFICATE, f"PEM is longer than {LONGEST_PEM} characters", "shorten the chain"
-        )
-    leaf = _leaf(chain)
-    if isinstance(leaf, Refused):
-        return _refused(wish, Reason.INVALID_CERTIFICATE, f"tls.crt {leaf.why}", "put a PEM chain there, leaf first")
-    trouble = _key_trouble(key, leaf)
-    if trouble:
-        return _refused(
-            wish, Reason.INVALID_CERTIFICATE, f"tls.key {trouble}", "put the key of tls.crt there, not encrypted"
-        )
+def certificate_result(wish: CertificateWish, pair: Pair | Refused, day: str | None = None) -> CertificateResult:
+    """The certificate of a wish with its problems."""
+    if isinstance(pair, Refused):
+        return CertificateResult(problems=(_unusable(wish, pair),))
     certificate = Certificate(
         id=wish.id,
-        chain=PemText(chain),
-        key=Secret(key),
-        names=_names(leaf),
-        not_before=_stamp(leaf.not_valid_before_utc.isoformat()),
-        not_after=_stamp(leaf.not_valid_after_utc.isoformat()),
-        fingerprint=Digest(leaf.fingerprint(hashes.SHA256()).hex()),
-        origin=origin,
+        chain=pair.chain,
+        key=pair.key,
+        names=pair.names,
+        not_before=Timestamp(pair.not_before),
+        not_after=Timestamp(pair.not_after),
+        fingerprint=Digest(pair.fingerprint),
+        origin=Origin(ref=wish.secret),
     )
-    return CertificateResult(certificate, _mismatches(certificate.names, wish))
+    return CertificateResult(certificate=certificate, problems=(*_dated(wish, pair, day), *_unnamed(wish, pair)))
 
 
-def _leaf(chain: str) -> x509.Certificate | Refused:
-    if isinstance(parse(PemText, chain), Refused):
-        return Refused("holds characters that PEM does not have")
+def key_pair(secret: SecretObject) -> Pair | Refused:
+    """The chain and key of a Secret, or what is wrong with them."""
+    chain, key = secret_text(secret, "tls.crt"), secret_text(secret, "tls.key")
+    if isinstance(chain, Refused):
+        return chain
+    return key if isinstance(key, Refused) else checked_pair(chain, key)
+
+
+def checked_pair(chain: str, key: str) -> Pair | Refused:
+    """A chain and key that belong together, or why not."""
+    pem = parse(PemText, chain)
+    if isinstance(pem, Refused) or isinstance(parse(PemText, key), Refused):
+        return Refused("holds something that is not PEM, or is too large")
+    if "ENCRYPTED" in key:
+        return Refused("holds an encrypted key, which no server can open")
     try:
         certificates = x509.load_pem_x509_certificates(chain.encode())
-    except (ValueError, UnsupportedAlgorithm) as problem:
-        return Refused(f"does not parse: {str(problem)[:200]}")
-    return certificates[0]
-
-
-def _key_trouble(key: str, leaf: x509.Certificate) -> str:
-    if isinstance(parse(PemText, key), Refused):
-        return "holds characters that PEM does not have"
-    try:
-        private = serialization.load_pem_private_key(key.encode(), password=None)
-    except TypeError:
-        return "is encrypted with a passphrase"
-    except (ValueError, UnsupportedAlgorithm):
-        return "does not parse"
+        private = serialization.load_pem_private_key(key.encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as failure:
+        return Refused(f"holds a certificate or key that cannot be read: {shown(str(failure))}")
+    if len(certificates) > MOST_CERTIFICATES:
+        return Refused(f"holds {len(certificates)} certificates; a chain has at most {MOST_CERTIFICATES}")
     if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        return "is neither an RSA nor an elliptic-curve key"
+        return Refused("holds a key that is neither RSA nor ECDSA")
     if isinstance(private, rsa.RSAPrivateKey) and private.key_size < SMALLEST_RSA:
-        return f"is an RSA key of {private.key_size} bits; {SMALLEST_RSA} is the least"
+        return Refused(f"holds an RSA key of {private.key_size} bits; {SMALLEST_RSA} are needed")
+    if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name not in {"secp256r1", "secp384r1", "secp521r1"}:
+        return Refused("holds a key on a curve that TLS clients do not know; P-256 is safe")
+    return _pair(pem, key, certificates[0], private)
+
+
+def _pair(
+    pem: PemText, key: str, leaf: x509.Certificate, private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+) -> Pair | Refused:
     try:
-        same = private.public_key() == leaf.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        same = False
-    return "" if same else "does not belong to the certificate"
+        same = leaf.public_key() == private.public_key()
+        names = _names(leaf)
+    except (ValueError, UnsupportedAlgorithm) as failure:
+        return Refused(f"holds a certificate that cannot be read: {shown(str(failure))}")
+    if not same:
+        return Refused("holds a key that does not belong to its first certificate")
+    return Pair(
+        chain=pem,
+        key=Secret(key),
+        names=names,
+        not_before=_time(leaf.not_valid_before_utc),
+        not_after=_time(leaf.not_valid_after_utc),
+        fingerprint=leaf.fingerprint(hashes.SHA256()).hex(),
+    )
 
 
 def _names(leaf: x509.Certificate) -> tuple[Hostname, ...]:
     try:
-        names: Iterable[str] = leaf.extensions.get_extension_for_class(
-            x509.SubjectAlternativeName
-        ).value.get_values_for_type(x509.DNSName)
-    except (x509.ExtensionNotFound, ValueError):
+        alternatives = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        texts = alternatives.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        texts = [str(name.value) for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    names = (parse(Hostname, text.lower()) for text in texts)
+    return tuple(sorted({name for name in names if not isinstance(name, Refused) and name != "*"}))
+
+
+def _time(moment: datetime.datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _unusable(wish: CertificateWish, why: Refused) -> Finding:
+    missing = why.why == "is not there"
+    return error(
+        Reason.SECRET_NOT_FOUND if missing else Reason.INVALID_CERTIFICATE,
+        wish.origin,
+        f"the Secret {wish.secret.key} {why.why}; its hosts are answered with the default certificate, if there is one",
+        f"create the Secret of type kubernetes.io/tls: {REMEDY}" if missing else REMEDY,
+        Effect.IGNORED,
+    )
+
+
+def _dated(wish: CertificateWish, pair: Pair, day: str | None) -> tuple[Finding, ...]:
+    if not day:
         return ()
-    checked = (parse(Hostname, name.lower()) for name in names)
-    return tuple(sorted({name for name in checked if not isinstance(name, Refused)}))
+    if pair.not_after < day:
+        return (
+            error(
+                Reason.CERTIFICATE_EXPIRED,
+                wish.origin,
+                f"the certificate in the Secret {wish.secret.key} ended at {pair.not_after}; it is served all the same",
+                "renew it and put the new one into the same Secret",
+            ),
+        )
+    soon = datetime.datetime.fromisoformat(day) + datetime.timedelta(days=NEAR_END_DAYS)
+    if pair.not_after < _time(soon):
+        return (
+            warning(
+                Reason.CERTIFICATE_NEAR_END,
+                wish.origin,
+                f"the certificate in the Secret {wish.secret.key} ends at {pair.not_after}",
+                "renew it in time",
+                Effect.NONE,
+            ),
+        )
+    return ()
 
 
-def covers(names: Iterable[Hostname], host: Hostname) -> bool:
-    """Whether a certificate with these names is valid for the host (RFC 6125: a wildcard stands for one label)."""
-    suffix = "*." + host.partition(".")[2]
-    return any(name in (host, suffix) for name in names)
-
-
-def _mismatches(names: tuple[Hostname, ...], wish: CertificateWish) -> tuple[Finding, ...]:
-    strangers = [] if wish.client else [host for host in wish.hosts if not covers(names, host)]
-    if not strangers:
+def _unnamed(wish: CertificateWish, pair: Pair) -> tuple[Finding, ...]:
+    missing = [host for host in wish.hosts if not any(covers(name, host) for name in pair.names)]
+    if not missing or wish.client:
         return ()
     return (
-        Finding(
-            severity=Severity.WARNING,
-            reason=Reason.CERTIFICATE_HOST_MISMATCH,
-            for_user=Sentence(
-                f"the certificate in Secret {wish.secret.key} is not valid for {', '.join(strangers[:5])}"
-            ),
-            remedy=Sentence("issue a certificate that names these hosts; clients will refuse this one"),
-            origin=wish.origin,
-            effect=Effect.DEGRADED,
+        warning(
+            Reason.CERTIFICATE_HOST_MISMATCH,
+            wish.origin,
+            f"the certificate in the Secret {wish.secret.key} does not name {', '.join(missing[:5])}; browsers will refuse it",
+            "issue a certificate for these hosts, or take them out of the list",
+            Effect.NONE,
         ),
     )
 
 
-def _refused(wish: CertificateWish, reason: Reason, why: str, remedy: str) -> CertificateResult:
-    finding = Finding(
-        severity=Severity.ERROR,
-        reason=reason,
-        for_user=Sentence(_clean(why)),
-        remedy=Sentence(remedy),
-        origin=wish.origin,
-        effect=Effect.FAILS_CLOSED,
-        affected=(Id(wish.id),),
-    )
-    return CertificateResult(None, (finding,))
+def secret_ref(owner: Ref, name: str) -> Ref:
+    """A Secret in the namespace of its owner."""
+    return Ref(cluster=owner.cluster, kind="Secret", namespace=owner.namespace, name=name)
 
 
-def _clean(text: str) -> str:
-    return "".join(c if " " <= c <= "~" else " " for c in text)
-
-
-def _stamp(text: str) -> Timestamp:
-    return Timestamp(text.replace("+00:00", "Z"))
+def certificate_id(secret: Ref) -> Id | Refused:
+    """The id of the certificate in a Secret."""
+    return parse(Id, secret.key)
