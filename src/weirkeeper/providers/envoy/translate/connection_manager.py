@@ -53,7 +53,7 @@ def connection_manager(listener: Listener, options: EnvoyOptions, defaults: Time
         generate_request_id={"value": True},
         append_x_forwarded_port=True,
         upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
-        early_header_mutation_extensions=[_early(group_token(listener.group))],
+        early_header_mutation_extensions=[_early(group_token(listener.group), wished.client_address)],
     )
     _routes(made, listener, options)
     _client_address(made, wished.client_address)
@@ -107,10 +107,15 @@ def _routes(made: Any, listener: Listener, options: EnvoyOptions) -> None:
     extractor.name, extractor.element_separator, extractor.index = names.SCOPE_HEADER, ":", 0
 
 
-def _early(group: str) -> Any:
-    removed = [mutation_rules_pb2.HeaderMutation(remove=name) for name in names.INTERNAL_HEADERS]
-    key = formatted(names.SCOPE_HEADER, group + "|%REQ(:authority)%")
-    mutations = [*removed, mutation_rules_pb2.HeaderMutation(append=key)]
+def _early(group: str, client: ClientAddress) -> Any:
+    """The scope key; and where nothing in front is trusted, what a client says about its own address and host is replaced."""
+    removed = list(names.INTERNAL_HEADERS)
+    added = [formatted(names.SCOPE_HEADER, group + "|%REQ(:authority)%")]
+    if not (client.trusted_hops or client.trusted or client.header):
+        removed += ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "forwarded", "x-real-ip"]
+        added.append(formatted("x-forwarded-host", "%REQ(:authority)%"))
+    mutations = [mutation_rules_pb2.HeaderMutation(remove=name) for name in removed]
+    mutations += [mutation_rules_pb2.HeaderMutation(append=header) for header in added]
     config = header_mutation_pb2.HeaderMutation(mutations=mutations)
     return extension_pb2.TypedExtensionConfig(name="scope", typed_config=packed(config))
 

@@ -42,7 +42,7 @@ def host_part(host: VirtualHost, defaults: Timeouts, trie_from: int) -> HostPart
     """The host's own bytes."""
     one_label = host.wildcard_labels == 1 and host.hostname.startswith("*.")
     demanded = authority_matcher("[^.]+" + quoted(host.hostname[1:])) if one_label else None
-    made = [made for route in host.routes for made in routes(route, defaults)]
+    made = [made for route in host.routes for made in routes(route, defaults, host.hostname)]
     if demanded is not None:
         for route in made:
             route.match.headers.append(demanded)

@@ -13,9 +13,9 @@ from weirkeeper.providers.envoy.translate.rewrites import path_substitution
 CODES = {301: "MOVED_PERMANENTLY", 302: "FOUND", 303: "SEE_OTHER", 307: "TEMPORARY_REDIRECT", 308: "PERMANENT_REDIRECT"}
 
 
-def redirect_action(redirect: Redirect, path: PathMatch) -> Any:
-    """The redirect; a status that Envoy has not becomes the nearest one."""
-    made = _whole(redirect.to) if redirect.to else _parts(redirect, path)
+def redirect_action(redirect: Redirect, path: PathMatch, hostname: str) -> Any:
+    """The redirect of a route of this host; a status that Envoy has not becomes the nearest one."""
+    made = _whole(redirect.to) if redirect.to else _parts(redirect, path, hostname)
     made.response_code = CODES.get(redirect.status, "FOUND")
     return made
 
@@ -31,7 +31,7 @@ def _whole(url: str) -> Any:
     return made
 
 
-def _parts(redirect: Redirect, path: PathMatch) -> Any:
+def _parts(redirect: Redirect, path: PathMatch, hostname: str) -> Any:
     made = rc.RedirectAction()
     if redirect.scheme:
         made.scheme_redirect = redirect.scheme
@@ -39,6 +39,8 @@ def _parts(redirect: Redirect, path: PathMatch) -> Any:
         made.host_redirect = redirect.host
     if redirect.port and not _implied(redirect):
         made.port_redirect = redirect.port
+    elif redirect.port and not redirect.host:
+        _without_port(made, redirect.port, hostname)
     if isinstance(redirect.path, FullPath):
         made.path_redirect = redirect.path.value
     elif redirect.path:
@@ -49,3 +51,11 @@ def _parts(redirect: Redirect, path: PathMatch) -> Any:
 def _implied(redirect: Redirect) -> bool:
     """Whether the port is the scheme's own, which a location does not show."""
     return (redirect.scheme, redirect.port) in {("http", 80), ("https", 443)}
+
+
+def _without_port(made: Any, port: int, hostname: str) -> None:
+    """Takes the port of the request's Host off: Envoy can only name the host, or the new port."""
+    if hostname.startswith("*"):
+        made.port_redirect = port
+    else:
+        made.host_redirect = hostname

@@ -42,9 +42,9 @@ REFUSED = 500
 NO_BACKEND = 503
 
 
-def routes(route: Route, defaults: Timeouts) -> Iterator[Any]:
+def routes(route: Route, defaults: Timeouts, hostname: str) -> Iterator[Any]:
     """The route; twice where bodies are buffered, because an upgraded connection has no end to wait for."""
-    made = _route(route, defaults)
+    made = _route(route, defaults, hostname)
     if names.BUFFER in made.typed_per_filter_config and "websocket" in route.upgrades:
         upgrade = rc.Route()
         upgrade.CopyFrom(made)
@@ -65,13 +65,13 @@ def backends_of(route: Route) -> Iterator[str]:
             yield auth.backend
 
 
-def _route(route: Route, defaults: Timeouts) -> Any:
+def _route(route: Route, defaults: Timeouts, hostname: str) -> Any:
     made = rc.Route(name=route.id, match=route_match(route.match))
     match route.action:
         case Forward() as forward:
             _forward(made, route, forward, defaults)
         case Redirect() as redirect:
-            made.redirect.CopyFrom(redirect_action(redirect, route.match.path))
+            made.redirect.CopyFrom(redirect_action(redirect, route.match.path, hostname))
         case Respond() as respond:
             _respond(made, respond)
         case _:

@@ -1,0 +1,6 @@
+"""One world of hosts with guards for each layout, on a real Envoy; shared by the tests of this folder."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
