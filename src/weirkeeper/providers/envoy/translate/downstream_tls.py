@@ -53,6 +53,7 @@ def _validate(context: Any, wished: ClientValidation) -> None:
     combined = context.common_tls_context.combined_validation_context
     combined.validation_context_sds_secret_config.CopyFrom(sds(names.bundle_name(wished.trust)))
     checks = combined.default_validation_context
+    checks.SetInParent()
     if wished.depth is not None:
         checks.max_verify_depth.value = wished.depth
     for name in wished.san_dns:

@@ -32,7 +32,7 @@ def secrets_of(wished: BackendTls) -> list[str]:
 
 def tls_parameters(least: str | None, most: str | None, ciphers: tuple[str, ...] = (), curves: tuple[str, ...] = ()) -> Any:
     """Versions and ciphers; never below TLS 1.2 unless that is wished."""
-    return tls_pb2.TlsParameters(
+    return common_pb2.TlsParameters(
         tls_minimum_protocol_version=_version(least) or "TLSv1_2",
         tls_maximum_protocol_version=_version(most) or "TLS_AUTO",
         cipher_suites=ciphers,
