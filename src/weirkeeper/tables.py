@@ -185,11 +185,26 @@ class Program:
             graph.spread(
                 "conflict_findings", self.listener_conflicts, lambda _, part, f: _by_object("conflict", str(part), (f,))
             ),
+            graph.spread("unserved_findings", self.load_balancers, self._unserved),
             *self._said,
         ]
         every = graph.union("all_findings", tables)
         by_object = graph.index("findings_by_object", every, lambda key, _: (key[1],))
         return graph.group("findings", by_object, lambda _, __, members: _merged(members))
+
+    def _unserved(self, _: Read, __: Id, front: LoadBalancer) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
+        names = [provider.name for provider in self.providers]
+        if len(names) == 1 or front.provider in names:
+            return iter(())
+        finding = Finding(
+            severity=Severity.ERROR,
+            reason=Reason.INVALID_CLASS,
+            for_user=Sentence(f"no provider of the name {front.provider} runs here; there are {', '.join(names)}"),
+            remedy=Sentence("name one of them in the class parameters, or start that provider"),
+            origin=front.origin,
+            effect=Effect.OBJECT_REJECTED,
+        )
+        return _by_object("provider", front.id, (finding,))
 
     def _certificate_findings(
         self, read: Read, ref: Ref, intent: Intent
