@@ -1,0 +1,32 @@
+"""The kinds of items that delta ADS carries and what an engine does with each, as constants and one question.
+
+Comes in: a type URL. Goes out: how it is subscribed and in which order kinds are sent. No state, no wire format.
+"""
+
+GOOGLE = "type.googleapis.com/"
+CDS = GOOGLE + "envoy.config.cluster.v3.Cluster"
+EDS = GOOGLE + "envoy.config.endpoint.v3.ClusterLoadAssignment"
+SDS = GOOGLE + "envoy.extensions.transport_sockets.tls.v3.Secret"
+ECDS = GOOGLE + "envoy.config.core.v3.TypedExtensionConfig"
+LDS = GOOGLE + "envoy.config.listener.v3.Listener"
+SRDS = GOOGLE + "envoy.config.route.v3.ScopedRouteConfiguration"
+RDS = GOOGLE + "envoy.config.route.v3.RouteConfiguration"
+
+ORDER = (CDS, EDS, SDS, ECDS, LDS, SRDS, RDS)
+"""What is there before what: an engine may be told of a kind when those in front of it are on their way."""
+
+BY_NAME = frozenset({EDS, SDS, ECDS, RDS})
+"""Asked for by name, after something that names them has arrived. They never hold that something up."""
+
+ROUTES = frozenset({SRDS, RDS})
+"""Kinds that send requests to clusters: these wait for what they need, for ever if it never comes."""
+
+
+def by_name(kind: str) -> bool:
+    """Whether an engine asks for this kind by name; all others are wished as a whole."""
+    return kind in BY_NAME
+
+
+def rank(kind: str) -> int:
+    """The place of a kind in the order of sending; unknown kinds come last."""
+    return ORDER.index(kind) if kind in ORDER else len(ORDER)
