@@ -1,0 +1,120 @@
+"""`weir up`: a folder of manifests in, a real load balancer serving it, until Ctrl-C.
+
+Comes in: the command's options. Goes out: exit code 0 after a clean end, 2 where it cannot start. On a terminal a live table; else one line for each thing
+that happens. Log lines go to standard error, what people paste goes to standard output.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from weirkeeper.app import Application, plugins
+from weirkeeper.cli.live import curl_lines, keep_drawn
+from weirkeeper.errors import StartRefused
+from weirkeeper.model.finding import Finding, Severity
+from weirkeeper.model.ids import Ref
+from weirkeeper.reconcile import Outcome
+from weirkeeper.runtime.logging import Log
+from weirkeeper.settings import Settings, state_directory
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder (or file) of YAML and JSON manifests.", exists=True)
+]
+HttpPort = Annotated[int, typer.Option(help="Port for HTTP.", min=0, max=65535)]
+HttpsPort = Annotated[int, typer.Option(help="Port for HTTPS.", min=0, max=65535)]
+Address = Annotated[list[str], typer.Option(help="Address to listen on; may be given several times.")]
+ProviderName = Annotated[str, typer.Option(help="The provider that serves; `weir plugins` lists them.")]
+StateDir = Annotated[
+    Path | None, typer.Option(help="Where the engine keeps its state; by default a folder for each DIR.")
+]
+LogFormat = Annotated[str, typer.Option(help="`text` or `json`.")]
+LogLevel = Annotated[str, typer.Option(help="`debug`, `info`, `warning` or `error`.")]
+Concurrency = Annotated[int | None, typer.Option(help="Workers of the engine; by default one for each core.", min=1)]
+Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the live table, also on a terminal.")]
+
+
+def up(  # noqa: PLR0917 - typer makes options of them
+    folder: Folder,
+    http_port: HttpPort = 8080,
+    https_port: HttpsPort = 8443,
+    address: Address = ["127.0.0.1"],  # noqa: B006 - typer copies it
+    provider: ProviderName = "envoy",
+    state_dir: StateDir = None,
+    concurrency: Concurrency = None,
+    log_format: LogFormat = "text",
+    log_level: LogLevel = "info",
+    plain: Plain = False,
+) -> None:
+    """Serve a folder of manifests with a real load balancer, and follow its edits."""
+    settings = Settings(
+        providers=(provider,),
+        state_directory=str(state_dir.resolve() if state_dir else state_directory(folder)),
+        addresses=tuple(address),
+        http_port=http_port,
+        https_port=https_port,
+        loopback_endpoints=True,
+        concurrency=concurrency,
+        log_format="json" if log_format == "json" else "text",
+        log_level=log_level if log_level in ("debug", "warning", "error") else "info",  # type: ignore[arg-type]
+    )
+    table = sys.stdout.isatty() and not plain
+    log = Log(sys.stderr, json_lines=settings.log_format == "json", level="warning" if table else settings.log_level)
+    try:
+        app = Application(settings, plugins(settings), folder.resolve(), log)
+        asyncio.run(_serve(app, table))
+    except StartRefused as refused:
+        typer.echo(f"weir up: {refused}", err=True)
+        raise typer.Exit(2) from None
+
+
+async def _serve(app: Application, table: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    console = Console()
+    if not table:
+        app.listeners.append(_finding_lines(app.log))
+    async with asyncio.TaskGroup() as group:
+        beside = [group.create_task(_say_ready(app, console), name="ready")]
+        if table:
+            beside.append(group.create_task(keep_drawn(app, console), name="table"))
+        try:
+            await app.run(stop)
+        finally:
+            for task in beside:
+                task.cancel()
+    app.log.info("ended")
+
+
+async def _say_ready(app: Application, console: Console) -> None:
+    """Once the engine has everything, print what can be pasted."""
+    await app.changes.first_live.wait()
+    async with app.intake.still:
+        lines = curl_lines(app)
+    for line in lines:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    console.file.flush()
+
+
+def _finding_lines(log: Log) -> Callable[[Outcome], None]:
+    def say(outcome: Outcome) -> None:
+        for ref, findings in sorted(outcome.findings.items()):
+            if findings is None:
+                log.info("findings gone", object=ref)
+            for finding in findings or ():
+                _say_finding(log, ref, finding)
+
+    return say
+
+
+def _say_finding(log: Log, ref: Ref, finding: Finding) -> None:
+    say = {Severity.ERROR: log.error, Severity.WARNING: log.warning, Severity.INFO: log.info}[finding.severity]
+    field = {"field": finding.origin.path} if finding.origin.path else {}
+    say("finding", code=finding.reason, object=ref, **field, why=finding.for_user, remedy=finding.remedy)
