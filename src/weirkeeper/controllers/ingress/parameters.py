@@ -1,0 +1,76 @@
+"""What the owner of a class may choose: ``LoadBalancerClassParameters`` (weirkeeper.io/v1alpha1, cluster-scoped; schema in deploy/crds)."""
+
+from weirkeeper.kube.types import KubeObject, KubeStruct, ServiceBackendPort
+
+GROUP = "weirkeeper.io"
+
+
+class Ports(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Where it listens; 0 switches a listener off, nothing takes the program's setting."""
+
+    http: int | None = None
+    https: int | None = None
+
+
+class ClassBackend(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A Service that answers what no rule takes."""
+
+    namespace: str
+    service: str
+    port: ServiceBackendPort = ServiceBackendPort()
+
+
+class SecretReference(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A Secret with a certificate."""
+
+    namespace: str
+    name: str
+
+
+class Hsts(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Strict-Transport-Security (RFC 6797)."""
+
+    max_age_seconds: int = 31_536_000
+    include_subdomains: bool = False
+    preload: bool = False
+
+
+class ClassTimeouts(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Time limits in seconds; nothing takes the engine's default, a request of 0 has none."""
+
+    request_seconds: float | None = None
+    idle_seconds: float | None = None
+
+
+class ClassTls(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """TLS towards clients."""
+
+    min_version: str = "1.2"
+    max_version: str | None = None
+    ciphers: tuple[str, ...] = ()
+
+
+class ClassSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """All choices."""
+
+    provider: str = ""
+    ports: Ports = Ports()
+    default_backend: ClassBackend | None = None
+    default_certificate: SecretReference | None = None
+    ssl_redirect: bool = True
+    allow_external_name: bool = False
+    allow_external_auth: bool = True
+    allow_cross_namespace: bool = False
+    trusted_hops: int = 0
+    trusted_ranges: tuple[str, ...] = ()
+    proxy_protocol: str = ""
+    access_log: bool = True
+    hsts: Hsts | None = None
+    timeouts: ClassTimeouts = ClassTimeouts()
+    tls: ClassTls = ClassTls()
+
+
+class LoadBalancerClassParameters(KubeObject, frozen=True, kw_only=True, rename="camel"):
+    """weirkeeper.io/v1alpha1 LoadBalancerClassParameters."""
+
+    spec: ClassSpec = ClassSpec()

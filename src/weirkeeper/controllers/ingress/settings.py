@@ -1,0 +1,28 @@
+"""Settings of the Ingress controller, given by whoever runs the program; what owners of classes may choose is in ``parameters``."""
+
+from weirkeeper.model.text import Name
+from weirkeeper.model.value import Value
+
+OURS = "weirkeeper.io/ingress"
+INGRESS_NGINX = "k8s.io/ingress-nginx"
+
+
+class IngressSettings(Value, frozen=True, kw_only=True):
+    """The defaults suit a folder of files; ``in_cluster`` gives those of a cluster.
+
+    ``controllers``: whose IngressClasses are ours. ``implicit_class``: where no IngressClass object is there at all, one named like this serves
+    every Ingress. ``api_server``: names and addresses that no backend may have, besides the well-known ones.
+    """
+
+    controllers: tuple[str, ...] = (OURS, INGRESS_NGINX)
+    implicit_class: Name | None = Name("weirkeeper")
+    http_port: int = 80
+    https_port: int = 443
+    provider: Name = Name("envoy")
+    api_server: tuple[str, ...] = ()
+
+
+def in_cluster(api_server: tuple[str, ...] = (), *, nginx_classes: bool = False) -> IngressSettings:
+    """Settings for a cluster: only classes that name our controller (and ingress-nginx's where wished)."""
+    controllers = (OURS, INGRESS_NGINX) if nginx_classes else (OURS,)
+    return IngressSettings(controllers=controllers, implicit_class=None, api_server=api_server)
