@@ -22,7 +22,9 @@ from weirkeeper.model.route import Forward, Route, VirtualHost, WeightedBackend
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey
 from weirkeeper.providers.envoy import EnvoyOptions, EnvoyProvider, names
 from weirkeeper.providers.envoy.translate.wire import nested
+from weirkeeper.testing.client import get
 from weirkeeper.testing.engines.envoy import Envoy, envoy_process
+from weirkeeper.testing.eventually import poll_until
 
 LB: Any = "lb"
 GROUP: Any = "default"
@@ -47,14 +49,21 @@ class World:
     def part(self, table: str, value: Any) -> None:
         self.put(table, Part(LB, value.id), value)
 
-    def listener(self, id: str, port: int, **more: Any) -> None:
-        made: Any = {"id": id, "load_balancer": LB, "group": GROUP, "port": port, "origin": ORIGIN, "addresses": ("127.0.0.1",)}
+    def listener(self, name: str, port: int, **more: Any) -> None:
+        made: Any = {
+            "id": name,
+            "load_balancer": LB,
+            "group": GROUP,
+            "port": port,
+            "origin": ORIGIN,
+            "addresses": ("127.0.0.1",),
+        }
         self.part("listeners", Listener(**{**made, **more}))
 
-    def backend(self, id: str, *ports: int, **more: Any) -> None:
-        self.part("backends", Backend(**{"id": id, "source": FromEndpointSet(id=id), **more}))  # type: ignore[arg-type]
+    def backend(self, name: str, *ports: int, **more: Any) -> None:
+        self.part("backends", Backend(**{"id": name, "source": FromEndpointSet(id=name), **more}))  # type: ignore[arg-type]
         endpoints: Any = tuple(Endpoint(address="127.0.0.1", port=port) for port in ports)  # type: ignore[arg-type]
-        self.part("endpoint_sets", EndpointSet(id=id, endpoints=endpoints))  # type: ignore[arg-type]
+        self.part("endpoint_sets", EndpointSet(id=name, endpoints=endpoints))  # type: ignore[arg-type]
 
     def host(self, hostname: str, *routes: Route, group: Any = GROUP, wildcard_labels: int | None = None) -> None:
         host: Any = hostname
@@ -68,10 +77,22 @@ class World:
         return dict(self.graph.rows(self.items))
 
 
-def route(id: str = "r", to: str = "a", **more: Any) -> Route:
+def route(name: str = "r", to: str = "a", **more: Any) -> Route:
     """A route to one backend, unless an action is given."""
-    made: Any = {"id": id, "origin": ORIGIN, "action": Forward(backends=(WeightedBackend(backend=to),))}  # type: ignore[arg-type]
+    made: Any = {"id": name, "origin": ORIGIN, "action": Forward(backends=(WeightedBackend(backend=to),))}  # type: ignore[arg-type]
     return Route(**{**made, **more})
+
+
+def answering(port: int, url: str, told: "DeltaServer") -> None:
+    """Waits until this URL answers 200; a refusal by Envoy ends the waiting."""
+
+    def look() -> bool:
+        assert told.refusals == []
+        with contextlib.suppress(OSError):
+            return get(url, via=port).status == 200
+        return False
+
+    poll_until(look, what=f"{url} answers 200")
 
 
 class DeltaServer:
@@ -121,7 +142,9 @@ def served(world: World) -> Iterator[tuple[Envoy, DeltaServer]]:
     told = DeltaServer(world.settled())
     server = grpc.server(futures.ThreadPoolExecutor(4))
     handler = grpc.stream_stream_rpc_method_handler(told.stream)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"DeltaAggregatedResources": handler}),))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(SERVICE, {"DeltaAggregatedResources": handler}),)
+    )
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
@@ -139,7 +162,10 @@ def bootstrap(port: int) -> dict[str, Any]:
         "name": "xds",
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": "xds", "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]},
+        "load_assignment": {
+            "cluster_name": "xds",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
         "typed_extension_protocol_options": {
             http2: {"@type": names.TYPE + http2, "explicit_http_config": {"http2_protocol_options": {}}}
         },

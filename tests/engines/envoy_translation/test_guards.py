@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-from served import World, route, served
+from served import World, answering, route, served
 
 from weirkeeper.model.filters import BasicAuth, CookieAffinity, Credentials, Deny, ExternalAuth, IpRules, LocalRateLimit
 from weirkeeper.model.match import RouteMatch, SegmentPrefix
@@ -16,13 +16,24 @@ from weirkeeper.model.secret import Secret
 from weirkeeper.providers.envoy import EnvoyOptions
 from weirkeeper.testing.client import Response, get
 from weirkeeper.testing.echo import EchoServer, echo_thread
-from weirkeeper.testing.eventually import poll_until
 from weirkeeper.testing.ports import free_port
 
 pytestmark = pytest.mark.engine
 
-FORMS = ("{}.example", "{}.EXAMPLE", "{}.example:80", "{}.example.", "x.{}.wild", "X.{}.Wild", "x.{}.wild:8080", "X.{}.wild.")
-FORGED = [(f"x-weir-skip-{name}", "1") for name in ("basic", "auth", "buffer")] + [("x-weir-walk", "done"), ("x-weir-scope", "default|open.example")]
+FORMS = (
+    "{}.example",
+    "{}.EXAMPLE",
+    "{}.example:80",
+    "{}.example.",
+    "x.{}.wild",
+    "X.{}.Wild",
+    "x.{}.wild:8080",
+    "X.{}.wild.",
+)
+FORGED = [(f"x-weir-skip-{name}", "1") for name in ("basic", "auth", "buffer")] + [
+    ("x-weir-walk", "done"),
+    ("x-weir-scope", "default|open.example"),
+]
 
 
 def sha(password: str) -> str:
@@ -34,7 +45,9 @@ GUARDED = {
     "basic": route("basic", auth=(BasicAuth(users=(Credentials(user="u", hash=Secret(sha("p"))),)),)),
     "weak": route("weak", auth=(BasicAuth(users=(Credentials(user="u", hash=Secret("$2y$05$abc")),)),)),
     "refused": route("refused", auth=(ExternalAuth(backend="auth", path="/verify", query="status=403"),)),
-    "allowed": route("allowed", auth=(ExternalAuth(backend="auth", path="/verify", response_headers=("x-echo-name",)),)),
+    "allowed": route(
+        "allowed", auth=(ExternalAuth(backend="auth", path="/verify", response_headers=("x-echo-name",)),)
+    ),
     "gone": route("gone", auth=(ExternalAuth(backend="nowhere"),)),
     "ip": route("ip", ip_rules=IpRules(deny=("127.0.0.0/8",))),
     "ip-ok": route("ip-ok", ip_rules=IpRules(allow=("127.0.0.0/8", "::1"), deny=("10.0.0.0/8",))),
@@ -62,7 +75,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
         world.host("*.one.example", route("one", match=RouteMatch(path=SegmentPrefix(value="/x"))), wildcard_labels=1)
         world.host("*", route("rest", to="other"))
         with served(world) as (_, told):
-            poll_until(lambda: get("http://open.example/", via=port).status == 200)
+            answering(port, "http://open.example/", told)
             assert told.refusals == []
             yield port
 
@@ -116,7 +129,9 @@ def test_nothing_is_guarded_that_did_not_wish_it(port: int, form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_cookie(port: int, form: str) -> None:
     cookie = ask(port, form, "sticky").header("set-cookie") or ""
-    assert cookie.startswith("stick=") and "SameSite=Lax" in cookie and cookie.count("HttpOnly") == 1
+    assert cookie.startswith("stick=")
+    assert "SameSite=Lax" in cookie
+    assert cookie.count("HttpOnly") == 1
 
 
 def test_rate(port: int) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from served import World, route, served
+from served import World, answering, route, served
 
 from weirkeeper.model.filters import (
     Cors,
@@ -48,37 +48,116 @@ def path(match: PathMatch) -> RouteMatch:
 
 
 ROUTES = (
-      route("r1",match=path(ExactPath(value="/exact"))),
-      route("rr",match=path(SegmentPrefix(value="/red")),action=Redirect(scheme="https",status=308)),
-      route("rp",match=path(SegmentPrefix(value="/redport")),action=Redirect(scheme="https",port=8443,host="o.example",status=301)),
-      route("rw",match=path(SegmentPrefix(value="/redto")),action=Redirect(to="https://x.example/p%REQ(x)%q?y=1",status=307)),
-      route("rf",match=path(SegmentPrefix(value="/redfull")),action=Redirect(path=FullPath(value="/full%25REQ(x)%25"),status=303)),
-      route("rq",match=path(SegmentPrefix(value="/redpre")),action=Redirect(path=PrefixPath(value="/"),status=302)),
-      route("w1",match=path(SegmentPrefix(value="/a")),rewrite=UrlRewrite(path=PrefixPath(value="/"),host="new.example")),
-      route("w2",match=path(SegmentPrefix(value="/b")),rewrite=UrlRewrite(path=PrefixPath(value="/c%25REQ(x)%25/$1"))),
-      route("w3",match=path(SegmentPrefix(value="/full")),rewrite=UrlRewrite(path=FullPath(value="/z"))),
-      route("w4",match=path(RegexPath(value="/re/(.*)",prefix=True)),rewrite=UrlRewrite(path=RegexSubstitution(pattern="^/re/([a-z]+)/([0-9]+)",substitution="/\\2/%REQ(x)%/\\1"))),
-      route("hd",match=path(SegmentPrefix(value="/hd")),request_headers=HeaderEdit(set=(HeaderValuePair(name="X-Set",value=BAD),HeaderValuePair(name="X-Empty",value=""),HeaderValuePair(name="Host",value="edited.example")),add=(HeaderValuePair(name="X-Add",value="2"),),remove=("X-Gone",)),response_headers=HeaderEdit(set=(HeaderValuePair(name="X-Resp",value=BAD),))),
-      route("rs",match=path(SegmentPrefix(value="/respond")),action=Respond(status=418,body="%REQ(x)% tea",content_type="text/x-%REQ(x)%")),
-      route("ws",match=path(SegmentPrefix(value="/nows")),upgrades=()),
-      route("mi",match=path(SegmentPrefix(value="/mirror")),mirrors=(Mirror(backend="m"),)),
-      route("to",match=path(SegmentPrefix(value="/slow")),timeouts=Timeouts(request=200)),
-      route("bt",match=path(SegmentPrefix(value="/bslow")),timeouts=Timeouts(backend_request=200)),
-      route("n",to="none",match=path(SegmentPrefix(value="/none"))),
-      route("n2",match=path(SegmentPrefix(value="/nobackends")),action=Forward(backends=())),
-      route("dn",to="down",match=path(SegmentPrefix(value="/down"))),
-      route("g",to="grpc",match=path(SegmentPrefix(value="/shop.Cart")),protocol="grpc"),
-      route("c",match=path(SegmentPrefix(value="/cors")),cors=Cors(origins=("https://ok.example","https://*.wild.example"),methods=("GET","PUT"),headers=("X-A",),credentials=True,max_age=600000)),
-      route("q",match=RouteMatch(path=SegmentPrefix(value="/m"),query=(QueryMatch(name="q",match=QueryExactly(value="1")),)),to="b"),
-      route("hh",match=RouteMatch(path=SegmentPrefix(value="/m"),headers=(HeaderMatch(name="X-V",match=Matches(value="v[0-9]+")),)),to="b"),
-      route("inv",match=RouteMatch(path=SegmentPrefix(value="/inv"),headers=(HeaderMatch(name="X-V",match=Exactly(value="no"),inverted=True),)),to="b"),
-      route("ck",match=RouteMatch(path=SegmentPrefix(value="/m"),cookies=(CookieMatch(name="canary",value="a.b"),)),to="b"),
-      route("me",match=RouteMatch(path=SegmentPrefix(value="/m"),methods=("PUT","POST")),to="b"),
-      route("sch",match=RouteMatch(path=SegmentPrefix(value="/sch"),scheme="https"),to="b"),
-      route("pre",match=path(StringPrefix(value="/str")),to="b"),
-      route("ci",match=path(RegexPath(value="/CI[0-9]",prefix=True,case_sensitive=False)),to="b"),
-      route("xp",match=path(SegmentPrefix(value="/xp")),forwarded_prefix="/%REQ(x)%"),
-      route("wt",match=path(SegmentPrefix(value="/wt")),action=Forward(backends=(WeightedBackend(backend="a",weight=1,request_headers=HeaderEdit(set=(HeaderValuePair(name="X-W",value="%REQ(x)%"),))),WeightedBackend(backend="b",weight=0)))),
+    route("r1", match=path(ExactPath(value="/exact"))),
+    route("rr", match=path(SegmentPrefix(value="/red")), action=Redirect(scheme="https", status=308)),
+    route(
+        "rp",
+        match=path(SegmentPrefix(value="/redport")),
+        action=Redirect(scheme="https", port=8443, host="o.example", status=301),
+    ),
+    route(
+        "rw",
+        match=path(SegmentPrefix(value="/redto")),
+        action=Redirect(to="https://x.example/p%REQ(x)%q?y=1", status=307),
+    ),
+    route(
+        "rf",
+        match=path(SegmentPrefix(value="/redfull")),
+        action=Redirect(path=FullPath(value="/full%25REQ(x)%25"), status=303),
+    ),
+    route("rq", match=path(SegmentPrefix(value="/redpre")), action=Redirect(path=PrefixPath(value="/"), status=302)),
+    route(
+        "w1", match=path(SegmentPrefix(value="/a")), rewrite=UrlRewrite(path=PrefixPath(value="/"), host="new.example")
+    ),
+    route("w2", match=path(SegmentPrefix(value="/b")), rewrite=UrlRewrite(path=PrefixPath(value="/c%25REQ(x)%25/$1"))),
+    route("w3", match=path(SegmentPrefix(value="/full")), rewrite=UrlRewrite(path=FullPath(value="/z"))),
+    route(
+        "w4",
+        match=path(RegexPath(value="/re/(.*)", prefix=True)),
+        rewrite=UrlRewrite(path=RegexSubstitution(pattern="^/re/([a-z]+)/([0-9]+)", substitution="/\\2/%REQ(x)%/\\1")),
+    ),
+    route(
+        "hd",
+        match=path(SegmentPrefix(value="/hd")),
+        request_headers=HeaderEdit(
+            set=(
+                HeaderValuePair(name="X-Set", value=BAD),
+                HeaderValuePair(name="X-Empty", value=""),
+                HeaderValuePair(name="Host", value="edited.example"),
+            ),
+            add=(HeaderValuePair(name="X-Add", value="2"),),
+            remove=("X-Gone",),
+        ),
+        response_headers=HeaderEdit(set=(HeaderValuePair(name="X-Resp", value=BAD),)),
+    ),
+    route(
+        "rs",
+        match=path(SegmentPrefix(value="/respond")),
+        action=Respond(status=418, body="%REQ(x)% tea", content_type="text/x-%REQ(x)%"),
+    ),
+    route("ws", match=path(SegmentPrefix(value="/nows")), upgrades=()),
+    route("mi", match=path(SegmentPrefix(value="/mirror")), mirrors=(Mirror(backend="m"),)),
+    route("to", match=path(SegmentPrefix(value="/slow")), timeouts=Timeouts(request=200)),
+    route("bt", match=path(SegmentPrefix(value="/bslow")), timeouts=Timeouts(backend_request=200)),
+    route("n", to="none", match=path(SegmentPrefix(value="/none"))),
+    route("n2", match=path(SegmentPrefix(value="/nobackends")), action=Forward(backends=())),
+    route("dn", to="down", match=path(SegmentPrefix(value="/down"))),
+    route("g", to="grpc", match=path(SegmentPrefix(value="/shop.Cart")), protocol="grpc"),
+    route(
+        "c",
+        match=path(SegmentPrefix(value="/cors")),
+        cors=Cors(
+            origins=("https://ok.example", "https://*.wild.example"),
+            methods=("GET", "PUT"),
+            headers=("X-A",),
+            credentials=True,
+            max_age=600000,
+        ),
+    ),
+    route(
+        "q",
+        match=RouteMatch(path=SegmentPrefix(value="/m"), query=(QueryMatch(name="q", match=QueryExactly(value="1")),)),
+        to="b",
+    ),
+    route(
+        "hh",
+        match=RouteMatch(
+            path=SegmentPrefix(value="/m"), headers=(HeaderMatch(name="X-V", match=Matches(value="v[0-9]+")),)
+        ),
+        to="b",
+    ),
+    route(
+        "inv",
+        match=RouteMatch(
+            path=SegmentPrefix(value="/inv"),
+            headers=(HeaderMatch(name="X-V", match=Exactly(value="no"), inverted=True),),
+        ),
+        to="b",
+    ),
+    route(
+        "ck",
+        match=RouteMatch(path=SegmentPrefix(value="/m"), cookies=(CookieMatch(name="canary", value="a.b"),)),
+        to="b",
+    ),
+    route("me", match=RouteMatch(path=SegmentPrefix(value="/m"), methods=("PUT", "POST")), to="b"),
+    route("sch", match=RouteMatch(path=SegmentPrefix(value="/sch"), scheme="https"), to="b"),
+    route("pre", match=path(StringPrefix(value="/str")), to="b"),
+    route("ci", match=path(RegexPath(value="/CI[0-9]", prefix=True, case_sensitive=False)), to="b"),
+    route("xp", match=path(SegmentPrefix(value="/xp")), forwarded_prefix="/%REQ(x)%"),
+    route(
+        "wt",
+        match=path(SegmentPrefix(value="/wt")),
+        action=Forward(
+            backends=(
+                WeightedBackend(
+                    backend="a",
+                    weight=1,
+                    request_headers=HeaderEdit(set=(HeaderValuePair(name="X-W", value="%REQ(x)%"),)),
+                ),
+                WeightedBackend(backend="b", weight=0),
+            )
+        ),
+    ),
 )
 
 
@@ -106,7 +185,7 @@ def front(request: pytest.FixtureRequest) -> Iterator[Front]:
         world.backend("down", 1)
         world.host("h.example", *ROUTES)
         with served(world) as (_, told):
-            poll_until(lambda: get("http://h.example/exact", via=port).status == 200)
+            answering(port, "http://h.example/exact", told)
             assert told.refusals == []
             yield Front(port, m)
 
@@ -193,7 +272,12 @@ def test_what_the_edge_refuses(front: Front) -> None:
 
 
 def test_what_a_client_says_of_itself_is_replaced(front: Front) -> None:
-    forged = [("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Host", "evil"), ("X-Real-Ip", "6.6.6.6"), ("X-Request-Id", "mine")]
+    forged = [
+        ("X-Forwarded-For", "6.6.6.6"),
+        ("X-Forwarded-Host", "evil"),
+        ("X-Real-Ip", "6.6.6.6"),
+        ("X-Request-Id", "mine"),
+    ]
     echo = front.get("/exact", headers=forged).echo
     assert "6.6.6.6" not in str(echo.headers)
     assert (echo.header("x-forwarded-host"), echo.header("x-forwarded-proto")) == ("h.example", "http")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from served import ORIGIN, World, route, served
+from served import ORIGIN, World, answering, route, served
 
 from weirkeeper.model.backend import BackendTls
 from weirkeeper.model.certificate import Certificate, TrustBundle
@@ -18,7 +18,6 @@ from weirkeeper.providers.envoy import EnvoyOptions
 from weirkeeper.testing.certificates import Authority, PemPair
 from weirkeeper.testing.client import get
 from weirkeeper.testing.echo import echo_thread
-from weirkeeper.testing.eventually import poll_until
 from weirkeeper.testing.ports import free_ports
 from weirkeeper.testing.proxy_protocol import proxy_v1, proxy_v2
 
@@ -33,11 +32,16 @@ class Front:
         self.servers, self.clients, self.backends = Authority("servers"), Authority("clients"), Authority("backends")
         self.pairs: dict[str, PemPair] = {}
 
-    def certificate(self, world: World, id: Any, *hosts: Any, serves: bool = True, default: bool = False) -> None:
-        pair = self.pairs[id] = self.servers.issue(*hosts)
+    def certificate(self, world: World, name: Any, *hosts: Any, serves: bool = True, default: bool = False) -> None:
+        pair = self.pairs[name] = self.servers.issue(*hosts)
         chain: Any = pair.certificate.decode()
         made = Certificate(
-            id=id, chain=chain, key=Secret(pair.key.decode()), names=hosts if serves else (), default=default, origin=ORIGIN
+            id=name,
+            chain=chain,
+            key=Secret(pair.key.decode()),
+            names=hosts if serves else (),
+            default=default,
+            origin=ORIGIN,
         )
         world.part("certificates", made)
 
@@ -48,10 +52,12 @@ def declared(front: Front, world: World) -> None:
     front.certificate(world, "wild", "*.wild.example")
     front.certificate(world, "default", "default.invalid", serves=False, default=True)
     front.certificate(world, "policy", "b.example", serves=False)
-    for id, authority in (("clients", front.clients), ("backends", front.backends)):
-        world.part("trust_bundles", TrustBundle(id=id, certificates=authority.pem().decode(), origin=ORIGIN))  # type: ignore[arg-type]
+    for bundle, authority in (("clients", front.clients), ("backends", front.backends)):
+        world.part("trust_bundles", TrustBundle(id=bundle, certificates=authority.pem().decode(), origin=ORIGIN))  # type: ignore[arg-type]
     world.listener("http", front.plain)
-    world.listener("https", front.secure, protocol="https", group="secure", tls=ListenerTls(default_certificate="default"))  # type: ignore[arg-type]
+    world.listener(
+        "https", front.secure, protocol="https", group="secure", tls=ListenerTls(default_certificate="default")
+    )  # type: ignore[arg-type]
     validation = ClientValidation(trust="clients")  # type: ignore[arg-type]
     policy = ListenerTls(certificates=("policy",), min_version="1.3", client_validation=validation)  # type: ignore[arg-type]
     world.listener("policy", front.secure, protocol="https", group="policy", hostname="b.example", tls=policy)
@@ -69,18 +75,21 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     context.load_cert_chain(folder / "c", folder / "k")
     with echo_thread(name="a") as a, echo_thread(name="tls", tls=context) as tls:
         world.backend("a", a.port)
-        for id, name in (("tls", "backend.internal"), ("wrong", "other.internal")):
+        for backend, name in (("tls", "backend.internal"), ("wrong", "other.internal")):
             wished = BackendTls(server_name=name, trust="backends", verify=True)  # type: ignore[arg-type]
-            world.backend(id, tls.port, tls=wished)
+            world.backend(backend, tls.port, tls=wished)
         for host in ("a.example", "x.wild.example"):
             world.host(host, route(), group="secure")
         world.host("b.example", route(), group="policy")
-        world.host("a.example", route("up", action=Redirect(scheme="https", port=443, status=308), match=RouteMatch(scheme="http")))
+        world.host(
+            "a.example",
+            route("up", action=Redirect(scheme="https", port=443, status=308), match=RouteMatch(scheme="http")),
+        )
         world.host("tls.example", route(to="tls"))
         world.host("wrong.example", route(to="wrong"))
         world.host("ip.example", route(ip_rules=IpRules(allow=("203.0.113.0/24",))))
         with served(world) as (_, told):
-            poll_until(lambda: get("http://tls.example/", via=front.plain).status == 200)
+            answering(front.plain, "http://tls.example/", told)
             assert told.refusals == []
             yield front
 
@@ -127,7 +136,8 @@ def test_redirect_to_https_drops_the_port(front: Front) -> None:
 
 def test_backend_by_tls_is_verified(front: Front) -> None:
     echo = get("http://tls.example/", via=front.plain).echo
-    assert echo.tls is not None and echo.tls.sni == "backend.internal"
+    assert echo.tls is not None
+    assert echo.tls.sni == "backend.internal"
     assert get("http://wrong.example/", via=front.plain).status == 503
 
 

@@ -34,11 +34,11 @@ OPTIONAL = (CORS, IP_RULES, RATE, BASIC, AUTH, BUFFER, SESSION)
 INTERNAL_HEADERS = (SCOPE_HEADER, WALK_HEADER, *SKIP_HEADERS.values())
 
 
-def certificate_name(id: str) -> str:
+def certificate_name(certificate: str) -> str:
     """The secret of a certificate. It holds a ``/``, so no server name can equal it."""
-    return "cert/" + id
+    return "cert/" + certificate
 
 
-def bundle_name(id: str) -> str:
+def bundle_name(bundle: str) -> str:
     """The secret of a trust bundle."""
-    return "ca/" + id
+    return "ca/" + bundle

@@ -22,14 +22,22 @@ MESSAGES = {
 }
 HIDDEN = {"private_key", "users"}
 """Fields whose content is replaced by a digest."""
-WIRE_ONLY = ("envoy.extensions.transport_sockets.tls.cert_selectors", "envoy.extensions.transport_sockets.tls.cert_mappers")
+WIRE_ONLY = (
+    "envoy.extensions.transport_sockets.tls.cert_selectors",
+    "envoy.extensions.transport_sockets.tls.cert_mappers",
+)
 """Packages that the compiled messages lack: their bytes are shown."""
 
 
 def printed(items: Mapping[ItemKey, EngineItem]) -> str:
     """All items as one YAML document."""
     rows = [
-        {"load_balancer": key.load_balancer, "type": key.kind, "name": key.name, "resource": resource(key.kind, item.body)}
+        {
+            "load_balancer": key.load_balancer,
+            "type": key.kind,
+            "name": key.name,
+            "resource": resource(key.kind, item.body),
+        }
         for key, item in sorted(items.items())
     ]
     text: str = yaml.safe_dump(rows, sort_keys=True, width=120, default_flow_style=False)

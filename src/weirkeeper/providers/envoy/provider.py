@@ -82,7 +82,9 @@ class EnvoyProvider:
 
         return graph.spread("envoy/listeners", ports, rows)
 
-    def _parts(self, graph: Graph, name: str, composed: Composed, source: Table[HostKey, VirtualHost]) -> Table[HostKey, HostPart]:
+    def _parts(
+        self, graph: Graph, name: str, composed: Composed, source: Table[HostKey, VirtualHost]
+    ) -> Table[HostKey, HostPart]:
         def part(read: Read, key: HostKey, host: VirtualHost) -> HostPart:
             return hosts.host_part(host, _defaults(read, composed, key.load_balancer), self.options.trie_from)
 
@@ -98,7 +100,11 @@ class EnvoyProvider:
             if not key.hostname.startswith("*"):
                 yield _exact_row(key, part)
 
-        wild = graph.derive("envoy/wildcards", composed.virtual_hosts, lambda _, key, host: host if key.hostname.startswith("*") else None)
+        wild = graph.derive(
+            "envoy/wildcards",
+            composed.virtual_hosts,
+            lambda _, key, host: host if key.hostname.startswith("*") else None,
+        )
         parts = self._parts(graph, "envoy/wildcard-parts", composed, wild)
         strangers = _strangers(graph, composed, ports)
         wildcard_strangers = graph.derive(
@@ -152,7 +158,9 @@ def _fallback_row(group: Group, parts: Sequence[HostPart]) -> Row:
 
 def _table_row(group: Group, parts: Sequence[HostPart]) -> Row:
     name = group_token(group[1])
-    return item(group[0], names.ROUTES, name, hosts.route_table(name, parts), needs=_needs(parts), origins=_origins(parts))
+    return item(
+        group[0], names.ROUTES, name, hosts.route_table(name, parts), needs=_needs(parts), origins=_origins(parts)
+    )
 
 
 def _exact_row(key: HostKey, part: HostPart) -> Row:
@@ -199,7 +207,13 @@ def _certificate(_: Read, key: Part, wished: Certificate) -> Iterator[Row]:
 
 
 def _bundle(_: Read, key: Part, wished: TrustBundle) -> Iterator[Row]:
-    yield item(key.load_balancer, names.SECRET, names.bundle_name(wished.id), secrets.bundle_secret(wished), origins=(wished.origin,))
+    yield item(
+        key.load_balancer,
+        names.SECRET,
+        names.bundle_name(wished.id),
+        secrets.bundle_secret(wished),
+        origins=(wished.origin,),
+    )
 
 
 def _key_filter(_: Read, key: Id, __: LoadBalancer) -> Iterator[Row]:

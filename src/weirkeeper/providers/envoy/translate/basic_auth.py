@@ -14,11 +14,12 @@ from weirkeeper.providers.envoy.translate.values import packed
 
 NOBODY = "-:{SHA}AAAAAAAAAAAAAAAAAAAAAAAAAAA="
 """A line that no password fits."""
+SHA_LENGTH = len(NOBODY) - len("-:")
 
 
-def checks_password(hash: str) -> bool:
+def checks_password(hashed: str) -> bool:
     """Whether Envoy can compare a password with this hash."""
-    return hash.startswith("{SHA}") and len(hash) == 33
+    return hashed.startswith("{SHA}") and len(hashed) == SHA_LENGTH
 
 
 def basic_auth_config(wished: BasicAuth) -> Any | None:
@@ -26,5 +27,5 @@ def basic_auth_config(wished: BasicAuth) -> Any | None:
     lines = {user.user: user.hash.open() for user in wished.users if checks_password(user.hash.open())}
     if not lines:
         return None
-    text = "".join(f"{user}:{hash}\n" for user, hash in sorted(lines.items()))
+    text = "".join(f"{user}:{hashed}\n" for user, hashed in sorted(lines.items()))
     return packed(basic_auth_pb2.BasicAuthPerRoute(users=base_pb2.DataSource(inline_string=text)))

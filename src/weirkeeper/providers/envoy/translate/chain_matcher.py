@@ -56,7 +56,9 @@ def _with(matcher: Any, otherwise: Any | None) -> Any:
 
 def _to(chain: str) -> Any:
     return Matcher.OnMatch(
-        action=extension_pb2.TypedExtensionConfig(name=chain, typed_config=packed(wrappers_pb2.StringValue(value=chain)))
+        action=extension_pb2.TypedExtensionConfig(
+            name=chain, typed_config=packed(wrappers_pb2.StringValue(value=chain))
+        )
     )
 
 

@@ -4,9 +4,9 @@ from typing import Any, assert_never
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
 from envoy.config.core.v3 import base_pb2, health_check_pb2, protocol_pb2
-from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http
 from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http
 
 from weirkeeper.model.backend import (
     Backend,
@@ -87,9 +87,10 @@ def _members(made: Any, backend: Backend) -> None:
             one.endpoint.hostname = name
         case _:
             assert_never(backend.source)
-    made.common_lb_config.locality_weighted_lb_config.SetInParent()
     if backend.prefer_local_zone:
         made.common_lb_config.zone_aware_lb_config.SetInParent()
+    elif not isinstance(backend.balancing, ConsistentHash):
+        made.common_lb_config.locality_weighted_lb_config.SetInParent()
 
 
 def _policy(balancing: LoadBalancing) -> Any:
@@ -142,7 +143,9 @@ def _socket(backend: Backend) -> Any:
     if not backend.send_proxy_protocol:
         return inner
     version = protocol_version(backend.send_proxy_protocol)
-    wrapped = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport(config={"version": version}, transport_socket=inner)
+    wrapped = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport(
+        config={"version": version}, transport_socket=inner
+    )
     return base_pb2.TransportSocket(name="proxy-protocol", typed_config=packed(wrapped))
 
 

@@ -5,8 +5,8 @@ The scope key is set by early header mutation, which overwrites what a client se
 
 from typing import Any
 
-from envoy.config.core.v3 import extension_pb2, protocol_pb2
 from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
+from envoy.config.core.v3 import extension_pb2, protocol_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.extensions.http.early_header_mutation.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.http.original_ip_detection.custom_header.v3 import custom_header_pb2
@@ -18,8 +18,8 @@ from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.options import EnvoyOptions
 from weirkeeper.providers.envoy.translate.access_log import access_log
 from weirkeeper.providers.envoy.translate.headers import formatted
-from weirkeeper.providers.envoy.translate.http_filters import http_filters
 from weirkeeper.providers.envoy.translate.hosts import group_token
+from weirkeeper.providers.envoy.translate.http_filters import http_filters
 from weirkeeper.providers.envoy.translate.values import cidr, duration, from_ads, number, packed
 
 Manager = hcm.HttpConnectionManager
@@ -39,7 +39,9 @@ def connection_manager(listener: Listener, options: EnvoyOptions, defaults: Time
         stat_prefix="http",
         http_filters=http_filters(scoped=options.layout == "scoped"),
         common_http_protocol_options=_common(wished),
-        http_protocol_options=protocol_pb2.Http1ProtocolOptions(accept_http_10=True, default_host_for_http_10="http10.invalid"),
+        http_protocol_options=protocol_pb2.Http1ProtocolOptions(
+            accept_http_10=True, default_host_for_http_10="http10.invalid"
+        ),
         http2_protocol_options=_http2(wished),
         codec_type=_codec(listener),
         max_request_headers_kb=number(max(1, min(wished.max_request_headers // 1024, 8192))),
@@ -112,7 +114,14 @@ def _early(group: str, client: ClientAddress) -> Any:
     removed = list(names.INTERNAL_HEADERS)
     added = [formatted(names.SCOPE_HEADER, group + "|%REQ(:authority)%")]
     if not (client.trusted_hops or client.trusted or client.header):
-        removed += ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "forwarded", "x-real-ip"]
+        removed += [
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-forwarded-port",
+            "x-forwarded-prefix",
+            "forwarded",
+            "x-real-ip",
+        ]
         added.append(formatted("x-forwarded-host", "%REQ(:authority)%"))
     mutations = [mutation_rules_pb2.HeaderMutation(remove=name) for name in removed]
     mutations += [mutation_rules_pb2.HeaderMutation(append=header) for header in added]
@@ -123,7 +132,9 @@ def _early(group: str, client: ClientAddress) -> Any:
 def _client_address(made: Any, wished: ClientAddress) -> None:
     """The client's address: that of the connection, unless something in front is trusted."""
     if wished.header:
-        config = custom_header_pb2.CustomHeaderConfig(header_name=wished.header, allow_extension_to_set_address_as_trusted=True)
+        config = custom_header_pb2.CustomHeaderConfig(
+            header_name=wished.header, allow_extension_to_set_address_as_trusted=True
+        )
         made.original_ip_detection_extensions.append(_detection("header", config))
         made.use_remote_address.value = False
     elif wished.trusted:

@@ -33,7 +33,7 @@ def on_demand_socket(tls: ListenerTls) -> Any:
 def named_socket(tls: ListenerTls, certificates: tuple[str, ...]) -> Any:
     """These certificates; Envoy chooses among them by server name."""
     common = _common(tls)
-    common.tls_certificate_sds_secret_configs.extend(sds(names.certificate_name(id)) for id in certificates)
+    common.tls_certificate_sds_secret_configs.extend(sds(names.certificate_name(one)) for one in certificates)
     return _socket(tls_pb2.DownstreamTlsContext(common_tls_context=common), tls)
 
 

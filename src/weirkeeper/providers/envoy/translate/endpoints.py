@@ -14,7 +14,9 @@ def load_assignment(wished: EndpointSet) -> bytes:
     ranks = {priority: rank for rank, priority in enumerate(sorted({priority for priority, _ in places}))}
     made = endpoint_pb2.ClusterLoadAssignment(cluster_name=wished.id)
     for (priority, zone), members in sorted(places.items()):
-        place = made.endpoints.add(priority=ranks[priority], load_balancing_weight={"value": max(1, sum(m.weight for m in members))})
+        place = made.endpoints.add(
+            priority=ranks[priority], load_balancing_weight={"value": max(1, sum(m.weight for m in members))}
+        )
         if zone:
             place.locality.zone = zone
         for member in members:

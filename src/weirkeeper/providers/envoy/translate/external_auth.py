@@ -20,7 +20,17 @@ ORIGINAL = (
     ("x-auth-request-redirect", "%REQ(:PATH)%"),
     ("x-sent-from", "weirkeeper"),
 )
-PASSED = ("cookie", "accept", "user-agent", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id", "origin", "referer")
+PASSED = (
+    "cookie",
+    "accept",
+    "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-request-id",
+    "origin",
+    "referer",
+)
 
 
 def external_auth_config(wished: ExternalAuth) -> Any:

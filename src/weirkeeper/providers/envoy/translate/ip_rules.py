@@ -29,4 +29,8 @@ def ip_rules_config(wished: IpRules) -> Any:
 
 def _any_of(ranges: Iterable[Any]) -> Any:
     ids = [rules.Principal(remote_ip=r) for r in ranges]
-    return rules.Principal(or_ids=rules.Principal.Set(ids=ids)) if ids else rules.Principal(not_id=rules.Principal(any=True))
+    return (
+        rules.Principal(or_ids=rules.Principal.Set(ids=ids))
+        if ids
+        else rules.Principal(not_id=rules.Principal(any=True))
+    )

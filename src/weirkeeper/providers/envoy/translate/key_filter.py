@@ -23,7 +23,7 @@ LUA = (
     f"local WALK = {json.dumps(names.WALK_HEADER)}\n"
     f"local SCOPE = {json.dumps(names.SCOPE_HEADER)}\n"
     f"local SKIP = {{{', '.join(f'[{json.dumps(k)}] = {json.dumps(v)}' for k, v in names.SKIP_HEADERS.items())}}}\n"
-    + r"""
+    r"""
 local function host_of(raw)
   local host = string.lower(raw)
   if string.byte(host, 1) == 91 then return "" end

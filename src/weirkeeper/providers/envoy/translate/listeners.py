@@ -62,7 +62,7 @@ def listener_needs(listeners: Sequence[Listener], *, scoped: bool) -> list[tuple
             continue
         named = one.tls.certificates if one.hostname else ()
         default = (one.tls.default_certificate,) if one.tls.default_certificate else ()
-        found += [(names.SECRET, names.certificate_name(id)) for id in (*named, *default)]
+        found += [(names.SECRET, names.certificate_name(held)) for held in (*named, *default)]
         if one.tls.client_validation:
             found.append((names.SECRET, names.bundle_name(one.tls.client_validation.trust)))
     return found
@@ -72,7 +72,9 @@ def misdirected(listeners: Sequence[Listener]) -> list[tuple[str, str]]:
     """Which (group, host name) must answer 421: the policies' hosts, in the groups of the listeners without a host name."""
     secure = [one for one in listeners if one.tls]
     policies = [one for one in secure if one.hostname]
-    return [(g.group, p.hostname) for g in secure if not g.hostname for p in policies if p.hostname and p.group != g.group]
+    return [
+        (g.group, p.hostname) for g in secure if not g.hostname for p in policies if p.hostname and p.group != g.group
+    ]
 
 
 def _secure_chains(made: Any, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts) -> None:
@@ -99,9 +101,7 @@ def _secure_chains(made: Any, listeners: Sequence[Listener], options: EnvoyOptio
 
 def _chain(name: str, one: Listener, options: EnvoyOptions, defaults: Timeouts, socket: Any | None) -> Any:
     manager = connection_manager(one, options, defaults, strict=bool(one.tls and one.hostname))
-    made = components.FilterChain(
-        name=name, filters=[components.Filter(name="http", typed_config=packed(manager))]
-    )
+    made = components.FilterChain(name=name, filters=[components.Filter(name="http", typed_config=packed(manager))])
     if socket is not None:
         made.transport_socket.CopyFrom(socket)
         made.transport_socket_connect_timeout.CopyFrom(duration(min(one.http.header_timeout, 10_000)))
@@ -109,7 +109,7 @@ def _chain(name: str, one: Listener, options: EnvoyOptions, defaults: Timeouts, 
 
 
 def _addresses(listeners: Sequence[Listener], options: EnvoyOptions) -> list[str]:
-    wished = list(dict.fromkeys(address for one in listeners for address in one.addresses))
+    wished: list[str] = list(dict.fromkeys(address for one in listeners for address in one.addresses))
     return wished or (["0.0.0.0", "::"] if options.ipv6 else ["0.0.0.0"])  # noqa: S104 (a load balancer binds all)
 
 

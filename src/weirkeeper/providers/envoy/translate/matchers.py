@@ -11,8 +11,8 @@ from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from weirkeeper.model.match import (
     BeginsWith,
     Contains,
-    ExactPath,
     Exactly,
+    ExactPath,
     HeaderMatch,
     Matches,
     PathMatch,

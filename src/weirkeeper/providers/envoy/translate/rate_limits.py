@@ -16,7 +16,7 @@ CLIENTS = 20_000
 """How many clients are counted at once; the least recent one is forgotten."""
 
 
-def rate_limit_config(limits: list[LocalRateLimit], name: str) -> Any:
+def rate_limit_config(limits: list[LocalRateLimit]) -> Any:
     """The filter's configuration for one route: every limit must let the request pass."""
     made = local_rate_limit_pb2.LocalRateLimit(
         stat_prefix="rate",
@@ -33,7 +33,11 @@ def rate_limit_config(limits: list[LocalRateLimit], name: str) -> Any:
 
 
 def _add(made: Any, limit: LocalRateLimit, position: str) -> None:
-    actions = [rc.RateLimit.Action(generic_key=rc.RateLimit.Action.GenericKey(descriptor_key="limit", descriptor_value=position))]
+    actions = [
+        rc.RateLimit.Action(
+            generic_key=rc.RateLimit.Action.GenericKey(descriptor_key="limit", descriptor_value=position)
+        )
+    ]
     entries = [ratelimit_pb2.RateLimitDescriptor.Entry(key="limit", value=position)]
     if limit.key == "ip":
         actions.append(rc.RateLimit.Action(remote_address=rc.RateLimit.Action.RemoteAddress()))

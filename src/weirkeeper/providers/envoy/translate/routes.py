@@ -48,7 +48,9 @@ def routes(route: Route, defaults: Timeouts, hostname: str) -> Iterator[Any]:
     if names.BUFFER in made.typed_per_filter_config and "websocket" in route.upgrades:
         upgrade = rc.Route()
         upgrade.CopyFrom(made)
-        upgrade.match.headers.append(rc.HeaderMatcher(name="upgrade", string_match={"exact": "websocket", "ignore_case": True}))
+        upgrade.match.headers.append(
+            rc.HeaderMatcher(name="upgrade", string_match={"exact": "websocket", "ignore_case": True})
+        )
         del upgrade.typed_per_filter_config[names.BUFFER]
         del upgrade.metadata.filter_metadata[names.KEYS].fields["weir.buffer"]
         yield upgrade
@@ -158,7 +160,7 @@ def _rate_limits(made: Any, route: Route) -> None:
                 return _refuse(made, REFUSED)
             case _:
                 assert_never(limit)
-    return made.typed_per_filter_config[names.RATE].CopyFrom(rate_limit_config(local, route.id))
+    return made.typed_per_filter_config[names.RATE].CopyFrom(rate_limit_config(local))
 
 
 def _auth(made: Any, route: Route) -> None:

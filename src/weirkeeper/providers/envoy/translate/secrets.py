@@ -27,5 +27,7 @@ def bundle_secret(wished: TrustBundle) -> bytes:
     context = common_pb2.CertificateValidationContext(trusted_ca=base_pb2.DataSource(inline_string=wished.certificates))
     if wished.revocations:
         context.crl.inline_string = wished.revocations
-    body: bytes = secret_pb2.Secret(name=bundle_name(wished.id), validation_context=context).SerializeToString(deterministic=True)
+    body: bytes = secret_pb2.Secret(name=bundle_name(wished.id), validation_context=context).SerializeToString(
+        deterministic=True
+    )
     return body

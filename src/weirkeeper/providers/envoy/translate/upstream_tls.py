@@ -15,7 +15,9 @@ VERSIONS = {"1.0": "TLSv1_0", "1.1": "TLSv1_1", "1.2": "TLSv1_2", "1.3": "TLSv1_
 
 def upstream_socket(wished: BackendTls, alpn: tuple[str, ...]) -> Any:
     """The transport socket; without ``verify`` nothing is checked."""
-    common = tls_pb2.CommonTlsContext(alpn_protocols=alpn, tls_params=tls_parameters(wished.min_version, wished.max_version, wished.ciphers))
+    common = tls_pb2.CommonTlsContext(
+        alpn_protocols=alpn, tls_params=tls_parameters(wished.min_version, wished.max_version, wished.ciphers)
+    )
     if wished.client_certificate:
         common.tls_certificate_sds_secret_configs.append(sds(names.certificate_name(wished.client_certificate)))
     if wished.verify:
@@ -30,7 +32,9 @@ def secrets_of(wished: BackendTls) -> list[str]:
     return found + ([names.bundle_name(wished.trust)] if wished.verify and wished.trust else [])
 
 
-def tls_parameters(least: str | None, most: str | None, ciphers: tuple[str, ...] = (), curves: tuple[str, ...] = ()) -> Any:
+def tls_parameters(
+    least: str | None, most: str | None, ciphers: tuple[str, ...] = (), curves: tuple[str, ...] = ()
+) -> Any:
     """Versions and ciphers; never below TLS 1.2 unless that is wished."""
     return common_pb2.TlsParameters(
         tls_minimum_protocol_version=_version(least) or "TLSv1_2",
@@ -53,8 +57,8 @@ def _verify(common: Any, wished: BackendTls) -> None:
     checks = common_pb2.CertificateValidationContext()
     for name in wished.san_dns or ((wished.server_name,) if wished.server_name and not wished.san_uri else ()):
         checks.match_typed_subject_alt_names.append(_san(common_pb2.SubjectAltNameMatcher.DNS, name))
-    for name in wished.san_uri:
-        checks.match_typed_subject_alt_names.append(_san(common_pb2.SubjectAltNameMatcher.URI, name))
+    for uri in wished.san_uri:
+        checks.match_typed_subject_alt_names.append(_san(common_pb2.SubjectAltNameMatcher.URI, uri))
     if wished.depth is not None:
         checks.max_verify_depth.value = wished.depth
     if wished.trust:

@@ -30,7 +30,8 @@ def duration(milliseconds: int) -> Any:
 def packed(message: Any) -> Any:
     """The message in an ``Any`` with deterministic bytes."""
     return any_pb2.Any(
-        type_url="type.googleapis.com/" + message.DESCRIPTOR.full_name, value=message.SerializeToString(deterministic=True)
+        type_url="type.googleapis.com/" + message.DESCRIPTOR.full_name,
+        value=message.SerializeToString(deterministic=True),
     )
 
 
