@@ -5,7 +5,7 @@ save; kustomizations and charts are input for other tools, whose output can be p
 """
 
 from collections.abc import Iterator
-from os import DirEntry, scandir
+from os import DirEntry, scandir, stat
 from pathlib import PurePosixPath
 
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -33,7 +33,8 @@ def counts(relative: str) -> bool:
 
 def manifests(root: str) -> Iterator[str]:
     """The paths of all manifest files below the root, each folder's in order of name; links are followed once. A chart's own folder is left out."""
-    yield from _below(root, set())
+    status = stat(root)
+    yield from _below(root, {(status.st_dev, status.st_ino)})
 
 
 def _below(folder: str, seen: set[tuple[int, int]]) -> Iterator[str]:

@@ -158,8 +158,11 @@ def _content(chunk: str) -> bool:
 
 def _broken(why: str, mark: Any, first_line: int, chunk: str) -> Broken:
     line, column = (mark.line, mark.column) if mark is not None else (0, 0)
-    there = chunk.split("\n")[line : line + 1]
-    if there and there[0][: column + 1].lstrip(" ").startswith("\t"):
+    written = chunk.split("\n")
+    while line > 0 and (line >= len(written) or not written[line].strip()):  # the end of the text: show where it ends
+        line -= 1
+        column = len(written[line]) if line < len(written) else 0
+    if written[line][: column + 1].lstrip(" ").startswith("\t"):
         return Broken(first_line + line, column + 1, why, "indent with spaces; YAML allows no tabs there")
     known = (remedy for part, remedy in REMEDIES if part in why or (part == "{{" and part in chunk))
     return Broken(first_line + line, column + 1, why, next(known, "compare this line and the one above with the rest"))

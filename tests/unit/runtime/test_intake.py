@@ -1,0 +1,196 @@
+"""The front door: leading edge, newest wins, nothing before everything was seen, and endpoints first."""
+
+import asyncio
+import threading
+
+from weirkeeper.controllers.base import COMMON_KINDS, Kind
+from weirkeeper.feeds.base import Cause, Seen, Synced
+from weirkeeper.kube.types import EndpointSlice, IngressClass, KubeObject, Metadata
+from weirkeeper.model.finding import Finding, Reason, Severity
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.text import Sentence
+from weirkeeper.reconcile import Outcome
+from weirkeeper.runtime.intake import SMALL, Intake
+
+CLASS = Kind(group="networking.k8s.io", version="v1", kind="IngressClass", namespaced=False, type=IngressClass)
+NOTHING = Outcome(items={}, findings={}, statuses={}, hosts=(), runs={})
+
+
+class Heart:
+    """Notes what it is given; a settle can be made to wait or to fail."""
+
+    kinds = {(k.group, k.kind): k for k in (*COMMON_KINDS, CLASS)}
+
+    def __init__(self):
+        self.batches, self.threads = [], []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.failures = 0
+
+    def receive(self, batch):
+        self.batches.append(list(batch))
+
+    def settle(self):
+        self.threads.append(threading.current_thread() is threading.main_thread())
+        assert self.gate.wait(10)
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("a derivation failed")
+        return NOTHING
+
+
+def seen(name, kind="Service", cause=Cause.CHANGED, version="", problem=None, there=True):
+    ref = Ref(group="discovery.k8s.io" if kind == "EndpointSlice" else "", kind=kind, name=name)
+    made = EndpointSlice if kind == "EndpointSlice" else KubeObject
+    thing = made(api_version=version, kind=kind, metadata=Metadata(name=name)) if there else None
+    return Seen(ref=ref, object=thing, cause=cause, problem=problem)
+
+
+def unreadable(name):
+    problem = Finding(
+        severity=Severity.ERROR, reason=Reason.INVALID_OBJECT, for_user=Sentence("no"), origin=Origin(ref=Ref(kind="Service", name=name))
+    )  # fmt: skip
+    return seen(name, problem=problem, there=False)
+
+
+def running(scenario, **options):
+    async def whole():
+        heart, delivered = Heart(), []
+        intake = Intake(heart, lambda outcome, batch: delivered.append(batch), **options)
+        task = asyncio.create_task(intake.run())
+        try:
+            await asyncio.wait_for(scenario(intake, heart, delivered), 10)
+        finally:
+            heart.gate.set()
+            task.cancel()
+            await asyncio.wait((task,))
+
+    asyncio.run(whole())
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0)
+
+
+def names(batch):
+    return [event.ref.name for event in batch if isinstance(event, Seen)]
+
+
+def test_nothing_is_settled_before_every_feed_is_synced():
+    async def scenario(intake, heart, delivered):
+        intake.offer([seen("a")])
+        intake.offer([Synced(feed="one")])
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert heart.batches == []
+        intake.offer([seen("b"), Synced(feed="two")])
+        await until(lambda: delivered)
+        assert names(heart.batches[0]) == ["a", "b"]
+        assert heart.threads == [False]  # the first settle is long: never on the loop
+
+    running(scenario, awaited=("one", "two"))
+
+
+def test_an_idle_door_opens_at_once_and_a_busy_one_gathers():
+    async def scenario(intake, heart, delivered):
+        intake.offer([seen("first")])
+        await until(lambda: delivered)
+        heart.gate.clear()
+        intake.offer([seen("class", kind="IngressClass")])  # goes to the thread, and waits there
+        await until(lambda: len(heart.threads) == 2)
+        for version in ("1", "2", "3"):
+            intake.offer([seen("a", version=version)])
+        intake.offer([seen("b")])
+        assert len(heart.batches) == 2
+        heart.gate.set()
+        await until(lambda: len(delivered) == 3)
+        assert names(heart.batches[2]) == ["a", "b"]
+        assert heart.batches[2][0].object.api_version == "3"
+        assert heart.threads == [False, False, True]
+        assert intake.waiting == 0
+
+    running(scenario)
+
+
+def test_many_events_go_to_the_thread_and_few_do_not():
+    async def scenario(intake, heart, delivered):
+        intake.offer([seen("first")])
+        await until(lambda: len(delivered) == 1)
+        intake.offer([seen(f"s{n}") for n in range(SMALL)])
+        await until(lambda: len(delivered) == 2)
+        intake.offer([seen(f"s{n}") for n in range(SMALL + 1)])
+        await until(lambda: len(delivered) == 3)
+        assert heart.threads == [False, True, False]
+
+    running(scenario)
+
+
+def test_changed_endpoints_overtake_a_large_batch_and_deleted_ones_do_not():
+    async def scenario(intake, heart, delivered):
+        intake.offer([seen("first")])
+        await until(lambda: delivered)
+        gone = seen("gone", kind="EndpointSlice", cause=Cause.DELETED, there=False)
+        intake.offer([*(seen(f"s{n}") for n in range(SMALL + 1)), seen("slice", kind="EndpointSlice"), gone])
+        await until(lambda: len(delivered) == 3)
+        assert names(heart.batches[1]) == ["slice"]
+        assert len(heart.batches[2]) == SMALL + 2
+        assert "gone" in names(heart.batches[2])
+
+    running(scenario)
+
+
+def test_unreadable_does_not_replace_what_was_read_before():
+    async def scenario(intake, heart, delivered):
+        intake.offer([seen("a", version="1")])
+        intake.offer([unreadable("a")])
+        intake.offer([unreadable("b")])
+        intake.offer([seen("b", version="2")])
+        await until(lambda: delivered)
+        first, second, third = heart.batches[0]
+        assert (first.ref.name, first.object.api_version) == ("a", "1")
+        assert second.unreadable
+        assert (third.ref.name, third.object.api_version) == ("b", "2")
+
+    running(scenario)
+
+
+def test_a_settle_that_raised_is_tried_again_by_the_next_run():
+    async def scenario():
+        heart, delivered = Heart(), []
+        heart.failures = 1
+        intake = Intake(heart, lambda outcome, batch: delivered.append(batch))
+        intake.offer([seen("a")])
+        try:
+            await intake.run()
+        except RuntimeError:
+            pass
+        again = asyncio.create_task(intake.run())
+        await until(lambda: delivered)
+        assert names(heart.batches[1]) == ["a"]
+        again.cancel()
+        await asyncio.wait((again,))
+
+    asyncio.run(scenario())
+
+
+def test_being_cancelled_waits_for_the_settle_that_runs():
+    async def scenario():
+        heart = Heart()
+        heart.gate.clear()
+        intake = Intake(heart, lambda outcome, batch: None)
+        intake.offer([seen("a")])
+        task = asyncio.create_task(intake.run())
+        await until(lambda: heart.threads)
+        task.cancel()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not task.done()
+        assert intake.still.locked()
+        heart.gate.set()
+        await asyncio.wait((task,))
+        assert task.cancelled()
+        assert not intake.still.locked()
+
+    asyncio.run(scenario())
