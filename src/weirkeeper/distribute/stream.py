@@ -467,8 +467,11 @@ def companions(cluster: str, item: EngineItem | None) -> tuple[Key, ...]:
 
 
 def checked(item: EngineItem) -> bool:
-    """Whether a cluster has active health checks, which only the ACK of the cluster itself proves to be over."""
-    return any(number == _HEALTH_CHECKS for number, _ in wire.fields(item.body))
+    """Whether a cluster has active health checks, which only the ACK of the cluster itself proves to be over; so if it is unreadable."""
+    try:
+        return any(number == _HEALTH_CHECKS for number, _ in wire.fields(item.body))
+    except wire.Malformed:
+        return True
 
 
 def _resource(kind: str, row: Row) -> bytes:
