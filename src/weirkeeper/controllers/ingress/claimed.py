@@ -1,0 +1,26 @@
+"""An Ingress that is ours, with all that its translation starts from. A row of a table, so that canaries and host-wide wishes can be looked up."""
+
+from weirkeeper.controllers.ingress.annotations.options import Options
+from weirkeeper.controllers.ingress.classes import OurClass
+from weirkeeper.kube.types import Ingress
+from weirkeeper.model.finding import Finding
+from weirkeeper.model.text import Hostname, Id
+from weirkeeper.model.value import Value
+
+HostOf = tuple[Id, Hostname]
+"""A host of a load balancer."""
+
+
+class Claimed(Value, frozen=True, kw_only=True):
+    """An Ingress, its class and its options."""
+
+    ingress: Ingress
+    ours: OurClass
+    options: Options
+    findings: tuple[Finding, ...] = ()
+
+    def hosts(self) -> tuple[HostOf, ...]:
+        """The hosts of its rules, in lower case, as they stand there."""
+        rules = self.ingress.spec.rules or ()
+        own = {rule.host.lower() or "*" for rule in rules} | set(self.options.server_alias)
+        return tuple((self.ours.load_balancer, Hostname(host)) for host in own)

@@ -1,0 +1,84 @@
+"""What a path of a rule matches (docs/ingress.md).
+
+``Exact`` is to the letter, ``Prefix`` by segment, ``ImplementationSpecific`` is ``Prefix``, or an expression where expressions are on. Where any Ingress
+of the host has expressions on, all its paths are matched from the start and in any letter case, as in ingress-nginx; plain paths stay literal.
+"""
+
+from weirkeeper.controllers.shared.regexes import checked_regex, quoted
+from weirkeeper.kube.types import IngressPath
+from weirkeeper.model.finding import Reason
+from weirkeeper.model.match import ExactPath, PathMatch, RegexPath, SegmentPrefix
+from weirkeeper.model.text import PathText, RegexText, Refused, parse, shown
+
+TYPES = ("Exact", "Prefix", "ImplementationSpecific")
+ROOT = SegmentPrefix(value=PathText("/"))
+_SPECIAL = frozenset("^$*+?()[]{}|\\")
+
+
+class WrongPath(Refused, frozen=True):
+    """Why a path matches nothing, with its code."""
+
+    reason: Reason = Reason.INVALID_PATH
+
+
+def path_match(path: IngressPath, *, own_regex: bool, host_regex: bool) -> PathMatch | WrongPath:
+    """The match of a path."""
+    text = path.path or "/"
+    if path.path_type not in TYPES:
+        return WrongPath(f"the path type {shown(path.path_type)} is none of {', '.join(TYPES)}")
+    if not path.path and path.path_type != "ImplementationSpecific":
+        return WrongPath(f"a path of type {path.path_type} must not be empty")
+    if not text.startswith("/") and not (own_regex and text.startswith(("^/", "(/"))):
+        return WrongPath(f"the path {shown(text)} does not begin with /")
+    if own_regex or (host_regex and path.path_type == "ImplementationSpecific"):
+        return _regex(text)
+    typed = parse(PathText, text)
+    if isinstance(typed, Refused):
+        return WrongPath(typed.why)
+    strange = _never_asked_for(text)
+    if strange:
+        return WrongPath(f"the path {shown(text)} {strange}")
+    return _literal(typed, exact=path.path_type == "Exact", host_regex=host_regex)
+
+
+def _literal(path: PathText, *, exact: bool, host_regex: bool) -> PathMatch | WrongPath:
+    if host_regex:
+        return _regex(quoted(path))
+    if exact:
+        return ExactPath(value=path)
+    return SegmentPrefix(value=PathText(path.rstrip("/") or "/"))
+
+
+def _regex(text: str) -> RegexPath | WrongPath:
+    checked = checked_regex(text.removeprefix("^"))
+    if isinstance(checked, Refused):
+        return WrongPath(f"the expression {shown(text)} {checked.why}", Reason.INVALID_REGEX)
+    return RegexPath(value=checked.text, prefix=True, case_sensitive=False)
+
+
+def _never_asked_for(text: str) -> str | None:
+    """What the API server refuses too: paths that no request has after normalisation."""
+    low = text.lower()
+    if "//" in text:
+        return "has //"
+    if "/./" in text or "/../" in text or text.endswith(("/.", "/..")):
+        return "has a . or .. segment"
+    return "has an encoded slash" if "%2f" in low else None
+
+
+def literal_start(match: PathMatch) -> PathText:
+    """The path as a literal, or / for an expression."""
+    return PathText("/") if isinstance(match, RegexPath) and _SPECIAL & set(match.value) else PathText(match.value)
+
+
+def groups_of(match: PathMatch) -> int:
+    """How many groups the match captures."""
+    if not isinstance(match, RegexPath):
+        return 0
+    checked = checked_regex(match.value)
+    return 0 if isinstance(checked, Refused) else checked.groups
+
+
+def whole(match: RegexPath) -> RegexText | Refused:
+    """An expression that takes the whole path, with the groups of the match."""
+    return parse(RegexText, f"(?i)^(?:{match.value}).*$")

@@ -1,0 +1,156 @@
+"""The translation of one Ingress under way: what it reads, and the backends, wishes and findings that it gathers."""
+
+import msgspec
+
+from weirkeeper.controllers.base import CertificateWish, EndpointSetWish, Inputs
+from weirkeeper.controllers.ingress.annotations.options import Options, Url
+from weirkeeper.controllers.ingress.claimed import Claimed
+from weirkeeper.controllers.ingress.settings import IngressSettings
+from weirkeeper.controllers.ingress.variants import Variant, backend_variant
+from weirkeeper.controllers.shared.addresses import refused_name
+from weirkeeper.controllers.shared.ids import id_of, place
+from weirkeeper.controllers.shared.report import error, field, info
+from weirkeeper.controllers.shared.secrets import named
+from weirkeeper.controllers.shared.services import NoBackend, ServiceBackend, service_backend, service_ref, variant_id
+from weirkeeper.flow import Read
+from weirkeeper.kube.types import IngressBackend, Service, ServiceBackendPort
+from weirkeeper.model.backend import Backend, BackendTls, FromDns, FromServiceAddress
+from weirkeeper.model.certificate import TrustBundle
+from weirkeeper.model.finding import Effect, Finding, Reason
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.route import Forward, Respond, WeightedBackend
+from weirkeeper.model.text import Id, Refused
+
+UNAVAILABLE = Respond(status=503)
+
+
+class Scope:
+    """One Ingress under translation; lives for one call. ``closed`` turns every route into a refusal."""
+
+    def __init__(self, read: Read, inputs: Inputs, settings: IngressSettings, claimed: Claimed) -> None:
+        self.read = read
+        self.inputs = inputs
+        self.settings = settings
+        self.claimed = claimed
+        self.ingress = claimed.ingress
+        self.ours = claimed.ours
+        self.options: Options = claimed.options
+        self.ref: Ref = claimed.ingress.ref
+        self.origin: Origin = claimed.ingress.origin()
+        self.place = place(self.ref)
+        self.name = self.ref.name
+        self.closed = claimed.options.closed
+        self.findings: list[Finding] = [*claimed.findings, *claimed.options.findings]
+        self.backends: dict[Id, Backend] = {}
+        self.wishes: dict[Id, EndpointSetWish] = {}
+        self.certificates: list[CertificateWish] = []
+        self.bundles: list[TrustBundle] = []
+        self.variant: Variant | None = None
+        self._services = inputs.of(Service)
+        self._actions: dict[tuple[str, ServiceBackendPort], tuple[Forward | Respond, Backend | None]] = {}
+
+    def at(self, path: str) -> Origin:
+        """A field of the Ingress."""
+        return self.origin.at(field(path))
+
+    def annotation(self, name: str) -> Origin:
+        """The annotation of that name, under the prefix that is used."""
+        keys = [key for key in self.ingress.annotations if key.endswith("/" + name)]
+        return self.at(f"metadata.annotations[{keys[-1] if keys else name}]")
+
+    def tell(self, finding: Finding) -> None:
+        """Says something to the owner."""
+        self.findings.append(finding)
+
+    def close(self, reason: Reason, at: Origin, why: str, remedy: str) -> None:
+        """Lets nobody through, and says why."""
+        self.closed = True
+        self.tell(error(reason, at, f"{why}; all requests are answered 503", remedy, Effect.FAILS_CLOSED))
+
+    def forward(self, wished: IngressBackend, path: str) -> tuple[Forward | Respond, Backend | None]:
+        """Where a backend of the Ingress leads; 503 where it leads nowhere."""
+        service = wished.service
+        if service is None:
+            kind = wished.resource.kind if wished.resource else "nothing"
+            text = f"a backend of kind {kind[:60]!r} is not served; its requests are answered 503"
+            self.tell(error(Reason.UNSUPPORTED_BACKEND, self.at(path), text, "name a Service", Effect.DEGRADED))
+            return UNAVAILABLE, None
+        key = (service.name, service.port)
+        known = self._actions.get(key)
+        if known is None:
+            known = self._actions[key] = self._resolved(service.name, service.port, f"{path}.service")
+        return known
+
+    def _resolved(self, name: str, port: ServiceBackendPort, path: str) -> tuple[Forward | Respond, Backend | None]:
+        found = self.service(service_ref(self.ref, name), port)
+        if isinstance(found, NoBackend):
+            leaf = "port.name" if port.name else "port.number"
+            at = f"{path}.{leaf}" if found.reason == Reason.PORT_NOT_FOUND else f"{path}.name"
+            self.tell(error(found.reason, self.at(at), found.why, found.remedy, Effect.DEGRADED))
+            return UNAVAILABLE, None
+        if found.strange:
+            text = f"the appProtocol {found.strange[:60]!r} of the Service {name[:63]!r} means nothing here; HTTP/1.1 is spoken"
+            self.tell(info(Reason.UNKNOWN_APP_PROTOCOL, self.at(path), text, "use kubernetes.io/h2c, grpc, https or none"))
+        backend = self.keep(self._varied(found), found.wish)
+        return Forward(backends=(WeightedBackend(backend=backend.id),)), backend
+
+    def service(self, ref: Ref, port: ServiceBackendPort) -> ServiceBackend | NoBackend:
+        """The backend of a Service port."""
+        return service_backend(
+            self.read.get(self._services, ref),
+            ref,
+            port,
+            external_names=self.ours.spec.allow_external_name,
+            forbidden=self.settings.api_server,
+        )
+
+    def _varied(self, found: ServiceBackend) -> Backend:
+        if self.variant is None:
+            return found.backend
+        return backend_variant(found.backend, self.variant, variant_id(found.backend.id, self.ref), self.origin)
+
+    def keep(self, backend: Backend, wish: EndpointSetWish | None) -> Backend:
+        """Puts a backend and its wish into the intent."""
+        if isinstance(backend.source, FromServiceAddress) and wish is not None:
+            port = int(wish.id.rpartition("/")[2])
+            wish = msgspec.structs.replace(wish, id=backend.source.id, service_port=port)
+        self.backends[backend.id] = backend
+        if wish is not None:
+            self.wishes[wish.id] = wish
+        return backend
+
+    def reference(self, text: str, kind: str) -> Ref | Refused:
+        """The object that an annotation names."""
+        return named(text, kind, self.ref, cross_namespace=self.ours.spec.allow_cross_namespace)
+
+    def url_backend(self, url: Url, *, external: bool) -> Backend | Refused:
+        """The backend of a URL: a Service of the cluster by its DNS name, else, where allowed, a name outside."""
+        labels = url.host.split(".")
+        if len(labels) in {3, 5} and labels[2] == "svc" and labels[3:] in ([], ["cluster", "local"]):
+            return self._cluster_backend(url, labels[0], labels[1])
+        why = refused_name(url.host, self.settings.api_server)
+        if why is None and not external:
+            why = "is outside of the cluster, which this class does not allow"
+        if why is not None:
+            return Refused(f"{url.host} {why}")
+        backend = Backend(
+            id=id_of(self.place, self.name, "url", f"{url.scheme}:{url.host}:{url.port}"),
+            source=FromDns(name=url.host, port=url.port),
+            tls=BackendTls(server_name=url.host, system_trust=True, verify=True, san_dns=(url.host,)) if url.scheme == "https" else None,
+            origins=(self.origin,),
+        )
+        return self.keep(backend, None)
+
+    def _cluster_backend(self, url: Url, service: str, namespace: str) -> Backend | Refused:
+        if refused_name(url.host, self.settings.api_server):
+            return Refused(f"{url.host} is the API server")
+        ref = Ref(cluster=self.ref.cluster, kind="Service", namespace=namespace, name=service)
+        found = self.service(ref, ServiceBackendPort(number=url.port))
+        if isinstance(found, NoBackend):
+            return Refused(found.why.partition(";")[0])
+        backend = found.backend
+        if url.scheme == "https" and backend.tls is None:
+            tls = BackendTls(server_name=url.host)
+            backend = msgspec.structs.replace(backend, id=variant_id(backend.id, self.ref), tls=tls)
+        return self.keep(backend, found.wish)
