@@ -10,18 +10,19 @@ import gc
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from weirkeeper.controllers.base import Controller
 from weirkeeper.errors import AlreadyRunning, StartRefused, UnknownPlugin
-from weirkeeper.feeds.decode import Modernise
+from weirkeeper.feeds.decode import Modernise, nothing_old
 from weirkeeper.feeds.files import NAME as FILES
 from weirkeeper.feeds.files import FilesFeed, decoder_for
 from weirkeeper.feeds.tree import FileTree
 from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
-from weirkeeper.model.text import Name
+from weirkeeper.model.text import IpAddress, Name, trusted
 from weirkeeper.providers.base import EngineSettings, Provider
 from weirkeeper.reconcile import Outcome, Reconciler
 from weirkeeper.runtime.changes import Changes
@@ -60,13 +61,20 @@ class Plugins(NamedTuple):
 
 def plugins(settings: Settings) -> Plugins:
     """The plugins that the settings name, set up."""
-    from weirkeeper.controllers.shared.old_forms import modernised  # noqa: PLC0415 - `--help` needs none of this
-
     return Plugins(
         controllers=tuple(_configured(plugin(CONTROLLERS, name), name, settings) for name in settings.controllers),
         providers=tuple(plugin(PROVIDERS, name) for name in settings.providers),
-        modernise=modernised,
+        modernise=_modernise(),
     )
+
+
+def _modernise() -> Modernise:
+    try:
+        old_forms = import_module("weirkeeper.controllers.shared.old_forms")
+    except ModuleNotFoundError:
+        return nothing_old
+    found: Modernise = old_forms.modernised
+    return found
 
 
 def _configured(controller: Controller, name: str, settings: Settings) -> Controller:
@@ -76,10 +84,12 @@ def _configured(controller: Controller, name: str, settings: Settings) -> Contro
     from weirkeeper.controllers.ingress.settings import IngressSettings  # noqa: PLC0415
 
     wished = IngressSettings(
-        http_port=settings.http_port, https_port=settings.https_port, provider=Name(settings.providers[0])
+        http_port=settings.http_port,
+        https_port=settings.https_port,
+        addresses=tuple(trusted(IpAddress, address) for address in settings.addresses),
+        provider=Name(settings.providers[0]),
     )
-    made: Controller = IngressController(wished)
-    return made
+    return IngressController(wished)
 
 
 class Application:

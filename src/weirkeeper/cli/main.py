@@ -51,6 +51,7 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
+    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Weirkeeper: a load-balancing control plane. Kubernetes intent in, a real load balancer programmed, and an answer to why.",
 )
@@ -81,6 +82,8 @@ def main() -> None:
 
 def _loaded(name: str) -> Any:
     module, _, function = COMMANDS[name].target.partition(":")
-    single = typer.Typer(context_settings={"help_option_names": ["-h", "--help"]}, add_completion=False)
+    single = typer.Typer(
+        context_settings={"help_option_names": ["-h", "--help"]}, add_completion=False, pretty_exceptions_enable=False
+    )
     single.command(name)(getattr(import_module(module), function))
     return typer.main.get_command(single)

@@ -8,6 +8,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -52,6 +53,8 @@ def up(  # noqa: PLR0917 - typer makes options of them
     plain: Plain = False,
 ) -> None:
     """Serve a folder of manifests with a real load balancer, and follow its edits."""
+    for one in address:
+        _checked_address(one)
     settings = Settings(
         providers=(provider,),
         state_directory=str(state_dir.resolve() if state_dir else state_directory(folder)),
@@ -71,6 +74,13 @@ def up(  # noqa: PLR0917 - typer makes options of them
     except StartRefused as refused:
         typer.echo(f"weir up: {refused}", err=True)
         raise typer.Exit(2) from None
+
+
+def _checked_address(text: str) -> None:
+    try:
+        ip_address(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no IP address", param_hint="--address") from None
 
 
 async def _serve(app: Application, table: bool) -> None:

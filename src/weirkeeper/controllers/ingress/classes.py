@@ -148,6 +148,7 @@ def _listeners(ours: OurClass, settings: IngressSettings) -> tuple[tuple[Listene
         id=id_of("ingress", ours.name, "http"),
         load_balancer=ours.load_balancer,
         group=ours.group,
+        addresses=settings.addresses,
         port=settings.http_port if spec.ports.http is None else spec.ports.http,
         http=HttpOptions(
             client_address=ClientAddress(

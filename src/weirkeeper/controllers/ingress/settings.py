@@ -1,6 +1,6 @@
 """Settings of the Ingress controller, given by whoever runs the program; what owners of classes may choose is in ``parameters``."""
 
-from weirkeeper.model.text import Name
+from weirkeeper.model.text import IpAddress, Name
 from weirkeeper.model.value import Value
 
 OURS = "weirkeeper.io/ingress"
@@ -11,13 +11,14 @@ class IngressSettings(Value, frozen=True, kw_only=True):
     """The defaults suit a folder of files; ``in_cluster`` gives those of a cluster.
 
     ``controllers``: whose IngressClasses are ours. ``implicit_class``: where no IngressClass object is there at all, one named like this serves
-    every Ingress. ``api_server``: names and addresses that no backend may have, besides the well-known ones.
+    every Ingress. ``addresses``: where listeners bind; none: everywhere. ``api_server``: names and addresses that no backend may have, besides the well-known ones.
     """
 
     controllers: tuple[str, ...] = (OURS, INGRESS_NGINX)
     implicit_class: Name | None = Name("weirkeeper")
     http_port: int = 80
     https_port: int = 443
+    addresses: tuple[IpAddress, ...] = ()
     provider: Name = Name("envoy")
     api_server: tuple[str, ...] = ()
 
