@@ -10,16 +10,15 @@ import gc
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from weirkeeper.controllers.base import Controller
 from weirkeeper.errors import AlreadyRunning, StartRefused, UnknownPlugin
-from weirkeeper.feeds.decode import Modernise, nothing_old
+from weirkeeper.feeds.decode import Decoder
 from weirkeeper.feeds.files import NAME as FILES
-from weirkeeper.feeds.files import FilesFeed, decoder_for
+from weirkeeper.feeds.files import FilesFeed
 from weirkeeper.feeds.tree import FileTree
 from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
 from weirkeeper.model.text import IpAddress, Name, trusted
@@ -52,11 +51,10 @@ def plugin(group: str, name: str) -> Any:
 
 
 class Plugins(NamedTuple):
-    """What a program is made of: who gives meaning, who programs engines, and who reads old forms of objects."""
+    """What a program is made of: who gives meaning, and who programs engines."""
 
     controllers: tuple[Controller, ...]
     providers: tuple[Provider, ...]
-    modernise: Modernise
 
 
 def plugins(settings: Settings) -> Plugins:
@@ -64,17 +62,7 @@ def plugins(settings: Settings) -> Plugins:
     return Plugins(
         controllers=tuple(_configured(plugin(CONTROLLERS, name), name, settings) for name in settings.controllers),
         providers=tuple(plugin(PROVIDERS, name) for name in settings.providers),
-        modernise=_modernise(),
     )
-
-
-def _modernise() -> Modernise:
-    try:
-        old_forms = import_module("weirkeeper.controllers.shared.old_forms")
-    except ModuleNotFoundError:
-        return nothing_old
-    found: Modernise = old_forms.modernised
-    return found
 
 
 def _configured(controller: Controller, name: str, settings: Settings) -> Controller:
@@ -105,7 +93,7 @@ class Application:
         self.reconciler = Reconciler(plugins.controllers, plugins.providers)
         self.intake = Intake(self.reconciler, self._deliver, awaited=(FILES,))
         self.dispatcher = Dispatcher(tuple(p.name for p in self._providers))
-        self.tree = FileTree(source, decoder_for(self.reconciler.kinds, plugins.modernise))
+        self.tree = FileTree(source, Decoder(self.reconciler.kinds))
         self._feed = FilesFeed(self.tree, (kind.kind for kind in self.reconciler.kinds.values()), self.intake.offer)
         self.socket = read_socket(Path(settings.state_directory))
         self._api = ReadApi(

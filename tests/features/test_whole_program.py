@@ -109,7 +109,7 @@ class Running:
         self.log = io.StringIO()
         self.provider = KeptProvider()
         settings = Settings(state_directory=str(state), providers=("memory",))
-        plugins = Plugins((ServiceHosts(),), (self.provider,), lambda _: None)
+        plugins = Plugins((ServiceHosts(),), (self.provider,))
         self.app = Application(settings, plugins, folder, Log(self.log))
 
     @property
@@ -234,12 +234,12 @@ def test_the_read_api_answers_its_owner_only(tmp_path):
 def test_one_program_for_one_state_folder(tmp_path):
     async def scenario():
         async with running(tmp_path) as run:
-            await run.until(lambda: run.app.socket.exists())
+            await run.until(run.app.socket.exists)
             second = Running(tmp_path / "in", tmp_path / "state")
             with pytest.raises(AlreadyRunning):
                 await second.app.run(asyncio.Event())
         async with running(tmp_path) as again:  # the lock went with the first
-            await again.until(lambda: again.app.socket.exists())
+            await again.until(again.app.socket.exists)
 
     asyncio.run(scenario())
 

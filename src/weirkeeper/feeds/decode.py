@@ -5,12 +5,13 @@ words of the field and its remedy; and nothing at all for what is no manifest or
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from weirkeeper.controllers.base import Kind
+from weirkeeper.controllers.shared.old_forms import modernised
 from weirkeeper.feeds.yaml_text import Plain
 from weirkeeper.kube.types import KubeObject
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
@@ -20,9 +21,6 @@ from weirkeeper.model.text import FieldPath, Name, Refused, Sentence, parse, sho
 
 NEAR = ("gateway.networking.k8s.io", "getambassador.io", "weirkeeper.io")
 """Groups about load balancing that we may read one day: an object of theirs that nobody reads now is worth a word."""
-
-Modernise = Callable[[Mapping[str, object]], "tuple[Mapping[str, object], tuple[Finding, ...]] | None"]
-"""The v1 form of an object in an old form with what its owner should know; `None` where the form is not old."""
 
 Path = tuple[str | int, ...]
 
@@ -51,28 +49,23 @@ class Decoded(NamedTuple):
     findings: tuple[Finding, ...] = ()
 
 
-def nothing_old(_: Mapping[str, object]) -> None:
-    """The `Modernise` that knows no old form."""
-    return
-
-
 class Decoder:
     """Knows which kinds are read, and of which cluster the objects are."""
 
-    def __init__(
-        self, kinds: Mapping[tuple[str, str], Kind], modernise: Modernise = nothing_old, cluster: str = LOCAL
-    ) -> None:
+    def __init__(self, kinds: Mapping[tuple[str, str], Kind], cluster: str = LOCAL) -> None:
         self._kinds = kinds
-        self._modernise = modernise
         self._cluster = cluster
         self._near = {group for group, _ in kinds if group} | set(NEAR)
 
     def objects(self, value: Plain) -> Iterator[Decoded]:
         """Every object of a document that somebody reads, or should hear about."""
         for item, document in _flattened(value):
-            decoded = self._object(item, document)
-            if decoded is not None:
-                yield decoded
+            today, told = modernised(document) if isinstance(document, dict) else (document, None)
+            for _, one in _flattened(today):  # one old object may be several of today's
+                decoded = self._object(item, one)
+                if decoded is not None:
+                    yield decoded if told is None else _with(decoded, told)
+                    told = None
 
     def _object(self, item: Path, document: Plain) -> Decoded | None:
         if not isinstance(document, dict):
@@ -84,14 +77,7 @@ class Decoder:
         version, kind = document.get("apiVersion"), document.get("kind")
         if not isinstance(version, str) or not isinstance(kind, str):
             return self._formless(item, document)
-        known = self._modern(document)
-        if known is None:
-            return self._typed(item, document, ())
-        return self._typed(item, known[0], known[1])
-
-    def _modern(self, document: dict[str, Plain]) -> tuple[dict[str, Plain], tuple[Finding, ...]] | None:
-        found = self._modernise(document)
-        return None if found is None else (dict(found[0]), found[1])  # type: ignore[arg-type]
+        return self._typed(item, document)
 
     def _formless(self, item: Path, document: dict[str, Plain]) -> Decoded | None:
         if not ("metadata" in document and ("spec" in document or "kind" in document or "apiVersion" in document)):
@@ -99,7 +85,7 @@ class Decoder:
         absent = "apiVersion" if not isinstance(document.get("apiVersion"), str) else "kind"
         return _nameless(item, f"{absent} is missing", f"add {absent} at the top level")
 
-    def _typed(self, item: Path, document: dict[str, Plain], findings: tuple[Finding, ...]) -> Decoded | None:
+    def _typed(self, item: Path, document: dict[str, Plain]) -> Decoded | None:
         api_version, kind_name = str(document["apiVersion"]), str(document["kind"])
         group, _, version = api_version.rpartition("/")
         kind = self._kinds.get((group, kind_name))
@@ -116,8 +102,8 @@ class Decoder:
             ),))  # fmt: skip
         made = _converted(document, kind, named, self._cluster)
         if isinstance(made, Trouble):
-            return Decoded(item, named, None, (made,), findings)
-        return Decoded(item, named, made, (), findings)
+            return Decoded(item, named, None, (made,))
+        return Decoded(item, named, made)
 
     def _foreign(self, item: Path, group: str, kind: str, named: Ref | Trouble) -> Decoded | None:
         if group not in self._near or isinstance(named, Trouble):
@@ -157,6 +143,12 @@ def printed(path: Path) -> str:
         else:
             text += f"[{shown(step, 120)}]"
     return text[:1024]
+
+
+def _with(decoded: Decoded, told: Finding) -> Decoded:
+    """With a finding about the object as it was written, now under the name that it has."""
+    ref = decoded.ref or told.origin.ref
+    return decoded._replace(findings=(msgspec.structs.replace(told, origin=Origin(ref=ref, path=told.origin.path)),))
 
 
 def _flattened(value: Plain, item: Path = ()) -> Iterator[tuple[Path, Plain]]:

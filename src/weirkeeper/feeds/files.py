@@ -10,15 +10,14 @@ folder is looked at twice, and now and then everything's stamps are compared.
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
 from watchfiles import Change, awatch
 
-from weirkeeper.controllers.base import Kind
 from weirkeeper.feeds.base import Offer, Seen, Synced
-from weirkeeper.feeds.decode import Decoder, Modernise, nothing_old
+from weirkeeper.feeds.decode import Decoder
 from weirkeeper.feeds.names import MOUNT_SWITCH
 from weirkeeper.feeds.reading import read_text
 from weirkeeper.feeds.tree import FileTree
@@ -119,11 +118,6 @@ def read_stream(stream: TextIO, decoder: Decoder, name: str = "-") -> list[Seen]
     reading = read_text(stream.read(), name, decoder)
     objects = [Seen(ref=ref, object=entry.object, problem=entry.problem) for ref, entry in reading.objects.items()]
     return [*objects, *(Seen(ref=ref, problem=problem) for ref, problem in reading.places.items())]
-
-
-def decoder_for(kinds: Mapping[tuple[str, str], Kind], modernise: Modernise = nothing_old) -> Decoder:
-    """A decoder of objects of these kinds."""
-    return Decoder(kinds, modernise)
 
 
 def _next(events: Changes) -> "asyncio.Task[set[tuple[Change, str]]]":

@@ -100,12 +100,21 @@ def test_another_version_of_a_known_kind_is_refused_with_the_right_one():
 
 
 def test_old_forms_come_in_their_new_form():
-    def modernise(document):
-        return ({**document, "apiVersion": "networking.k8s.io/v1"}, ()) if "beta" in document["apiVersion"] else None
-
-    old = {"apiVersion": "networking.k8s.io/v1beta1", "kind": "Ingress", "metadata": {"name": "a"}}
-    (one,) = Decoder(KINDS, modernise).objects(old)
+    old = {"apiVersion": "networking.k8s.io/v1beta1", "kind": "Ingress", "metadata": {"name": "a"}, "spec": {}}
+    (one,) = decoded(old)
     assert one.object.api_version == "networking.k8s.io/v1"
+    assert [(f.reason, f.origin.ref) for f in one.findings] == [(Reason.OLD_FORM, one.ref)]
+
+
+def test_old_endpoints_come_as_slices():
+    subsets = [
+        {"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 80}]},
+        {"addresses": [{"ip": "10.0.0.2"}], "ports": [{"port": 81}]},
+    ]
+    found = decoded({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "a"}, "subsets": subsets})
+    assert {one.ref.kind for one in found} == {"EndpointSlice"}
+    assert sum(len(one.findings) for one in found) == 1
+    assert len({one.ref for one in found}) == len(found) == 2
 
 
 def test_a_document_cannot_choose_its_cluster_and_forges_no_line():
