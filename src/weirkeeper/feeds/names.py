@@ -5,8 +5,8 @@ save; kustomizations and charts are input for other tools, whose output can be p
 """
 
 from collections.abc import Iterator
-from os import DirEntry, scandir, stat
-from pathlib import PurePosixPath
+from os import DirEntry, scandir
+from pathlib import Path, PurePosixPath
 
 SUFFIXES = (".yaml", ".yml", ".json")
 TOOL_FILES = frozenset({"kustomization.yaml", "kustomization.yml", "Chart.yaml", "Chart.yml", "skaffold.yaml"})
@@ -33,7 +33,7 @@ def counts(relative: str) -> bool:
 
 def manifests(root: str) -> Iterator[str]:
     """The paths of all manifest files below the root, each folder's in order of name; links are followed once. A chart's own folder is left out."""
-    status = stat(root)
+    status = Path(root).stat()
     yield from _below(root, {(status.st_dev, status.st_ino)})
 
 

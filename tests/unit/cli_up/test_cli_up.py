@@ -36,7 +36,7 @@ def host(name, path):
 def test_every_setting_has_a_sentence():
     for name, annotation in Settings.__annotations__.items():
         (meta,) = annotation.__metadata__
-        assert meta.description and meta.description.endswith("."), name
+        assert (meta.description or "").endswith("."), name
 
 
 def test_help_lists_every_command_and_imports_none():
