@@ -17,7 +17,7 @@ class FieldNeed(msgspec.Struct, frozen=True):
 
     name: str
     default: object
-    features: tuple[str, ...]
+    needs: tuple[Need, ...]
 
 
 def needs(value: object, path: str = "") -> Iterator[tuple[str, str]]:
@@ -31,8 +31,9 @@ def needs(value: object, path: str = "") -> Iterator[tuple[str, str]]:
             if part == field.default:
                 continue
             where = f"{path}.{field.name}" if path else field.name
-            for feature in field.features:
-                yield feature, where
+            for need in field.needs:
+                if _holds(need, part):
+                    yield need.feature, where
             if isinstance(part, msgspec.Struct | tuple):
                 yield from needs(part, where)
     elif isinstance(value, tuple):
@@ -49,7 +50,7 @@ SKIPPED = frozenset({"origin", "origins", "findings", "created_at"})
 def _plan(kind: type[msgspec.Struct]) -> tuple[str | None, tuple[FieldNeed, ...]]:
     hints = get_type_hints(kind, include_extras=True)
     fields = tuple(
-        FieldNeed(info.name, _default(info), marks(hints[info.name]))
+        FieldNeed(info.name, _default(info), _marked(hints[info.name]))
         for info in msgspec.structs.fields(kind)
         if info.name not in SKIPPED and _may_need(hints[info.name])
     )
@@ -58,9 +59,20 @@ def _plan(kind: type[msgspec.Struct]) -> tuple[str | None, tuple[FieldNeed, ...]
 
 def marks(hint: Any) -> tuple[str, ...]:
     """The features that a type annotation is marked with."""
+    return tuple(mark.feature for mark in _marked(hint))
+
+
+def _marked(hint: Any) -> tuple[Need, ...]:
     if get_origin(hint) is not Annotated:
         return ()
-    return tuple(mark.feature for mark in get_args(hint)[1:] if isinstance(mark, Need))
+    return tuple(mark for mark in get_args(hint)[1:] if isinstance(mark, Need))
+
+
+def _holds(need: Need, part: object) -> bool:
+    """Whether this value of the field needs it: any value that is not the default, or one of those that the mark names."""
+    if need.only:
+        return part in need.only
+    return not need.above or (isinstance(part, tuple) and len(part) > need.above)
 
 
 def _default(info: msgspec.structs.FieldInfo) -> object:

@@ -115,7 +115,9 @@ class Backend(Value, frozen=True, kw_only=True):
     """How one group of endpoints is spoken to. ``protocol``: http1, h2c, h2, grpc, auto, tcp or udp (TLS is ``tls``, not the protocol)."""
 
     id: Id
-    protocol: str = "http1"
+    protocol: Annotated[
+        str, Need("HTTPRouteBackendProtocolH2C", only=("h2c",)), Need("BackendProtocolGRPC", only=("grpc",))
+    ] = "http1"
     source: EndpointSource
     tls: Annotated[BackendTls | None, Need("BackendProtocolHTTPS")] = None
     balancing: LoadBalancing = RoundRobin()

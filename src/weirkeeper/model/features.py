@@ -31,9 +31,11 @@ class Feature(Value, frozen=True, kw_only=True):
 
 
 class Need(msgspec.Struct, frozen=True):
-    """The mark on a field or variant: a value here needs this feature."""
+    """The mark on a field or variant: a value here needs this feature; with ``only`` just these values do, with ``above`` a tuple of more members."""
 
     feature: str
+    only: tuple[str, ...] = ()
+    above: int = 0
 
 
 def _features(kind: FeatureKind, rows: dict[str, str]) -> dict[str, Feature]:

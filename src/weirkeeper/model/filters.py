@@ -252,7 +252,7 @@ class CookieAffinity(Value, frozen=True, kw_only=True, tag="cookie", tag_field="
 class HashOn(Value, frozen=True, kw_only=True, tag="hash", tag_field="type"):
     """Consistent hashing on the client's address, a header, a cookie, the host, the path with query, or a query parameter."""
 
-    on: str
+    on: Annotated[str, Need("HeaderAffinity", only=("header",)), Need("SourceIpAffinity", only=("ip",))]
     name: HeaderName | None = None
     subset: int | None = None
     NEED: ClassVar[str] = "ConsistentHash"

@@ -42,7 +42,7 @@ class WeightedBackend(Value, frozen=True, kw_only=True):
 class Forward(Value, frozen=True, kw_only=True, tag="forward", tag_field="type"):
     """To backends by weight."""
 
-    backends: tuple[WeightedBackend, ...]
+    backends: Annotated[tuple[WeightedBackend, ...], Need("WeightedBackends", above=1)]
 
 
 class Redirect(Value, frozen=True, kw_only=True, tag="redirect", tag_field="type"):
