@@ -24,6 +24,9 @@ from weirkeeper.reconcile import Outcome
 from weirkeeper.runtime.logging import Log
 from weirkeeper.settings import Settings, state_directory
 
+LINES = 50
+"""So many findings of one change are written as lines, the worst first; of the rest, their number."""
+
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder (or file) of YAML and JSON manifests.", exists=True)
 ]
@@ -115,11 +118,14 @@ async def _say_ready(app: Application, console: Console) -> None:
 
 def _finding_lines(log: Log) -> Callable[[Outcome], None]:
     def say(outcome: Outcome) -> None:
-        for ref, findings in sorted(outcome.findings.items()):
-            if findings is None:
-                log.info("findings gone", object=ref)
-            for finding in findings or ():
-                _say_finding(log, ref, finding)
+        for ref in sorted(ref for ref, findings in outcome.findings.items() if findings is None):
+            log.info("findings gone", object=ref)
+        found = [(ref, finding) for ref, many in outcome.findings.items() for finding in many or ()]
+        found.sort(key=lambda one: (list(Severity).index(one[1].severity), one[0]))
+        for ref, finding in found[:LINES]:
+            _say_finding(log, ref, finding)
+        if len(found) > LINES:
+            log.info("more findings", count=len(found) - LINES, all="weir check")
 
     return say
 
