@@ -30,8 +30,8 @@ FORMS = (
     "x.{}.wild:8080",
     "X.{}.wild.",
 )
-FORGED = [(f"x-weir-skip-{name}", "1") for name in ("basic", "auth", "buffer")] + [
-    ("x-weir-walk", "done"),
+FORGED = [
+    ("x-weir-state", "done weir.basic weir.auth weir.buffer"),
     ("x-weir-scope", "default|open.example"),
 ]
 

@@ -13,11 +13,8 @@ EXTENSION = TYPE + "envoy.config.core.v3.TypedExtensionConfig"
 SCOPE_HEADER = "x-weir-scope"
 """The scope key of a request: set before routing, removed before the backend."""
 
-WALK_HEADER = "x-weir-walk"
-"""How far the key filter came with a request: ``again`` or ``done``."""
-
-SKIP_HEADERS = {"weir.basic": "x-weir-skip-basic", "weir.auth": "x-weir-skip-auth", "weir.buffer": "x-weir-skip-buffer"}
-"""Filters without a default that does nothing, and the internal header that switches each off (see ``http_filters``)."""
+STATE_HEADER = "x-weir-state"
+"""What the key filter did: ``again`` asks its second copy, ``done`` is followed by the names of the filters that are switched off."""
 
 KEYS = "weir.keys"
 IP_RULES = "weir.ip"
@@ -31,7 +28,10 @@ SESSION = "weir.session"
 OPTIONAL = (CORS, IP_RULES, RATE, BASIC, AUTH, BUFFER, SESSION)
 """Filters that a route switches on, in the order of their running."""
 
-INTERNAL_HEADERS = (SCOPE_HEADER, WALK_HEADER, *SKIP_HEADERS.values())
+DEMANDING = (BASIC, AUTH, BUFFER)
+"""Those without a default that does nothing (see ``http_filters``)."""
+
+INTERNAL_HEADERS = (SCOPE_HEADER, STATE_HEADER)
 
 
 def certificate_name(certificate: str) -> str:

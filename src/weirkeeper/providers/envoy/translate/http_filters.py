@@ -4,7 +4,7 @@ Theory of operation. Envoy decides at the beginning of a stream which filters it
 found, that scope's configuration switches the optional filters off and a route switches on what it wishes. Where none was found yet (wildcards,
 letter case, ports), all are made, and each looks at the route that the key filter has found since. Most do nothing without
 settings from a route. Three cannot: basic auth, external auth and buffering. They refuse by default, and are skipped only where the key filter,
-which alone can set these headers, has read from the route that it does not wish them.
+which alone can set that header, has read from the route that it does not wish them.
 """
 
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ def http_filters(*, scoped: bool) -> Iterator[Any]:
         yield from [hcm.HttpFilter(name=names.KEYS, config_discovery=discovered())] * 2
     for name in names.OPTIONAL:
         config = OPTIONAL[name]
-        if name in names.SKIP_HEADERS:
-            config = unless(names.SKIP_HEADERS[name], "1", name, config)
+        if name in names.DEMANDING:
+            config = unless(name, name, config)
         yield hcm.HttpFilter(name=name, typed_config=packed(config), disabled=not scoped)
     yield hcm.HttpFilter(name="router", typed_config=packed(router_pb2.Router(suppress_envoy_headers=True)))
 

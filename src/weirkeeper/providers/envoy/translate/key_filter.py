@@ -20,9 +20,8 @@ from weirkeeper.providers.envoy.translate.filter_matcher import unless
 from weirkeeper.providers.envoy.translate.values import packed
 
 LUA = (
-    f"local WALK = {json.dumps(names.WALK_HEADER)}\n"
-    f"local SCOPE = {json.dumps(names.SCOPE_HEADER)}\n"
-    f"local SKIP = {{{', '.join(f'[{json.dumps(k)}] = {json.dumps(v)}' for k, v in names.SKIP_HEADERS.items())}}}\n"
+    f"local SCOPE, STATE = {json.dumps(names.SCOPE_HEADER)}, {json.dumps(names.STATE_HEADER)}\n"
+    f"local DEMANDING = {{{', '.join(map(json.dumps, names.DEMANDING))}}}\n"
     r"""
 local function host_of(raw)
   local host = string.lower(raw)
@@ -33,16 +32,17 @@ local function host_of(raw)
   return host
 end
 
-local function skip(headers, wished)
-  for name, header in pairs(SKIP) do
-    if not wished:get(name) then headers:replace(header, "1") end
+local function finish(headers, wished)
+  local state = "done"
+  for _, name in ipairs(DEMANDING) do
+    if not wished:get(name) then state = state .. " " .. name end
   end
-  headers:replace(WALK, "done")
+  headers:replace(STATE, state)
 end
 
 function envoy_on_request(h)
   local headers = h:headers()
-  if headers:get(WALK) == "again" then return skip(headers, h:metadata()) end
+  if headers:get(STATE) == "again" then return finish(headers, h:metadata()) end
   local scope = headers:get(SCOPE)
   local bar = string.find(scope, "|", 1, true)
   local group, sent = string.sub(scope, 1, bar), string.sub(scope, bar + 1)
@@ -54,11 +54,11 @@ function envoy_on_request(h)
     headers:replace(SCOPE, group .. host)
     h:clearRouteCache()
     local wished = h:metadata()
-    if h:streamInfo():routeName() ~= "" then return skip(headers, wished) end
+    if h:streamInfo():routeName() ~= "" then return finish(headers, wished) end
   end
   headers:replace(SCOPE, group .. "*")
   h:clearRouteCache()
-  if asked then headers:replace(WALK, "again") else skip(headers, h:metadata()) end
+  if asked then headers:replace(STATE, "again") else finish(headers, h:metadata()) end
 end
 """
 )
@@ -68,7 +68,7 @@ def key_filter() -> bytes:
     """The extension, the same for every load balancer."""
     lua = lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=LUA))
     lua.clear_route_cache.value = False
-    config = unless(names.WALK_HEADER, "done", names.KEYS, lua)
+    config = unless("done", names.KEYS, lua)
     made = extension_pb2.TypedExtensionConfig(name=names.KEYS, typed_config=packed(config))
     body: bytes = made.SerializeToString(deterministic=True)
     return body

@@ -145,7 +145,7 @@ def _guards(made: Any, route: Route) -> None:
     if route.body_limit is not None or route.buffer_requests:
         on[names.BUFFER].CopyFrom(buffer_config(route.body_limit))
     _auth(made, route)
-    for name in names.SKIP_HEADERS:
+    for name in names.DEMANDING:
         if name in on:
             made.metadata.filter_metadata[names.KEYS].fields[name].bool_value = True
 
