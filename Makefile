@@ -9,6 +9,9 @@ STAMP := .venv/.ready
 PYTEST := $(BIN)/pytest
 JOBS ?= 2
 PROVIDER ?= envoy
+SHOP ?= examples/shop
+HTTP_PORT ?= 8080
+HTTPS_PORT ?= 8443
 
 .PHONY: setup demo test unit engines golden lint cluster bench docs clean
 setup: $(STAMP)
@@ -20,7 +23,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 demo: setup            ## serve the example shop through a real Envoy
-	@$(BIN)/weir up examples/shop --provider $(PROVIDER)
+	@$(BIN)/python -m weirkeeper.testing.demo $(SHOP) --http-port $(HTTP_PORT) --https-port $(HTTPS_PORT) --provider $(PROVIDER)
 
 test: setup lint       ## everything that needs neither a cluster nor a stopwatch
 	@$(PYTEST) -q -n $(JOBS) --dist loadgroup -m "not cluster"
