@@ -9,7 +9,7 @@ from weirkeeper.distribute.kinds import SDS
 from weirkeeper.distribute.store import Key, Shelf
 from weirkeeper.distribute.stream import Acked, DeltaStream, Event, Rejected
 from weirkeeper.model.observation import ItemObservation, ItemState
-from weirkeeper.model.text import Id, Sentence
+from weirkeeper.model.text import Digest, Id, Label, Name, Sentence
 
 LONGEST = 2_000
 
@@ -17,8 +17,9 @@ LONGEST = 2_000
 class Progress:
     """One load balancer's items, and what was last said of them."""
 
-    def __init__(self, provider: str, shelf: Shelf) -> None:
+    def __init__(self, provider: Name, load_balancer: Id, shelf: Shelf) -> None:
         self._provider = provider
+        self._load_balancer = load_balancer
         self._shelf = shelf
         self._said: dict[Key, tuple[str, ItemState]] = {}
         self._open: dict[Key, None] = {}
@@ -54,22 +55,28 @@ class Progress:
                 state = (str(entry.item.version), ItemState.PROGRAMMED)
                 if self._said.get(key) != state:
                     self._said[key] = state
-                    yield ItemObservation(item=self._id(key), version=state[0], state=state[1])
+                    yield self._observation(key, *state)
 
     def _rejected(self, event: Rejected, engine: str) -> Iterator[ItemObservation]:
         key, state = (event.kind, event.name), (event.version, ItemState.REJECTED)
         if self._said.get(key) != state:
             self._said[key] = state
-            yield ItemObservation(
-                item=self._id(key),
-                version=event.version,
-                state=ItemState.REJECTED,
-                message=printable(event.message),
-                provider_version=engine,
-            )
+            message, version = printable(event.message), Label(printable(engine))
+            yield self._observation(key, *state, message=message, engine_version=version)
 
-    def _id(self, key: Key) -> Id:
-        return Id(f"{self._provider}:{key[0]}:{key[1]}")
+    def _observation(
+        self, key: Key, version: str, state: ItemState, *, message: Sentence = Sentence(""), engine_version: Label = Label("")
+    ) -> ItemObservation:
+        return ItemObservation(
+            provider=self._provider,
+            load_balancer=self._load_balancer,
+            kind=Label(key[0]),
+            name=Label(key[1]),
+            version=Digest(version),
+            state=state,
+            message=message,
+            engine_version=engine_version,
+        )
 
 
 def printable(text: str) -> Sentence:

@@ -22,7 +22,7 @@ from weirkeeper.distribute.progress import Progress
 from weirkeeper.distribute.store import DesiredStore
 from weirkeeper.distribute.stream import DeltaStream
 from weirkeeper.model.observation import ItemObservation
-from weirkeeper.model.text import Id
+from weirkeeper.model.text import Id, Name
 from weirkeeper.providers.base import EngineItem, ItemChanges, ItemKey
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -81,7 +81,7 @@ class Distributor:
         store: DesiredStore,
         observe: Callable[[ItemObservation], None],
         *,
-        provider: str = "envoy",
+        provider: Name,
         drain_seconds: float = 5.0,
         serving: Callable[[Id, int], None] = lambda _load_balancer, _instances: None,
     ) -> None:
@@ -161,7 +161,7 @@ class Distributor:
 
     async def _converse(self, name: Id, first: wire.Request, incoming: AsyncIterator[bytes], context: Any) -> None:
         shelf, node = self.store.shelf(name), first.node or wire.Node()
-        fleet = self._fleets.setdefault(name, Fleet(Progress(self._provider, shelf)))
+        fleet = self._fleets.setdefault(name, Fleet(Progress(self._provider, name, shelf)))
         connection = Connection(DeltaStream(shelf, self._drain), node)
         fleet.connections.append(connection)
         reader = asyncio.create_task(self._read(fleet, connection, first, incoming), name=f"read {node.id}")

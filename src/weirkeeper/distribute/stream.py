@@ -320,6 +320,7 @@ class DeltaStream:
         if need is not None:
             lane.blocked.add(name)
             self._waiting.setdefault(need, {})[lane.kind, name] = None
+            self._wake((lane.kind, name))
             return None
         return Row(name, source, wished)
 
@@ -403,6 +404,8 @@ class DeltaStream:
             return True
         if lane is None:
             return kind != CDS
+        if not hard and name in lane.blocked:
+            return True  # a listener does not wait for a route that waits for its cluster, perhaps for ever
         wished, have = self.shelf.wished(need, self.engine), _version(lane.have.get(name))
         if name not in lane.latest or wished is None:
             return (have is not None and name in lane.latest) or (wished is None and not hard)

@@ -1,0 +1,154 @@
+"""One Envoy as an operating-system process: started in a session of its own, known by files, adopted, drained, ended.
+
+Comes in: a folder, a binary, a bootstrap. Goes out: a running process, or the knowledge that it has ended. The process outlives us: nothing here
+is its parent in a way that matters. A pid is ours only if its start time is the recorded one and its command line names our bootstrap file.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from weirkeeper.providers.envoy.bootstrap import digest
+
+ENDING = 5.0
+_LOOK = 0.05
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """What is recorded of a process."""
+
+    pid: int
+    started: int
+    bootstrap: str
+
+
+class Folder:
+    """The files of one Envoy: bootstrap, record of its process, log, admin socket."""
+
+    def __init__(self, path: Path, admin: Path | None = None) -> None:
+        self.path = path
+        self.bootstrap = path / "bootstrap.json"
+        self.record = path / "process.json"
+        self.log = path / "envoy.log"
+        self.admin = admin if admin is not None else path / "admin.sock"
+
+    def recorded(self) -> Running | None:
+        """The recorded process, if it still runs and is ours."""
+        try:
+            running = msgspec.json.decode(self.record.read_bytes(), type=Running)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return running if self.owns(running) else None
+
+    def owns(self, running: Running) -> bool:
+        """Whether the process with this pid is the one that we started, and alive."""
+        command = _command(running.pid)
+        return started(running.pid) == running.started and str(self.bootstrap).encode() in command
+
+
+def start(folder: Folder, binary: Path, document: bytes, concurrency: int | None) -> Running:
+    """A new Envoy with this bootstrap, in a session of its own so that no signal meant for us reaches it."""
+    folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.record.unlink(missing_ok=True)
+    _write(folder.bootstrap, document)
+    command = [str(binary), "-c", str(folder.bootstrap), "--disable-hot-restart", "-l", "warn", "--drain-strategy", "immediate"]
+    if concurrency is not None:
+        command += ["--concurrency", str(concurrency)]
+    with folder.log.open("ab") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=folder.path
+        )
+    running = Running(pid=process.pid, started=started(process.pid) or 0, bootstrap=digest(document))
+    _write(folder.record, msgspec.json.encode(running))
+    process.returncode = 0  # its end is waited for by ``ended``; the object must not complain
+    return running
+
+
+async def ended(running: Running) -> None:
+    """Returns when the process has ended, be it our child or not."""
+    try:
+        descriptor = os.pidfd_open(running.pid)
+    except ProcessLookupError:
+        return
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, done.set)
+    try:
+        while started(running.pid) == running.started and not done.is_set():
+            await done.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    reap(running.pid)
+
+
+async def end(folder: Folder, running: Running, grace: float = ENDING) -> None:
+    """Ask the process to go, then insist. Never touches a process that is not ours."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        if not folder.owns(running):
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, sign)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await ended(running)
+    reap(running.pid)
+    folder.record.unlink(missing_ok=True)
+
+
+async def drain(folder: Folder, seconds: float) -> None:
+    """Tell clients to go elsewhere and wait until the last connection is gone, or until the time is over."""
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(seconds):
+            await ask(folder.admin, "POST", "/drain_listeners?graceful&skip_exit")
+            while await _connections(folder.admin):  # noqa: ASYNC110 (Envoy has no event for it)
+                await asyncio.sleep(_LOOK)
+
+
+async def ask(socket: Path, method: str, path: str) -> str:
+    """The answer of Envoy's admin."""
+    reader, writer = await asyncio.open_unix_connection(str(socket))
+    try:
+        writer.write(f"{method} {path} HTTP/1.0\r\nHost: admin\r\n\r\n".encode())
+        return (await reader.read()).decode(errors="replace").partition("\r\n\r\n")[2]
+    finally:
+        writer.close()
+
+
+def reap(pid: int) -> None:
+    """Take the end of a child into account, if it is one and has ended."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def started(pid: int) -> int | None:
+    """The start time of a living process in clock ticks since boot; None for none, or one that only waits to be reaped."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+def _command(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+async def _connections(socket: Path) -> int:
+    answer = await ask(socket, "GET", "/stats?filter=downstream_cx_active")
+    rows = [line.rpartition(": ") for line in answer.splitlines() if line.startswith("http.") and "admin" not in line]
+    return sum(int(value) for _, _, value in rows if value.isdigit())
+
+
+def _write(path: Path, content: bytes) -> None:
+    beside = path.with_suffix(".new")
+    beside.write_bytes(content)
+    beside.chmod(0o600)
+    beside.replace(path)
