@@ -1,0 +1,108 @@
+"""Where things are written: from an object and a field path to file and line.
+
+Comes in: the tree that was read (or the text that was piped in). Goes out: a `Place` for a finding or an origin. Files are looked into again only when
+somebody asks, and each only once.
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from weirkeeper.feeds.base import FILE
+from weirkeeper.feeds.decode import Decoder
+from weirkeeper.feeds.tree import FileTree
+from weirkeeper.feeds.yaml_text import Broken, Lines, documents
+from weirkeeper.model.finding import Finding
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.origin import Origin
+
+_STEP = re.compile(r"""\.?([^.\[\]"]+)|\[([0-9]+)\]|\["([^"]*)"\]|\[([^\]]*)\]""", re.ASCII)
+_WRITTEN = re.compile(r"(.{1,4096}?):([0-9]{1,9})(?:#[0-9]+)?", re.ASCII)
+
+
+class Written(NamedTuple):
+    """File and line; line 0 where it is not known."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+class Places:
+    """Answers where an object's field is written."""
+
+    def __init__(self, tree: FileTree | None, text: str, decoder: Decoder) -> None:
+        """Use `of_tree` or `of_text`."""
+        self._tree, self._text, self._decoder = tree, text, decoder
+        self._lines: dict[str, dict[Ref, tuple[Lines, tuple[str | int, ...]]]] = {}
+
+    @classmethod
+    def of_tree(cls, tree: FileTree, decoder: Decoder) -> "Places":
+        """Places in a folder of manifests."""
+        return cls(tree, "", decoder)
+
+    @classmethod
+    def of_text(cls, text: str, decoder: Decoder) -> "Places":
+        """Places in a text from standard input."""
+        return cls(None, text, decoder)
+
+    def of(self, origin: Origin) -> Written | None:
+        """Where the field is written, or the object where the field is not written at all."""
+        if origin.ref.kind == FILE:
+            written = _WRITTEN.fullmatch(origin.ref.name)
+            return Written(written[1], int(written[2])) if written else Written(origin.ref.name, 0)
+        file = self._file(origin.ref)
+        if file is None:
+            return None
+        known = self._looked_into(file).get(origin.ref)
+        if known is None:
+            return None
+        lines, item = known
+        return Written(file, lines.of((*item, *steps(origin.path))))
+
+    def said(self, finding: Finding) -> tuple[Written | None, str]:
+        """The place of a finding, and its sentence without the place that the feed has put in front."""
+        place, sentence = self.of(finding.origin), str(finding.for_user)
+        if place is not None and (told := _WRITTEN.fullmatch(sentence.partition(": ")[0])) and told[1] == place.file:
+            return Written(told[1], int(told[2])), sentence.partition(": ")[2]
+        return place, sentence
+
+    def _file(self, ref: Ref) -> str | None:
+        if self._tree is None:
+            return "-"
+        place = self._tree.place(ref)
+        return place.file if place else None
+
+    def _looked_into(self, file: str) -> dict[Ref, tuple[Lines, tuple[str | int, ...]]]:
+        if file not in self._lines:
+            self._lines[file] = dict(self._found(self._read(file), json=file.endswith(".json")))
+        return self._lines[file]
+
+    def _read(self, file: str) -> str:
+        if self._tree is None:
+            return self._text
+        root = Path(self._tree.root)
+        try:
+            return (root if root.is_file() else root / file).read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+    def _found(self, text: str, *, json: bool) -> list[tuple[Ref, tuple[Lines, tuple[str | int, ...]]]]:
+        found: list[tuple[Ref, tuple[Lines, tuple[str | int, ...]]]] = []
+        for document in documents(text, json=json):
+            if isinstance(document, Broken):
+                continue
+            lines = Lines(document)
+            decoded = self._decoder.objects(document.value)
+            found.extend((one.ref, (lines, one.item)) for one in decoded if one.ref is not None)
+        return found[::-1]  # of two with the same name the first one counts, as in the feed
+
+
+def steps(path: str) -> tuple[str | int, ...]:
+    """`spec.rules[0].host` as its steps; `metadata.annotations[example.com/name]` too."""
+    found: list[str | int] = []
+    for name, index, quoted, bracketed in _STEP.findall(path):
+        found.append(int(index) if index else name or quoted or bracketed)
+    return tuple(found)
