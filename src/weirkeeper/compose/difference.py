@@ -210,8 +210,8 @@ def _parts(
 
 
 def _endpoint_detail(old: object, new: object) -> str:
-    was = {e.address: e for e in old.endpoints} if isinstance(old, EndpointSet) else {}
-    now = {e.address: e for e in new.endpoints} if isinstance(new, EndpointSet) else {}
+    was = {f"{e.address}:{e.port}": e for e in old.endpoints} if isinstance(old, EndpointSet) else {}
+    now = {f"{e.address}:{e.port}": e for e in new.endpoints} if isinstance(new, EndpointSet) else {}
     gone, come = sorted(was.keys() - now.keys()), sorted(now.keys() - was.keys())
     moved = sorted(a for a in was.keys() & now.keys() if was[a] != now[a])
     signs = [("+", come), ("-", gone), ("~", moved)]
