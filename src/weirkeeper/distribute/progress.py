@@ -61,11 +61,11 @@ class Progress:
         key, state = (event.kind, event.name), (event.version, ItemState.REJECTED)
         if self._said.get(key) != state:
             self._said[key] = state
-            message, version = printable(event.message), Label(printable(engine))
+            message, version = printable(event.message), printable(engine)
             yield self._observation(key, *state, message=message, engine_version=version)
 
     def _observation(
-        self, key: Key, version: str, state: ItemState, *, message: Sentence = Sentence(""), engine_version: Label = Label("")
+        self, key: Key, version: str, state: ItemState, *, message: str = "", engine_version: str = ""
     ) -> ItemObservation:
         return ItemObservation(
             provider=self._provider,
@@ -74,8 +74,8 @@ class Progress:
             name=Label(key[1]),
             version=Digest(version),
             state=state,
-            message=message,
-            engine_version=engine_version,
+            message=Sentence(message),
+            engine_version=Label(engine_version),
         )
 
 

@@ -295,7 +295,11 @@ class DeltaStream:
             lane.suspected.pop(row.name, None)
             wished = self._wished(lane, row.name)
             same = (None if wished is None else wished.version) == row.version
-            if same and lane.latest.get(row.name) != row.version and (row.item is None or lane.wildcard or row.name in lane.names):
+            if (
+                same
+                and lane.latest.get(row.name) != row.version
+                and (row.item is None or lane.wildcard or row.name in lane.names)
+            ):
                 lane.dirty.pop(row.name, None)
                 yield row
             else:

@@ -33,7 +33,9 @@ pytestmark = pytest.mark.engine
 LB = Id("shop/web")
 ADS = {"ads": {}, "resource_api_version": "V3"}
 MESSAGE = {
-    LDS: listener_pb2.Listener, CDS: cluster_pb2.Cluster, EDS: endpoint_pb2.ClusterLoadAssignment,
+    LDS: listener_pb2.Listener,
+    CDS: cluster_pb2.Cluster,
+    EDS: endpoint_pb2.ClusterLoadAssignment,
     SRDS: scoped_route_pb2.ScopedRouteConfiguration,
 }
 
@@ -50,22 +52,46 @@ def listener(port: int) -> EngineItem:
     hcm = {
         "@type": GOOGLE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "in",
-        "http_filters": [{"name": "router", "typed_config": {"@type": GOOGLE + "envoy.extensions.filters.http.router.v3.Router"}}],
-        "scoped_routes": {"name": "sr", "scope_key_builder": key, "rds_config_source": ADS, "scoped_rds": {"scoped_rds_config_source": ADS}},
+        "http_filters": [
+            {"name": "router", "typed_config": {"@type": GOOGLE + "envoy.extensions.filters.http.router.v3.Router"}}
+        ],
+        "scoped_routes": {
+            "name": "sr",
+            "scope_key_builder": key,
+            "rds_config_source": ADS,
+            "scoped_rds": {"scoped_rds_config_source": ADS},
+        },
     }
-    return item(LDS, {"name": "web", "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
-                      "filter_chains": [{"filters": [{"name": "hcm", "typed_config": hcm}]}]})
+    return item(
+        LDS,
+        {
+            "name": "web",
+            "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+            "filter_chains": [{"filters": [{"name": "hcm", "typed_config": hcm}]}],
+        },
+    )
 
 
 def scope(host: str, cluster: str, match: dict | None = None, **route: object) -> EngineItem:
-    routes = [{"name": host, "match": match or {"prefix": "/"}, "route": {"cluster": cluster, "timeout": "0s", **route}}]
-    body = {"name": host, "key": {"fragments": [{"string_key": host}]},
-            "route_configuration": {"name": host, "validate_clusters": False, "virtual_hosts": [{"name": host, "domains": ["*"], "routes": routes}]}}
+    routes = [
+        {"name": host, "match": match or {"prefix": "/"}, "route": {"cluster": cluster, "timeout": "0s", **route}}
+    ]
+    body = {
+        "name": host,
+        "key": {"fragments": [{"string_key": host}]},
+        "route_configuration": {
+            "name": host,
+            "validate_clusters": False,
+            "virtual_hosts": [{"name": host, "domains": ["*"], "routes": routes}],
+        },
+    }
     return item(SRDS, body, (CDS, cluster))
 
 
 def cluster(name: str, timeout: str = "1s") -> EngineItem:
-    return item(CDS, {"name": name, "type": "EDS", "connect_timeout": timeout, "eds_cluster_config": {"eds_config": ADS}})
+    return item(
+        CDS, {"name": name, "type": "EDS", "connect_timeout": timeout, "eds_cluster_config": {"eds_config": ADS}}
+    )
 
 
 def assignment(name: str, port: int) -> EngineItem:
@@ -183,7 +209,11 @@ def state() -> Path:
 
 
 def envoys(folder: Path) -> list[int]:
-    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and str(folder).encode() in _command(p) and b"envoy" in _command(p)]
+    return [
+        int(p.name)
+        for p in Path("/proc").iterdir()
+        if p.name.isdigit() and f"{folder}/".encode() in _command(p) and b"bootstrap.json" in _command(p)
+    ]
 
 
 def _command(process: Path) -> bytes:
@@ -268,7 +298,9 @@ def test_a_killed_control_plane_leaves_envoy_serving_and_the_next_adopts_it(stat
         async with origin("A") as a:
             port = free_port()
             code = CHILD.format(folder=str(Path(__file__).parent), port=port, origin=a, state=str(state))
-            child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, start_new_session=True)
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, start_new_session=True
+            )
             assert await asyncio.wait_for(child.stdout.readline(), 30) == b"serving\n"
             before = envoys(state)
             os.kill(child.pid, signal.SIGKILL)
@@ -302,12 +334,18 @@ def test_a_change_is_acknowledged_fast(state: Path, hosts: int, record_property)
                 await asyncio.sleep(1)
                 changed, new = [], []
                 for i in range(50):
-                    change = {key(SRDS, f"h{i % hosts}"): scope(f"h{i % hosts}", f"c{i % hosts}", retry_policy={"num_retries": i + 1})}
+                    change = {
+                        key(SRDS, f"h{i % hosts}"): scope(
+                            f"h{i % hosts}", f"c{i % hosts}", retry_policy={"num_retries": i + 1}
+                        )
+                    }
                     changed.append(await timed(wishes, seen, change))
                     new.append(await timed(wishes, seen, host_items(f"new{i}", f"cn{i}", a)))
                 for name, times in (("changed", changed), ("new", new)):
                     times.sort()
-                    print(f"{hosts} hosts, {name}: p50 {statistics.median(times):.2f} ms, max {times[-1]:.2f} ms; first sync {first:.2f} s")
+                    print(
+                        f"{hosts} hosts, {name}: p50 {statistics.median(times):.2f} ms, max {times[-1]:.2f} ms; first sync {first:.2f} s"
+                    )
                 assert statistics.median(changed) < 100
 
     asyncio.run(story())

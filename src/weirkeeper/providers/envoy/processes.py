@@ -56,7 +56,16 @@ def start(folder: Folder, binary: Path, document: bytes, concurrency: int | None
     folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.record.unlink(missing_ok=True)
     _write(folder.bootstrap, document)
-    command = [str(binary), "-c", str(folder.bootstrap), "--disable-hot-restart", "-l", "warn", "--drain-strategy", "immediate"]
+    command = [
+        str(binary),
+        "-c",
+        str(folder.bootstrap),
+        "--disable-hot-restart",
+        "-l",
+        "warn",
+        "--drain-strategy",
+        "immediate",
+    ]
     if concurrency is not None:
         command += ["--concurrency", str(concurrency)]
     with folder.log.open("ab") as log:
