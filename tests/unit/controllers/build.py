@@ -1,5 +1,7 @@
 """Objects from small YAML, and the intents that they come to."""
 
+import json
+
 import msgspec
 import yaml
 
@@ -18,7 +20,9 @@ def path(at="/", kind="Prefix", service="shop", port="{number: 80}"):
     return f"{{path: '{at}', pathType: {kind}, backend: {{service: {{name: {service}, port: {port}}}}}}}"
 
 
-def ingress(*paths, name="i", host="a.example", annotations="{}", extra="", namespace="d", created="2026-01-01T00:00:00Z"):
+def ingress(
+    *paths, name="i", host="a.example", annotations="{}", extra="", namespace="d", created="2026-01-01T00:00:00Z"
+):
     line = f"host: '{host}', " if host else ""
     return f"""
 kind: Ingress
@@ -30,7 +34,7 @@ spec: {{rules: [{{{line}http: {{paths: [{", ".join(paths or (path(),))}]}}}}]{ex
 
 def notes(**annotations):
     """Annotations under ingress-nginx's prefix, with - for _."""
-    return str({f"nginx.ingress.kubernetes.io/{k.replace('_', '-')}": v for k, v in annotations.items()})
+    return json.dumps({f"nginx.ingress.kubernetes.io/{k.replace('_', '-')}": v for k, v in annotations.items()})
 
 
 class World:
@@ -55,10 +59,20 @@ class World:
         self.graph.settle()
 
     def intents(self):
-        return {ref.name: i for table in self.tables for ref, i in self.graph.rows(table).items() if ref.kind != "IngressClass"}
+        return {
+            ref.name: i
+            for table in self.tables
+            for ref, i in self.graph.rows(table).items()
+            if ref.kind != "IngressClass"
+        }
 
     def classes(self):
-        return {ref.name: i for table in self.tables for ref, i in self.graph.rows(table).items() if ref.kind == "IngressClass"}
+        return {
+            ref.name: i
+            for table in self.tables
+            for ref, i in self.graph.rows(table).items()
+            if ref.kind == "IngressClass"
+        }
 
 
 def intent(*documents, **options):
@@ -71,4 +85,4 @@ def routes(*documents, **options):
 
 
 def codes(found):
-    return sorted(str(f.reason) for f in found.findings if f.reason.name not in {"UNKNOWN_CLASS"})
+    return sorted(str(f.reason) for f in found.findings if f.reason.name != "UNKNOWN_CLASS")

@@ -58,8 +58,8 @@ def test_ports_are_found_by_name_and_by_number_and_share_one_backend():
 @pytest.mark.parametrize(
     ("bad", "reason", "field"),
     [
-        (path(service="no"), Reason.SERVICE_NOT_FOUND, "spec.rules[0].http.paths[0].backend.service.name"),
-        (path(port="{name: no}"), Reason.PORT_NOT_FOUND, "spec.rules[0].http.paths[0].backend.service.port.name"),
+        (path(service="gone"), Reason.SERVICE_NOT_FOUND, "spec.rules[0].http.paths[0].backend.service.name"),
+        (path(port="{name: gone}"), Reason.PORT_NOT_FOUND, "spec.rules[0].http.paths[0].backend.service.port.name"),
         (path(port="{number: 1}"), Reason.PORT_NOT_FOUND, "spec.rules[0].http.paths[0].backend.service.port.number"),
     ],
 )
@@ -159,7 +159,10 @@ def test_the_built_in_class_goes_when_a_class_object_comes():
 def test_a_class_defines_its_load_balancer_and_both_listeners_share_their_hosts():
     made = World(ALLOWING).classes()["c"]
     assert made.defines.id == "ingress/c"
-    assert [(x.protocol, x.port, x.group) for x in made.listeners] == [("http", 80, "ingress/c/main"), ("https", 443, "ingress/c/main")]
+    assert [(x.protocol, x.port, x.group) for x in made.listeners] == [
+        ("http", 80, "ingress/c/main"),
+        ("https", 443, "ingress/c/main"),
+    ]
 
 
 def test_tls_brings_certificates_for_its_hosts_and_a_redirect_with_308():
@@ -183,13 +186,19 @@ def test_tls_brings_certificates_for_its_hosts_and_a_redirect_with_308():
     ],
 )
 def test_when_http_is_redirected_to_https(annotations, tls, at, redirected):
-    found = routes(ingress(path(at), annotations=notes(**annotations), extra=f", tls: [{{hosts: ['{tls}'], secretName: s}}]"))
+    found = routes(
+        ingress(path(at), annotations=notes(**annotations), extra=f", tls: [{{hosts: ['{tls}'], secretName: s}}]")
+    )
     assert any(r.match.scheme == "http" for r in found) is redirected
 
 
 def test_a_default_backend_takes_what_is_left_on_its_own_hosts_and_everywhere():
     found = intent(ingress(path("/a"), extra=", defaultBackend: {service: {name: shop, port: {number: 80}}}"))
-    assert [(h.hostname, h.route.priority) for h in found.routes] == [("a.example", 0), ("a.example", -1000), ("*", -1000)]
+    assert [(h.hostname, h.route.priority) for h in found.routes] == [
+        ("a.example", 0),
+        ("a.example", -1000),
+        ("*", -1000),
+    ]
 
 
 def test_a_path_twice_in_one_ingress_is_told():

@@ -46,7 +46,12 @@ def auth(scope: Scope) -> tuple[Auth, ...]:
 def _basic(scope: Scope) -> Iterator[Auth]:
     options, at = scope.options, scope.annotation("auth-secret")
     if options.auth_secret is None or options.auth_type is None:
-        scope.close(Reason.INVALID_ANNOTATION, scope.annotation("auth-type"), "auth-type and auth-secret need each other", "give both")
+        scope.close(
+            Reason.INVALID_ANNOTATION,
+            scope.annotation("auth-type"),
+            "auth-type and auth-secret need each other",
+            "give both",
+        )
         return
     ref = scope.reference(options.auth_secret, "Secret")
     if isinstance(ref, Refused):
@@ -59,7 +64,9 @@ def _basic(scope: Scope) -> Iterator[Auth]:
         return
     users = _users(secret, as_map=options.auth_secret_type == "auth-map")
     if isinstance(users, Refused):
-        scope.close(Reason.INVALID_SECRET, at, f"the Secret {ref.key} {users.why}", 'put htpasswd lines under the key "auth"')
+        scope.close(
+            Reason.INVALID_SECRET, at, f"the Secret {ref.key} {users.why}", 'put htpasswd lines under the key "auth"'
+        )
         return
     yield BasicAuth(users=users, realm=options.auth_realm)
 
@@ -124,7 +131,10 @@ def rate_limits(scope: Scope) -> tuple[RateLimit, ...]:
         if amount is not None:
             found.append(
                 LocalRateLimit(
-                    amount=amount, per=Milliseconds(per), burst=amount * options.limit_burst, except_from=options.limit_except
+                    amount=amount,
+                    per=Milliseconds(per),
+                    burst=amount * options.limit_burst,
+                    except_from=options.limit_except,
                 )
             )
     if options.limit_connections is not None:
@@ -141,7 +151,12 @@ def backend_tls(scope: Scope) -> BackendTls | None:
         return BackendTls() if over_tls else None
     trust, client = _trust(scope)
     if options.ssl_verify and trust is None and not scope.closed:
-        scope.close(Reason.INVALID_ANNOTATION, scope.annotation("proxy-ssl-verify"), "there is no authority to verify with", "put ca.crt into the Secret of proxy-ssl-secret")
+        scope.close(
+            Reason.INVALID_ANNOTATION,
+            scope.annotation("proxy-ssl-verify"),
+            "there is no authority to verify with",
+            "put ca.crt into the Secret of proxy-ssl-secret",
+        )
     named = options.ssl_name or options.upstream_vhost
     server = options.ssl_name
     if server is None and options.ssl_server_name and named is not None:
@@ -180,7 +195,9 @@ def _trust(scope: Scope) -> tuple[Id | None, Id | None]:
         trust = id_of(scope.place, scope.name, ref.name, "ca")
         scope.bundles.append(TrustBundle(id=trust, certificates=pem, origin=at))
     elif "ca.crt" in held:
-        scope.close(Reason.INVALID_SECRET, at, f"ca.crt of the Secret {ref.key} is not PEM", "put PEM certificates there")
+        scope.close(
+            Reason.INVALID_SECRET, at, f"ca.crt of the Secret {ref.key} is not PEM", "put PEM certificates there"
+        )
     if "tls.crt" in held:
         client = id_of(ref.namespace, ref.name)
         scope.certificates.append(CertificateWish(id=client, secret=ref, client=True, origin=at))

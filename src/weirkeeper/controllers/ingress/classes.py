@@ -70,9 +70,7 @@ def our_class(read: Read, inputs: Inputs, found: IngressClass, settings: Ingress
     return built_class(found.metadata.name, spec, found.origin(), findings)
 
 
-def built_class(
-    name: str, spec: ClassSpec, origin: Origin, findings: tuple[Finding, ...] = ()
-) -> OurClass:
+def built_class(name: str, spec: ClassSpec, origin: Origin, findings: tuple[Finding, ...] = ()) -> OurClass:
     """A class of ours."""
     return OurClass(name=name, load_balancer=id_of("ingress", name), spec=spec, origin=origin, findings=findings)
 
@@ -216,9 +214,7 @@ def _default_backend(read: Read, inputs: Inputs, ours: OurClass, settings: Ingre
         told = error(found.reason, ours.origin, found.why, found.remedy, Effect.DEGRADED)
         return _Default(routes=(_catch_all(ours, Respond(status=503)),), findings=(told,))
     forward = Forward(backends=(WeightedBackend(backend=found.backend.id),))
-    return _Default(
-        routes=(_catch_all(ours, forward),), backends=(found.backend,), endpoint_sets=_wishes(found)
-    )
+    return _Default(routes=(_catch_all(ours, forward),), backends=(found.backend,), endpoint_sets=_wishes(found))
 
 
 def _wishes(found: ServiceBackend) -> tuple[EndpointSetWish, ...]:

@@ -1,7 +1,7 @@
 """The Ingress controller: its tables, in order.
 
-    IngressClass ─ classes ─┬─ class intents (load balancer, listeners, default backend)
-    Ingress ─ claimed ──────┴─ by host ─ ingress intents
+IngressClass ─ classes ─┬─ class intents (load balancer, listeners, default backend)
+Ingress ─ claimed ──────┴─ by host ─ ingress intents
 """
 
 from weirkeeper.controllers.base import Inputs, Intent, Kind
@@ -44,7 +44,9 @@ class IngressController:
         settings = self.settings
         every = graph.index("ingress.every_class", inputs.of(IngressClass), _class_groups)
         own = graph.derive(
-            "ingress.own_classes", inputs.of(IngressClass), lambda read, _, found: our_class(read, inputs, found, settings)
+            "ingress.own_classes",
+            inputs.of(IngressClass),
+            lambda read, _, found: our_class(read, inputs, found, settings),
         )
         classes = graph.union("ingress.classes", (own, self._builtin(graph, every)))
         claims = _Claims(inputs, every, classes, self._builtin_ref())
@@ -107,10 +109,10 @@ class _Claims:
                 options=options,
                 findings=() if named.name == builtin.name else claim.served_without_class(ingress, named, builtin),
             )
-        if named.name:
-            ref, told = class_ref(named.name), ()
-        else:
-            defaults = read.lookup(self.every, DEFAULT)
-            ref, told = claim.default_class(defaults), claim.several_defaults(ingress, defaults)
+        defaults = () if named.name else read.lookup(self.every, DEFAULT)
+        ref = class_ref(named.name) if named.name else claim.default_class(defaults)
+        told = claim.several_defaults(ingress, defaults)
         ours = None if ref is None else read.get(self.classes, ref)
-        return None if ours is None else Claimed(ingress=ingress, ours=ours, options=read_options(ingress), findings=told)
+        return (
+            None if ours is None else Claimed(ingress=ingress, ours=ours, options=read_options(ingress), findings=told)
+        )

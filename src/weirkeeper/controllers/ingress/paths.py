@@ -8,7 +8,7 @@ from weirkeeper.controllers.shared.regexes import checked_regex, quoted
 from weirkeeper.kube.types import IngressPath
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.match import ExactPath, PathMatch, RegexPath, SegmentPrefix
-from weirkeeper.model.text import PathText, RegexText, Refused, parse, shown
+from weirkeeper.model.text import PathText, Refused, RegexText, parse, shown
 
 TYPES = ("Exact", "Prefix", "ImplementationSpecific")
 ROOT = SegmentPrefix(value=PathText("/"))

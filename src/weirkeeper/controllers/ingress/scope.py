@@ -91,7 +91,9 @@ class Scope:
             return UNAVAILABLE, None
         if found.strange:
             text = f"the appProtocol {found.strange[:60]!r} of the Service {name[:63]!r} means nothing here; HTTP/1.1 is spoken"
-            self.tell(info(Reason.UNKNOWN_APP_PROTOCOL, self.at(path), text, "use kubernetes.io/h2c, grpc, https or none"))
+            self.tell(
+                info(Reason.UNKNOWN_APP_PROTOCOL, self.at(path), text, "use kubernetes.io/h2c, grpc, https or none")
+            )
         backend = self.keep(self._varied(found), found.wish)
         return Forward(backends=(WeightedBackend(backend=backend.id),)), backend
 
@@ -137,7 +139,9 @@ class Scope:
         backend = Backend(
             id=id_of(self.place, self.name, "url", f"{url.scheme}:{url.host}:{url.port}"),
             source=FromDns(name=url.host, port=url.port),
-            tls=BackendTls(server_name=url.host, system_trust=True, verify=True, san_dns=(url.host,)) if url.scheme == "https" else None,
+            tls=BackendTls(server_name=url.host, system_trust=True, verify=True, san_dns=(url.host,))
+            if url.scheme == "https"
+            else None,
             origins=(self.origin,),
         )
         return self.keep(backend, None)

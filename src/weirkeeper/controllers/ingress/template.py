@@ -44,7 +44,9 @@ CORS_HEADERS = tuple(
 CORS_MAX_AGE = Milliseconds(1_728_000_000)
 STATUSES = {f"http_{code}": code for code in (403, 404, 429, 500, 502, 503, 504)}
 CONDITIONS = {"error": ("connect", "reset"), "timeout": ("connect",), "invalid_header": ("reset",)}
-HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length", "host"})
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length", "host"}
+)
 
 
 def template(scope: Scope) -> Route:
@@ -168,7 +170,9 @@ def _error_pages(scope: Scope) -> ErrorPages | None:
     ports = service.spec.ports if service is not None else ()
     found = scope.service(ref, ServiceBackendPort(number=ports[0].port if ports else 0))
     if isinstance(found, NoBackend):
-        scope.tell(error(found.reason, at, f"default-backend: {found.why.partition(';')[0]}", found.remedy, Effect.IGNORED))
+        scope.tell(
+            error(found.reason, at, f"default-backend: {found.why.partition(';')[0]}", found.remedy, Effect.IGNORED)
+        )
         return None
     backend = scope.keep(found.backend, found.wish)
     headers = {"X-Namespace": scope.ref.namespace, "X-Ingress-Name": scope.ref.name, "X-Service-Name": ref.name}
@@ -231,6 +235,6 @@ def affinity(options: Options, path: PathText) -> Affinity | None:
 
 def unheard(route: Route) -> Route:
     """The template without what guards and changes requests, for redirects that go before everything."""
-    return Route(id=route.id, action=route.action, access_log=route.access_log, created_at=route.created_at, origin=route.origin)
-
-
+    return Route(
+        id=route.id, action=route.action, access_log=route.access_log, created_at=route.created_at, origin=route.origin
+    )

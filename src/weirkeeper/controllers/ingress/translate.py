@@ -162,14 +162,18 @@ class _Routes:
         route = msgspec.structs.replace(
             self.template, id=name, match=RouteMatch(path=match), action=action, origin=origin
         )
-        route = self._shaped(route, match, backend, field) if self.options is not PLAIN or backend is not None else route
+        route = (
+            self._shaped(route, match, backend, field) if self.options is not PLAIN or backend is not None else route
+        )
         if self._redirects(host, path):
             yield self._hosted(host, self._to_https(route))
         place = canary_of(path, host, self.scope.ref.namespace, neighbours) if neighbours else None
         if place is None:
             yield self._hosted(host, route)
             return
-        for part in split(route, self._canary_action(place.claimed, place.path.backend, place.field), place.claimed.options):
+        for part in split(
+            route, self._canary_action(place.claimed, place.path.backend, place.field), place.claimed.options
+        ):
             yield self._hosted(host, part)
 
     def _action(self, wished: IngressBackend, field: str) -> tuple[Action, Backend | None]:
@@ -182,7 +186,7 @@ class _Routes:
         action, _ = other.forward(wished, field)
         self.scope.backends.update(other.backends)
         self.scope.wishes.update(other.wishes)
-        self.scope.closed = self.scope.closed or other.closed
+        self.scope.findings += [f for f in other.findings if f not in claimed.findings + claimed.options.findings]
         return Respond(status=503) if other.closed else action
 
     def _shaped(self, route: Route, match: PathMatch, backend: Backend | None, field: str) -> Route:
@@ -207,13 +211,23 @@ class _Routes:
         text, groups = target.text, groups_of(match)
         if target.highest > groups:
             said = f"rewrite-target names the group {target.highest}, but the path {shown(match.value)} has {groups}; it is empty"
-            self.scope.tell(warning(Reason.INVALID_ANNOTATION, self.scope.at(f"{field}.path"), said, "add the group to the path", Effect.DEGRADED))
+            self.scope.tell(
+                warning(
+                    Reason.INVALID_ANNOTATION,
+                    self.scope.at(f"{field}.path"),
+                    said,
+                    "add the group to the path",
+                    Effect.DEGRADED,
+                )
+            )
             for group in range(groups + 1, 10):
                 text = type(text)(text.replace(f"\\{group}", ""))
         substitution = parse(Substitution, text)
         if isinstance(pattern, Refused) or isinstance(substitution, Refused):
             said = f"the path {shown(match.value)} is too long to be rewritten"
-            self.scope.tell(error(Reason.INVALID_ANNOTATION, self.scope.at(f"{field}.path"), said, "shorten it", Effect.IGNORED))
+            self.scope.tell(
+                error(Reason.INVALID_ANNOTATION, self.scope.at(f"{field}.path"), said, "shorten it", Effect.IGNORED)
+            )
             return None if host is None else UrlRewrite(host=host)
         return UrlRewrite(host=host, path=RegexSubstitution(pattern=pattern, substitution=substitution))
 
@@ -221,7 +235,11 @@ class _Routes:
         if self.options.force_ssl_redirect:
             wished = True
         elif self.tls_hosts and any(not name or covers(name, host) for name in self.tls_hosts):
-            wished = self.options.ssl_redirect if self.options.ssl_redirect is not None else self.scope.ours.spec.ssl_redirect
+            wished = (
+                self.options.ssl_redirect
+                if self.options.ssl_redirect is not None
+                else self.scope.ours.spec.ssl_redirect
+            )
         else:
             wished = False
         return wished and not path.path.startswith(ACME)
@@ -250,10 +268,10 @@ class _Routes:
             at = self.scope.annotation("from-to-www-redirect")
             if not isinstance(hostname(other), Refused):
                 to = Redirect(host=Authority(host), status=308)
-                yield self._extra(other, "www", RouteMatch(path=ROOT), to, at, WWW_PRIORITY)
+                yield self._extra(other, "www", RouteMatch(path=ROOT), to, at, priority=WWW_PRIORITY)
 
     def _extra(
-        self, host: Hostname, kind: str, match: RouteMatch, action: Action, at: Origin, priority: int = 0
+        self, host: Hostname, kind: str, match: RouteMatch, action: Action, at: Origin, *, priority: int = 0
     ) -> HostedRoute:
         route = Route(
             id=id_of(self.scope.place, self.scope.name, host, kind),
@@ -299,7 +317,9 @@ class _Routes:
 
 
 def _plain_template(scope: Scope) -> Route:
-    return Route(id=scope.ours.group, action=Respond(status=503), created_at=scope.origin.created_at, origin=scope.origin)
+    return Route(
+        id=scope.ours.group, action=Respond(status=503), created_at=scope.origin.created_at, origin=scope.origin
+    )
 
 
 def _variant(scope: Scope) -> Variant | None:
@@ -316,7 +336,9 @@ def _certificates(scope: Scope) -> Iterator[CertificateWish]:
         if tls.secret_name:
             yield CertificateWish(
                 id=id_of(scope.place, tls.secret_name),
-                secret=Ref(cluster=scope.ref.cluster, kind="Secret", namespace=scope.ref.namespace, name=tls.secret_name),
+                secret=Ref(
+                    cluster=scope.ref.cluster, kind="Secret", namespace=scope.ref.namespace, name=tls.secret_name
+                ),
                 hosts=_tls_hosts(scope, tls, i),
                 origin=scope.at(f"spec.tls[{i}].secretName"),
             )

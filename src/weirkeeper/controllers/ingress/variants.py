@@ -19,7 +19,13 @@ from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Id
 from weirkeeper.model.value import Milliseconds, Value
 
-PROTOCOLS = {"HTTP": ("http1", False), "HTTPS": ("http1", True), "AUTO_HTTP": ("auto", False), "GRPC": ("grpc", False), "GRPCS": ("grpc", True)}
+PROTOCOLS = {
+    "HTTP": ("http1", False),
+    "HTTPS": ("http1", True),
+    "AUTO_HTTP": ("auto", False),
+    "GRPC": ("grpc", False),
+    "GRPCS": ("grpc", True),
+}
 BALANCING: dict[str, LoadBalancing] = {
     "round_robin": RoundRobin(),
     "ewma": PeakEwma(),
@@ -47,7 +53,7 @@ def wished_variant(options: Options, tls: BackendTls | None) -> Variant | None:
         protocol=protocol,
         over_tls=over_tls,
         tls=tls,
-        balancing=ConsistentHash() if hashed else BALANCING.get(options.load_balance or "round_robin", None),
+        balancing=ConsistentHash() if hashed else BALANCING.get(options.load_balance or "round_robin"),
         connect_timeout=options.connect_timeout,
         service_address=options.service_upstream,
     )

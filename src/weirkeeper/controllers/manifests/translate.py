@@ -30,7 +30,7 @@ from weirkeeper.model.filters import FullPath, HeaderEdit, HeaderValuePair, Pref
 from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener, ListenerTls
-from weirkeeper.model.match import ExactPath, Exactly, HeaderMatch, PathMatch, RegexPath, RouteMatch, SegmentPrefix
+from weirkeeper.model.match import Exactly, ExactPath, HeaderMatch, PathMatch, RegexPath, RouteMatch, SegmentPrefix
 from weirkeeper.model.route import Action, Forward, Redirect, Respond, Route, WeightedBackend
 from weirkeeper.model.text import (
     Authority,
@@ -55,7 +55,7 @@ R = TypeVar("R")
 PROTOCOLS = ("http1", "h2c", "grpc", "auto")
 
 
-class _Wrong(Exception):  # noqa: N818 - becomes a finding before it leaves this module
+class _Wrong(Exception):
     def __init__(self, field: str, why: str) -> None:
         super().__init__(why)
         self.field = field
@@ -194,11 +194,17 @@ class _Manifest:
                 self._tell(wrong, "the route is left out")
                 continue
             if route.id in seen:
-                self._tell(_Wrong(at, "the host has a route with the same name or match"), "it is left out", Reason.DUPLICATE_ROUTE)
+                self._tell(
+                    _Wrong(at, "the host has a route with the same name or match"),
+                    "it is left out",
+                    Reason.DUPLICATE_ROUTE,
+                )
                 continue
             seen[route.id] = None
             labels = 1 if host.startswith("*.") else None
-            yield HostedRoute(load_balancer=self.id, group=self.group, hostname=host, wildcard_labels=labels, route=route)
+            yield HostedRoute(
+                load_balancer=self.id, group=self.group, hostname=host, wildcard_labels=labels, route=route
+            )
 
     def _route(self, host: Hostname, wished: ManifestRoute, at: str) -> Route:
         path, spelled = _path(wished, at)
@@ -228,7 +234,9 @@ class _Manifest:
         if wished.respond is not None:
             if not 200 <= wished.respond.status <= 599:
                 raise _Wrong(f"{at}.respond.status", f"{wished.respond.status} is no status from 200 to 599")
-            return Respond(status=wished.respond.status, body=_typed(BodyText, wished.respond.body, f"{at}.respond.body"))
+            return Respond(
+                status=wished.respond.status, body=_typed(BodyText, wished.respond.body, f"{at}.respond.body")
+            )
         unknown = [f.backend for f in wished.forward if f.backend not in self.backends]
         if unknown:
             wrong = _Wrong(f"{at}.forward", f"there is no backend {shown(unknown[0])} that can be used")
@@ -285,7 +293,9 @@ def _edit(wished: ManifestEdit | None, at: str) -> HeaderEdit | None:
     if wished is None:
         return None
     pairs = [
-        tuple(HeaderValuePair(name=_typed(HeaderName, h.name, at), value=_typed(HeaderValue, h.value, at)) for h in part)
+        tuple(
+            HeaderValuePair(name=_typed(HeaderName, h.name, at), value=_typed(HeaderValue, h.value, at)) for h in part
+        )
         for part in (wished.set, wished.add)
     ]
     return HeaderEdit(set=pairs[0], add=pairs[1], remove=tuple(_typed(HeaderName, name, at) for name in wished.remove))

@@ -73,7 +73,7 @@ def declare_certificates(
             return Refused("is not there") if known_absent(read, inputs, wish.secret) else None
         return key_pair(secret)
 
-    pairs = graph.derive(f"{wishes.name}.pairs", wishes, parsed)
+    pairs: Table[K, Pair | Refused] = graph.derive(f"{wishes.name}.pairs", wishes, parsed)
 
     def result(read: Read, key: K, pair: Pair | Refused) -> CertificateResult | None:
         wish = read.get(wishes, key)
@@ -125,7 +125,11 @@ def checked_pair(chain: str, key: str) -> Pair | Refused:
         return Refused("holds a key that is neither RSA nor ECDSA")
     if isinstance(private, rsa.RSAPrivateKey) and private.key_size < SMALLEST_RSA:
         return Refused(f"holds an RSA key of {private.key_size} bits; {SMALLEST_RSA} are needed")
-    if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name not in {"secp256r1", "secp384r1", "secp521r1"}:
+    if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name not in {
+        "secp256r1",
+        "secp384r1",
+        "secp521r1",
+    }:
         return Refused("holds a key on a curve that TLS clients do not know; P-256 is safe")
     return _pair(pem, key, certificates[0], private)
 

@@ -42,7 +42,11 @@ def _told(old: Document, new: Document) -> tuple[Document, Finding | None]:
     text = msgspec.yaml.encode(new).decode() if _printable(new) else ""
     text = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "..."
     said = f"{str(old['apiVersion'])[:40]} {str(old['kind'])[:40]} is an old form; it is read as {new['apiVersion']} {new['kind']}"
-    remedy = "write it like this:\n" + text if text and len(text) < 1900 else "write it in today's form (kubectl convert does it)"
+    remedy = (
+        "write it like this:\n" + text
+        if text and len(text) < 1900
+        else "write it in today's form (kubectl convert does it)"
+    )
     return new, info(Reason.OLD_FORM, Origin(ref=ref), said, remedy, Effect.NONE)
 
 

@@ -6,7 +6,7 @@ stricter than RE2 where the dialects of PCRE and RE2 differ in meaning, so that 
 
 import msgspec
 
-from weirkeeper.model.text import RegexText, Refused, parse
+from weirkeeper.model.text import Refused, RegexText, parse
 
 DEEPEST = 50
 MOST_REPEATS = 1000
@@ -35,7 +35,7 @@ class Regex(msgspec.Struct, frozen=True):
     groups: int
 
 
-class _Bad(Exception):  # noqa: N818 - leaves this module as a value
+class _Bad(Exception):
     pass
 
 
@@ -138,7 +138,13 @@ class _Scan:
 
     def _named(self, rest: str) -> None:
         name, closed, _ = rest.partition("<")[2].partition(">")
-        if not closed or not name or not name.replace("_", "a").isalnum() or name in self.names or not rest.startswith("P"):
+        if (
+            not closed
+            or not name
+            or not name.replace("_", "a").isalnum()
+            or name in self.names
+            or not rest.startswith("P")
+        ):
             raise _Bad("has a named group that is not (?P<name>...) with a name of its own")
         self.names.add(name)
         self.at += len(name) + 3

@@ -14,8 +14,8 @@ def finding(
     origin: Origin,
     sentence: str,
     remedy: str,
-    effect: Effect = Effect.NONE,
     *,
+    effect: Effect = Effect.NONE,
     operator: str = "",
 ) -> Finding:
     """One thing to know."""
@@ -32,17 +32,17 @@ def finding(
 
 def error(reason: Reason, origin: Origin, sentence: str, remedy: str, effect: Effect = Effect.NONE) -> Finding:
     """A wish that could not be fulfilled."""
-    return finding(Severity.ERROR, reason, origin, sentence, remedy, effect)
+    return finding(Severity.ERROR, reason, origin, sentence, remedy, effect=effect)
 
 
 def warning(reason: Reason, origin: Origin, sentence: str, remedy: str, effect: Effect = Effect.IGNORED) -> Finding:
     """A wish that was fulfilled in part, or not at all without much harm."""
-    return finding(Severity.WARNING, reason, origin, sentence, remedy, effect)
+    return finding(Severity.WARNING, reason, origin, sentence, remedy, effect=effect)
 
 
 def info(reason: Reason, origin: Origin, sentence: str, remedy: str, effect: Effect = Effect.NONE) -> Finding:
     """Something worth knowing."""
-    return finding(Severity.INFO, reason, origin, sentence, remedy, effect)
+    return finding(Severity.INFO, reason, origin, sentence, remedy, effect=effect)
 
 
 def field(path: str) -> FieldPath:

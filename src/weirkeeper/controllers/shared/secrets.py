@@ -51,5 +51,7 @@ def named(text: str, kind: str, owner: Ref, *, cross_namespace: bool) -> Ref | R
     if not name or "/" in name or not namespace:
         return Refused("is not a name or namespace/name")
     if namespace != owner.namespace and not cross_namespace:
-        return Refused(f"names an object of the namespace {namespace[:63]!r}, and this class allows only the object's own")
+        return Refused(
+            f"names an object of the namespace {namespace[:63]!r}, and this class allows only the object's own"
+        )
     return Ref(cluster=owner.cluster, kind=kind, namespace=namespace, name=name)

@@ -27,7 +27,8 @@ def annotations_page() -> str:
         rows = sorted((row for row in ROWS if row.answer == answer), key=lambda row: row.name)
         parts.append(f"## {title}\n\n| Name | Risk | What it says | Note |\n|---|---|---|---|")
         parts += [
-            f"| `{row.name}` | {row.risk} | {row.about}{' *guard*' if row.security else ''} | {row.note} |" for row in rows
+            f"| `{row.name}` | {row.risk} | {row.about}{' *guard*' if row.security else ''} | {row.note} |"
+            for row in rows
         ]
         parts.append("")
     parts.append("## Dropped by ingress-nginx itself\n\n| Name | Instead |\n|---|---|")

@@ -38,7 +38,7 @@ class HashKey(Value, frozen=True, kw_only=True):
 
 
 class Target(Value, frozen=True, kw_only=True):
-    """A rewrite target: literal text with groups as ``\\1``, and the highest group that it names."""
+    r"""A rewrite target: literal text with groups as ``\1``, and the highest group that it names."""
 
     text: HeaderValue
     highest: int

@@ -34,7 +34,7 @@ MOST_ITEMS = 1000
 
 
 def boolean(text: str) -> bool | Refused:
-    """true or false, as Go's ParseBool reads them."""
+    """Whether it is true, as Go's ParseBool reads them."""
     low = text.strip().lower()
     if low in {"true", "t", "1"}:
         return True
@@ -42,7 +42,7 @@ def boolean(text: str) -> bool | Refused:
 
 
 def on_off(text: str) -> bool | Refused:
-    """on or off."""
+    """Whether it is on."""
     low = text.strip().lower()
     return low == "on" if low in {"on", "off"} else Refused(f'{shown(text)} is neither "on" nor "off"')
 
@@ -188,7 +188,14 @@ def _url(parts: SplitResult, port: int, text: HeaderValue, *, keeps: bool) -> Ur
 def sign_in(text: str) -> HeaderValue | Refused:
     """Where to sign in. ``https://$host/x`` becomes ``/x`` (the same host), and a redirect parameter with a variable is left to us."""
     trimmed = text.strip()
-    for own in ("https://$host", "http://$host", "$scheme://$host", "https://$http_host", "http://$http_host", "$scheme://$http_host"):
+    for own in (
+        "https://$host",
+        "http://$host",
+        "$scheme://$host",
+        "https://$http_host",
+        "http://$http_host",
+        "$scheme://$http_host",
+    ):
         if trimmed.startswith((own + "/", own + "?")):
             trimmed = trimmed[len(own) :]
             break
@@ -205,7 +212,16 @@ def sign_in(text: str) -> HeaderValue | Refused:
 
 
 def _own_url(value: str) -> bool:
-    known = ("$escaped_request_uri", "$request_uri", "$scheme", "$host", "$http_host", "$best_http_host", "://", "%3A%2F%2F")
+    known = (
+        "$escaped_request_uri",
+        "$request_uri",
+        "$scheme",
+        "$host",
+        "$http_host",
+        "$best_http_host",
+        "://",
+        "%3A%2F%2F",
+    )
     if "$" not in value:
         return False
     for word in known:
@@ -241,7 +257,14 @@ def target(text: str) -> Target | Refused:
 
 def hash_key(text: str) -> HashKey | Refused:
     """One variable of ingress-nginx."""
-    simple = {"$remote_addr": "ip", "$binary_remote_addr": "ip", "$host": "host", "$http_host": "host", "$request_uri": "uri", "$uri": "uri"}
+    simple = {
+        "$remote_addr": "ip",
+        "$binary_remote_addr": "ip",
+        "$host": "host",
+        "$http_host": "host",
+        "$request_uri": "uri",
+        "$uri": "uri",
+    }
     trimmed = text.strip().replace("${", "$").replace("}", "")
     if trimmed in simple:
         return HashKey(on=simple[trimmed])
@@ -256,13 +279,26 @@ def hash_key(text: str) -> HashKey | Refused:
 
 def retry_on(text: str) -> tuple[str, ...] | Refused:
     """Conditions of proxy_next_upstream."""
-    known = {"error", "timeout", "invalid_header", "http_500", "http_502", "http_503", "http_504", "http_403", "http_404", "http_429", "non_idempotent", "off"}
+    known = {
+        "error",
+        "timeout",
+        "invalid_header",
+        "http_500",
+        "http_502",
+        "http_503",
+        "http_504",
+        "http_403",
+        "http_404",
+        "http_429",
+        "non_idempotent",
+        "off",
+    }
     words = tuple(text.split())
     wrong = [w for w in words if w not in known]
     return Refused(f"{shown(wrong[0])} is no condition") if wrong else words
 
 
-def replacement(text: str) -> tuple[HeaderValue, HeaderValue] | None | Refused:
+def replacement(text: str) -> tuple[HeaderValue, HeaderValue] | Refused | None:
     """Two values separated by a space, or ``off``."""
     if text.strip() in {"off", ""}:
         return None
@@ -275,12 +311,16 @@ def replacement(text: str) -> tuple[HeaderValue, HeaderValue] | None | Refused:
     return new if isinstance(new, Refused) else (old, new)
 
 
-def location(text: str) -> HeaderValue | None | Refused:
+def location(text: str) -> HeaderValue | Refused | None:
     """A literal beginning of a Location, or ``off`` or ``default``."""
     trimmed = text.strip()
     if trimmed in {"off", "default", ""}:
         return None
-    return Refused(f"{shown(text)} is not literal text") if "$" in trimmed or trimmed.startswith("~") else parse(HeaderValue, trimmed)
+    return (
+        Refused(f"{shown(text)} is not literal text")
+        if "$" in trimmed or trimmed.startswith("~")
+        else parse(HeaderValue, trimmed)
+    )
 
 
 def ciphers(text: str) -> tuple[CipherName, ...] | Refused:

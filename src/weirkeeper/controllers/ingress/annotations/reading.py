@@ -79,7 +79,9 @@ def _said(row: Row, at: Origin) -> Finding:
         return error(Reason.REFUSED_ANNOTATION, at, f"{row.name} is refused: {row.note}", "take it out", effect)
     if row.security:
         text = f"{row.name} is not supported: {row.note}; all requests are answered 503"
-        return error(Reason.ANNOTATION_WITHOUT_EFFECT, at, text, "take it out if the hosts may be open without it", effect)
+        return error(
+            Reason.ANNOTATION_WITHOUT_EFFECT, at, text, "take it out if the hosts may be open without it", effect
+        )
     return warning(Reason.ANNOTATION_WITHOUT_EFFECT, at, f"{row.name} does nothing: {row.note}", "take it out")
 
 
