@@ -10,7 +10,7 @@ from weirkeeper.distribute.kinds import CDS, EDS, LDS, SRDS
 from weirkeeper.distribute.store import Shelf
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "distribute"))
-from engine import BAD, OK, Engine, item  # noqa: E402
+from engine import BAD, OK, Engine, item
 
 CLUSTERS = ("c1", "c2", "c3")
 HOSTS = ("h1", "h2", "h3", "h4")
