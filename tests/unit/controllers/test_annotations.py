@@ -318,7 +318,8 @@ def test_a_wish_for_what_is_so_anyway_makes_no_variant(annotations):
 def test_rewrites_replace_the_whole_path(at, target, rewrite):
     [route] = routes(ingress(path(at, "ImplementationSpecific"), annotations=notes(rewrite_target=target)))
     assert route.rewrite.path == rewrite
-    assert route.match.path.prefix and not route.match.path.case_sensitive
+    assert route.match.path.prefix
+    assert not route.match.path.case_sensitive
 
 
 def test_app_root_and_www_are_routes_of_their_own():
