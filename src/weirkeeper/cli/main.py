@@ -27,6 +27,7 @@ COMMANDS = {
     "explain": Row("weirkeeper.cli.explain:explain", "Say why a URL is answered as it is."),
     "features": Row("weirkeeper.cli.features:features", "Show what each provider can do."),
     "plugins": Row("weirkeeper.cli.plugins:plugins", "Show the controllers and providers that are installed."),
+    "docs": Row("weirkeeper.cli.docs:docs", "Write the generated pages of the documentation."),
 }
 
 

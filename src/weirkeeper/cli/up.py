@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from weirkeeper.app import Application, plugins
+from weirkeeper.cli.answers import explained_live
 from weirkeeper.cli.live import curl_lines, keep_drawn
 from weirkeeper.errors import StartRefused
 from weirkeeper.model.finding import Finding, Severity
@@ -72,7 +73,7 @@ def up(  # noqa: PLR0917 - typer makes options of them
     table = sys.stdout.isatty() and not plain
     log = Log(sys.stderr, json_lines=settings.log_format == "json", level="warning" if table else settings.log_level)
     try:
-        app = Application(settings, plugins(settings), folder.resolve(), log)
+        app = Application(settings, plugins(settings), folder.resolve(), log, explain=explained_live)
         asyncio.run(_serve(app, table))
     except StartRefused as refused:
         typer.echo(f"weir up: {refused}", err=True)
