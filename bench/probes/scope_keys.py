@@ -269,6 +269,7 @@ EXPECT = [
 
 def scopes() -> dict[str, bytes]:
     default = [answer("default")]
+    open_end = {"name": "open", "domains": ["open.example.com"], "routes": [answer("open", path="/")]}
     wild = [
         virtual_host("*.foo.com", [*one_label(".foo.com", [answer("one")]), *default]),
         virtual_host("*.any.com", [answer("any")]),
@@ -279,6 +280,7 @@ def scopes() -> dict[str, bytes]:
         "g|exact.example.com": exact("g", "exact.example.com", [answer("exact")]),
         "g|under.foo.com": exact("g", "under.foo.com", [answer("under", path="/"), answer("api", prefix="/api")]),
         "g|*": scope("g", "*", wild),
+        "g|open.example.com": scope("g", "open.example.com", [open_end]),
         "p|exact.example.com": exact("p", "exact.example.com", [answer("policy")]),
         "w|*": scope("w", "*", [virtual_host("*.any.com", [answer("w-any")])]),
     }
@@ -299,6 +301,7 @@ def host_cases(check: Checks, port: int) -> None:
     for host, text in EXPECT:
         check(f"Host: {host}", get(port, host), text)
     check("path miss stays on the exact host", get(port, "under.foo.com", "/nope"), "404:")
+    check("path miss without a final route goes on", get(port, "open.example.com", "/nope"), "200:default")
     check("path miss, upper case", get(port, "UNDER.foo.com", "/nope"), "404:")
     forged = "x-weir-scope: p|exact.example.com\r\nX-Weir-Scope: p|exact.example.com\r\nX-Weir-Group: p\r\n"
     check("forged headers, exact", get(port, "exact.example.com", "/", forged), "200:exact")
