@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from weirkeeper.model.address import PublicAddress
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Digest, Id, Label, Name, Sentence
 from weirkeeper.model.value import Value
 
@@ -35,3 +36,11 @@ class LoadBalancerObservation(Value, frozen=True, kw_only=True):
     provider: Name
     addresses: tuple[PublicAddress, ...] = ()
     instances: int = 0
+
+
+class StatusWish(Value, frozen=True, kw_only=True):
+    """What an object's status should say: addresses of its load balancer, as pairs of IP address and host name, one of which is empty."""
+
+    ref: Ref
+    addresses: tuple[tuple[str, str], ...] = ()
+    ports: tuple[int, ...] = ()

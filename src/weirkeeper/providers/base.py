@@ -7,19 +7,14 @@ Nothing calls back: an absent item is a change like any other, endpoints and add
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Protocol
 
+from weirkeeper.compose.composed import Composed as Composed
 from weirkeeper.flow import Graph, Table
-from weirkeeper.model.backend import Backend
-from weirkeeper.model.certificate import Certificate, TrustBundle
-from weirkeeper.model.config import LoadBalancer
-from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.features import Capabilities
 from weirkeeper.model.ids import HostKey as HostKey
 from weirkeeper.model.ids import Part as Part
-from weirkeeper.model.ids import Ref
-from weirkeeper.model.listener import Listener
 from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
+from weirkeeper.model.observation import StatusWish as StatusWish
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.route import VirtualHost
 from weirkeeper.model.text import Digest, Hostname, Id
 from weirkeeper.model.value import Value
 
@@ -45,18 +40,6 @@ class EngineItem(Value, frozen=True, kw_only=True):
     serves: tuple[Hostname, ...] = ()
     default: bool = False
     origins: tuple[Origin, ...] = ()
-
-
-class Composed(NamedTuple):
-    """The tables that a provider translates: only rows of load balancers that name it, fitted to what it can do."""
-
-    load_balancers: Table[Id, LoadBalancer]
-    listeners: Table[Part, Listener]
-    virtual_hosts: Table[HostKey, VirtualHost]
-    backends: Table[Part, Backend]
-    endpoint_sets: Table[Part, EndpointSet]
-    certificates: Table[Part, Certificate]
-    trust_bundles: Table[Part, TrustBundle]
 
 
 ItemChanges = Mapping[ItemKey, EngineItem | None]
@@ -112,11 +95,3 @@ class Provider(Protocol):
     def engine(self, settings: EngineSettings) -> Engine:
         """An engine that is run on this machine with its state in the given directory."""
         ...
-
-
-class StatusWish(Value, frozen=True, kw_only=True):
-    """What an object's status should say: addresses of its load balancer, for now (Ingress)."""
-
-    ref: Ref
-    addresses: tuple[tuple[str, str], ...] = ()
-    ports: tuple[int, ...] = ()

@@ -1,26 +1,29 @@
-"""The ``status.loadBalancer`` of an Ingress.
+"""What an Ingress's status should say.
 
-Comes in: what was observed of its load balancer. Goes out: the entries as the API writes them, in a fixed order; none while no instance has acknowledged.
+Comes in: the Ingress's identity and what was observed of its load balancer. Goes out: the addresses at which it answers, with their ports, in a fixed order
+(networking.k8s.io/v1, IngressLoadBalancerStatus); none while no instance has acknowledged: status follows ACKs, never hope.
 """
 
-from weirkeeper.model.address import PublicAddress
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.observation import LoadBalancerObservation
+from weirkeeper.providers.base import StatusWish
 
 Entry = dict[str, object]
 
 
-def ingress_status(seen: LoadBalancerObservation | None) -> tuple[Entry, ...]:
-    """The entries of ``status.loadBalancer.ingress``."""
+def ingress_status(ref: Ref, seen: LoadBalancerObservation | None) -> StatusWish:
+    """The wished status."""
     if seen is None or seen.instances == 0:
-        return ()
-    return tuple(_entry(address) for address in sorted(seen.addresses, key=_order))
+        return StatusWish(ref=ref)
+    return StatusWish(
+        ref=ref,
+        addresses=tuple(sorted((address.ip or "", address.hostname or "") for address in seen.addresses)),
+        ports=tuple(sorted({port for address in seen.addresses for port in address.ports})),
+    )
 
 
-def _order(address: PublicAddress) -> tuple[str, str]:
-    return (address.ip or "", address.hostname or "")
-
-
-def _entry(address: PublicAddress) -> Entry:
-    where: Entry = {"ip": address.ip} if address.ip is not None else {"hostname": address.hostname or ""}
-    ports = [{"port": port, "protocol": "TCP"} for port in sorted(address.ports)]
-    return {**where, "ports": ports} if ports else where
+def entries(wish: StatusWish) -> tuple[Entry, ...]:
+    """``status.loadBalancer.ingress`` as the API writes it."""
+    ports = [{"port": port, "protocol": "TCP"} for port in wish.ports]
+    places: list[Entry] = [{"ip": ip} if ip else {"hostname": hostname} for ip, hostname in wish.addresses]
+    return tuple({**place, "ports": ports} if ports else place for place in places)

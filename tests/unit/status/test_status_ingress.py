@@ -1,5 +1,6 @@
 from weirkeeper.model.address import PublicAddress
-from weirkeeper.model.observation import LoadBalancerObservation
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.observation import LoadBalancerObservation, StatusWish
 from weirkeeper.status.ingress import ingress_status
 
 
@@ -9,9 +10,13 @@ def seen(*addresses, instances=1):
     )
 
 
+REF = Ref(kind="Ingress", namespace="d", name="i")
+
+
 def test_a_status_lists_addresses_in_order_once_an_instance_has_acknowledged():
-    two = (PublicAddress(ip="10.0.0.2", ports=(443, 80)), PublicAddress(hostname="lb.example"))
-    ports = [{"port": 80, "protocol": "TCP"}, {"port": 443, "protocol": "TCP"}]
-    assert ingress_status(seen(*two)) == ({"hostname": "lb.example"}, {"ip": "10.0.0.2", "ports": ports})
-    assert ingress_status(seen(*two, instances=0)) == ()
-    assert ingress_status(None) == ()
+    two = (PublicAddress(ip="10.0.0.2", ports=(443, 80)), PublicAddress(hostname="lb.example", ports=(80,)))
+    assert ingress_status(REF, seen(*two)) == StatusWish(
+        ref=REF, addresses=(("", "lb.example"), ("10.0.0.2", "")), ports=(80, 443)
+    )
+    assert ingress_status(REF, seen(*two, instances=0)) == StatusWish(ref=REF)
+    assert ingress_status(REF, None) == StatusWish(ref=REF)
