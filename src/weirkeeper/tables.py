@@ -34,6 +34,7 @@ from weirkeeper.model.observation import ItemObservation, LoadBalancerObservatio
 from weirkeeper.model.route import Forward, HostedRoute, VirtualHost
 from weirkeeper.model.text import Id, Sentence
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
+from weirkeeper.status.ingress import ingress_status
 
 K = TypeVar("K", HostKey, Part)
 V = TypeVar("V")
@@ -219,14 +220,7 @@ class Program:
     def _status(self, read: Read, ref: Ref, intent: Intent) -> StatusWish | None:
         if ref.kind != "Ingress":
             return None
-        seen = read.get(self.observations, intent.load_balancer)
-        if seen is None:
-            return StatusWish(ref=ref)
-        return StatusWish(
-            ref=ref,
-            addresses=tuple((a.ip or "", a.hostname or "") for a in seen.addresses),
-            ports=tuple(sorted({p for a in seen.addresses for p in a.ports})),
-        )
+        return ingress_status(ref, read.get(self.observations, intent.load_balancer))
 
 
 class _ProviderFilter:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from weirkeeper.compose.composed import Composed
 from weirkeeper.flow import Graph, Table
 from weirkeeper.model.config import LoadBalancerConfig
 from weirkeeper.model.ids import HostKey, Part
 from weirkeeper.model.text import Id
-from weirkeeper.providers.base import Composed
 
 K = TypeVar("K", HostKey, Part)
 V = TypeVar("V")

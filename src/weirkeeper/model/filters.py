@@ -99,11 +99,11 @@ class ExternalAuth(Value, frozen=True, kw_only=True, tag="external", tag_field="
     grpc: Annotated[bool, Need("GrpcExternalAuth")] = False
     path: PathText = PathText("/")
     query: HeaderValue | None = None
-    method: Method | None = None
-    host: Authority | None = None
+    method: Annotated[Method | None, Need("ExternalAuthMethod")] = None
+    host: Annotated[Authority | None, Need("ExternalAuthHost")] = None
     request_headers: tuple[HeaderName, ...] = ()
     response_headers: tuple[HeaderName, ...] = ()
-    sign_in: HeaderValue | None = None
+    sign_in: Annotated[HeaderValue | None, Need("ExternalAuthSignIn")] = None
     sign_in_parameter: HeaderName = HeaderName("rd")
     always_set_cookie: bool = False
     body_bytes: ByteCount | None = None
@@ -122,7 +122,7 @@ class BasicAuth(Value, frozen=True, kw_only=True, tag="basic", tag_field="type")
     """Users and passwords (RFC 7617)."""
 
     users: tuple[Credentials, ...]
-    realm: Realm = Realm("")
+    realm: Annotated[Realm, Need("BasicAuthRealm")] = Realm("")
     NEED: ClassVar[str] = "BasicAuth"
 
 
@@ -153,7 +153,7 @@ class LocalRateLimit(Value, frozen=True, kw_only=True, tag="local", tag_field="t
     burst: int
     key: str = "ip"
     status: int = 503
-    except_from: tuple[Cidr, ...] = ()
+    except_from: Annotated[tuple[Cidr, ...], Need("RateLimitExceptions")] = ()
     NEED: ClassVar[str] = "LocalRateLimit"
 
 
@@ -170,7 +170,7 @@ class ConnectionLimit(Value, frozen=True, kw_only=True, tag="connections", tag_f
 
     amount: int
     status: int = 503
-    except_from: tuple[Cidr, ...] = ()
+    except_from: Annotated[tuple[Cidr, ...], Need("RateLimitExceptions")] = ()
     NEED: ClassVar[str] = "ConnectionLimit"
 
 
@@ -182,7 +182,7 @@ class IpRules(Value, frozen=True, kw_only=True):
 
     allow: tuple[Cidr, ...] = ()
     deny: tuple[Cidr, ...] = ()
-    status: int = 403
+    status: Annotated[int, Need("IpRulesStatus")] = 403
 
 
 class ErrorPages(Value, frozen=True, kw_only=True):

@@ -78,6 +78,6 @@ class Listener(Value, frozen=True, kw_only=True):
     tls: Annotated[ListenerTls | None, Need("TLSTermination")] = None
     http: HttpOptions = HttpOptions()
     accept_proxy_protocol: Annotated[str | None, Need("ProxyProtocol")] = None
-    connection_limit: int | None = None
+    connection_limit: Annotated[int | None, Need("ListenerConnectionLimit")] = None
     access_log: Annotated[bool, Need("AccessLog")] = True
     origin: Origin

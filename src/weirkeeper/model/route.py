@@ -92,7 +92,7 @@ class Route(Value, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     retry: Annotated[Retry | None, Need("HTTPRouteRetry")] = None
     affinity: Affinity | None = None
-    access_log: Annotated[bool, Need("AccessLog")] = True
+    access_log: Annotated[bool, Need("RouteAccessLog")] = True
     upgrades: tuple[str, ...] = ("websocket",)
     protocol: str = "http"
     priority: int = 0

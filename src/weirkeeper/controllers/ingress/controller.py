@@ -24,7 +24,7 @@ class IngressController:
     """Reads Ingresses and their classes."""
 
     name = "ingress"
-    kinds = (
+    kinds: tuple[Kind, ...] = (
         Kind(group="networking.k8s.io", version="v1", kind="Ingress", type=Ingress),
         Kind(group="networking.k8s.io", version="v1", kind="IngressClass", namespaced=False, type=IngressClass),
         Kind(

@@ -19,6 +19,14 @@ CAPABILITIES = Capabilities(
     engine="envoy",
     version="1.40",
     supported=frozenset(SUPPORTED.split()),
-    degrades={"PeakEwma": "the one of two endpoints with fewer requests under way is chosen, whatever their latency"},
+    degrades={
+        "PeakEwma": "the one of two endpoints with fewer requests under way is chosen, whatever their latency",
+        "ExternalAuthSignIn": "clients without a login get the service's own answer instead of a redirect to the sign-in page",
+        "ExternalAuthMethod": "the service is asked with the method of the request",
+        "ExternalAuthHost": "the service is asked under the host of the request",
+        "BasicAuthRealm": "the realm that is shown is Envoy's own",
+        "RateLimitExceptions": "everybody is limited",
+        "IpRulesStatus": "refused addresses get 403",
+    },
     limits=Limits(regex_length=1024),
 )
