@@ -5,6 +5,7 @@ observations come back to the intake.
 """
 
 import asyncio
+import datetime as dt
 import fcntl
 import gc
 import os
@@ -20,8 +21,8 @@ from weirkeeper.feeds.decode import Decoder
 from weirkeeper.feeds.files import NAME as FILES
 from weirkeeper.feeds.files import FilesFeed
 from weirkeeper.feeds.tree import FileTree
-from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
-from weirkeeper.model.text import IpAddress, Name, trusted
+from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation, Today
+from weirkeeper.model.text import IpAddress, Name, Timestamp, trusted
 from weirkeeper.providers.base import EngineSettings, Provider
 from weirkeeper.reconcile import Outcome, Reconciler
 from weirkeeper.runtime.changes import Changes
@@ -128,6 +129,7 @@ class Application:
             *(Worker(f"engine {provider.name}", self._serving(provider)) for provider in self._providers),
             Worker("read api", self._api.run),
             Worker("freeze", self._freeze),
+            Worker("calendar", self._calendar),
             Worker("files", self._feed.run),
         ]
 
@@ -145,6 +147,12 @@ class Application:
             await provider.engine(wished).serve(self.dispatcher.mailboxes[provider.name], self._observe)
 
         return serve
+
+    async def _calendar(self) -> None:
+        """Says what day it is: certificates come near their end while nothing else changes."""
+        while True:
+            self.intake.offer((today(),))
+            await asyncio.sleep(3600)
 
     async def _freeze(self) -> None:
         """After the first settle nearly everything that lives will live on: the collector need not look at it again."""
@@ -168,6 +176,11 @@ class Application:
         self.metrics.count("derivation_runs", sum(outcome.runs.values()))
         for listen in self.listeners:
             listen(outcome)
+
+
+def today() -> Today:
+    """The present day in UTC."""
+    return Today(day=Timestamp(dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT00:00:00Z")))
 
 
 def _refusal(error: BaseException) -> BaseException:

@@ -14,14 +14,14 @@ from weirkeeper.feeds.base import Seen, Synced
 from weirkeeper.flow import Change, Graph, Settled
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import HostKey, Ref
-from weirkeeper.model.observation import ItemObservation, ItemState, LoadBalancerObservation
+from weirkeeper.model.observation import ItemObservation, ItemState, LoadBalancerObservation, Today
 from weirkeeper.providers.base import EngineItem, ItemKey, Provider, StatusWish
 from weirkeeper.tables import Program, RejectedItem
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-Event: TypeAlias = Seen | Synced | ItemObservation | LoadBalancerObservation
+Event: TypeAlias = Seen | Synced | ItemObservation | LoadBalancerObservation | Today
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +65,8 @@ class Reconciler:
                     self._observe(event)
                 case LoadBalancerObservation():
                     self.graph.put(self.program.observations, event.load_balancer, event)
+                case Today():
+                    self.graph.put(self.program.clock, "day", event.day)
 
     def _see(self, seen: Seen) -> None:
         problem = (seen.problem,) if seen.problem is not None else None

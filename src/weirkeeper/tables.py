@@ -19,8 +19,8 @@ from weirkeeper.compose.fit import fit_backend, fit_listener, fit_virtual_host
 from weirkeeper.compose.listeners import listener_conflict
 from weirkeeper.compose.virtual_hosts import host_key, virtual_host
 from weirkeeper.controllers.base import COMMON_KINDS, CertificateWish, Controller, Inputs, Intent
-from weirkeeper.controllers.shared.backends import declare_endpoint_sets
-from weirkeeper.controllers.shared.certificates import CertificateResult, declare_certificates
+from weirkeeper.controllers.shared.backends import declare_endpoint_sets, declare_slice_findings
+from weirkeeper.controllers.shared.certificates import CertificateResult, clock, declare_certificates
 from weirkeeper.flow import Graph, Read, Source, Table
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import Certificate, TrustBundle
@@ -72,6 +72,7 @@ class Program:
         self.problems: Source[Ref, tuple[Finding, ...]] = graph.source("problems")
         self.rejections: Source[RejectedItem, ItemObservation] = graph.source("rejections")
         self.observations: Source[Id, LoadBalancerObservation] = graph.source("observations")
+        self.clock = clock(graph)
         self.providers = tuple(providers)
 
         tables = [table for controller in controllers for table in controller.declare(graph, self.inputs)]
@@ -84,6 +85,7 @@ class Program:
         self.endpoint_sets = declare_endpoint_sets(
             graph, self.inputs, graph.spread("endpoint_set_wishes", self.intents, _endpoint_sets)
         )
+        self.slice_findings = declare_slice_findings(graph, self.inputs)
         self.certificates = self._declare_certificates()
         self.listeners = self._declare_listeners()
         hosts = graph.index("routes_by_host", self.hosted_routes, lambda _, hosted: (host_key(hosted),))
@@ -182,6 +184,7 @@ class Program:
                 "problem_findings", self.problems, lambda _, ref, found: _by_object("problem", str(ref), found)
             ),
             graph.spread("intent_findings", self.intents, lambda _, ref, i: _by_object("intent", str(ref), i.findings)),
+            graph.spread("left_out", self.slice_findings, lambda _, ref, found: _by_object("slice", str(ref), found)),
             graph.spread("certificate_findings", self.intents, self._certificate_findings),
             graph.spread(
                 "conflict_findings", self.listener_conflicts, lambda _, part, f: _by_object("conflict", str(part), (f,))

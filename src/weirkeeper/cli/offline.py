@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple, NoReturn
 
 import typer
 
-from weirkeeper.app import Plugins, plugins
+from weirkeeper.app import Plugins, plugins, today
 from weirkeeper.cli.places import Places
 from weirkeeper.compose.config import load_balancer_config
 from weirkeeper.compose.difference import View, view
@@ -103,7 +103,7 @@ def loaded(command: str, source: str, parts: Plugins) -> Loaded:
 def settled(reconciler: Reconciler, seen: list[Seen], places: Places) -> Loaded:
     """The program after these objects and one settle."""
     kinds = tuple(kind.kind for kind in reconciler.kinds.values())
-    reconciler.receive((*seen, Synced(feed="files", kinds=kinds)))
+    reconciler.receive((*seen, today(), Synced(feed="files", kinds=kinds)))
     objects = sum(1 for one in seen if one.ref.kind != FILE)
     return Loaded(reconciler, reconciler.settle(), objects, places)
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from weirkeeper.model.address import PublicAddress
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.text import Digest, Id, Label, Name, Sentence
+from weirkeeper.model.text import Digest, Id, Label, Name, Sentence, Timestamp
 from weirkeeper.model.value import Value
 
 
@@ -44,3 +44,9 @@ class StatusWish(Value, frozen=True, kw_only=True):
     ref: Ref
     addresses: tuple[tuple[str, str], ...] = ()
     ports: tuple[int, ...] = ()
+
+
+class Today(Value, frozen=True, kw_only=True):
+    """What day it is, given by the shell (RFC 3339): the core reads no clock."""
+
+    day: Timestamp

@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 
 from weirkeeper.controllers.base import Kind
 from weirkeeper.feeds.base import Seen, Synced
-from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
+from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation, Today
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.reconcile import Event, Outcome
 
@@ -171,3 +171,5 @@ def _key(event: Event) -> tuple[Hashable, ...]:
             return (event.provider, event.load_balancer)
         case Synced():
             return ("synced", event.feed)
+        case Today():
+            return ("today",)
