@@ -6,14 +6,13 @@ Comes in: manifests. Goes out: YAML (or JSON) on standard output, without secret
 from enum import StrEnum
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
 from weirkeeper.cli.offline import SAID_ERRORS, HttpPort, HttpsPort, Loaded, ProviderName, Source, chosen, loaded
 from weirkeeper.cli.render import finding_lines, say_json
+from weirkeeper.compose.printed import printed
 from weirkeeper.model.finding import Severity
-from weirkeeper.model.secret import hide
 
 
 class Form(StrEnum):
@@ -56,4 +55,4 @@ def translate(
 
 def neutral(found: Loaded) -> str:
     """The neutral configuration, one YAML document a load balancer."""
-    return "---\n".join(msgspec.yaml.encode(config, enc_hook=hide).decode() for config in found.configs)
+    return "---\n".join(printed(config) for config in found.configs)
