@@ -10,7 +10,27 @@ import yaml
 
 from weirkeeper.model.secret import hide
 
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+LONG = 60
+"""A mapping with a text longer than this, or of several lines, is written one entry a line."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Small mappings on one line, texts of several lines as blocks."""
+
+
+def _mapping(dumper: _Dumper, value: dict[str, Any]) -> yaml.MappingNode:
+    node = dumper.represent_mapping("tag:yaml.org,2002:map", value.items())
+    if any(isinstance(one, str) and (len(one) > LONG or "\n" in one) for one in value.values()):
+        node.flow_style = False
+    return node
+
+
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(dict, _mapping)
+_Dumper.add_representer(str, _text)
 
 
 def printed(value: object) -> str:
