@@ -78,7 +78,7 @@ FEATURES: dict[str, Feature] = {
             "LeastRequest": "Endpoints with fewer requests under way are preferred.",
             "RandomBalancing": "Endpoints are chosen at random.",
             "PeakEwma": "Endpoints that answer faster are preferred.",
-            "DirectResponse": "The load balancer answers by itself.",
+            "DirectResponse": "The load balancer answers with a text of its own.",
             "CustomErrorPages": "Error answers of a backend are replaced by another backend's.",
             "BufferedRequests": "A request body is read whole before the backend sees it.",
             "BackendProtocolHTTPS": "Backends are spoken to by TLS.",

@@ -4,7 +4,7 @@ A Gateway API rule with three matches is three routes with one origin. Canaries,
 backends are ordinary extra routes: controllers compile them away, so no provider knows of them.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from weirkeeper.model.features import Need
 from weirkeeper.model.filters import (
@@ -57,12 +57,11 @@ class Redirect(Value, frozen=True, kw_only=True, tag="redirect", tag_field="type
 
 
 class Respond(Value, frozen=True, kw_only=True, tag="respond", tag_field="type"):
-    """An answer of the load balancer's own."""
+    """An answer of the load balancer's own. Every engine can refuse with a bare status; a text is a feature."""
 
     status: int
-    body: BodyText = BodyText("")
+    body: Annotated[BodyText, Need("DirectResponse")] = BodyText("")
     content_type: HeaderValue = HeaderValue("text/plain")
-    NEED: ClassVar[str] = "DirectResponse"
 
 
 Action = Forward | Redirect | Respond
