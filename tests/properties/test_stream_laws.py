@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from weirkeeper.distribute.kinds import CDS, EDS, LDS, SRDS
 from weirkeeper.distribute.store import Shelf
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "distribute"))
-from engine import BAD, OK, Engine, item
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+from dict_engine import BAD, OK, Engine, item
 
 CLUSTERS = ("c1", "c2", "c3")
 HOSTS = ("h1", "h2", "h3", "h4")

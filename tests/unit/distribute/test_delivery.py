@@ -15,8 +15,8 @@ from weirkeeper.distribute.stream import DeltaStream, Rejected
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.providers.plan import Limits, applied, plan
 
-sys.path.insert(0, str(Path(__file__).parent))
-from engine import BAD, LB, Engine, item, shelf_of
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+from dict_engine import BAD, LB, Engine, item, shelf_of
 
 
 def request() -> discovery_pb2.DeltaDiscoveryRequest:
