@@ -6,6 +6,7 @@ from weirkeeper.model.features import Need
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Authority, CipherName, HeaderValue, Hostname, Id, Label, PathText
 from weirkeeper.model.value import ByteCount, Milliseconds, Value
+from weirkeeper.model.words import BackendProtocol, HealthKind, ProxyVersion, TlsVersion
 
 
 class FromEndpointSet(Value, frozen=True, kw_only=True, tag="endpoint-set", tag_field="type"):
@@ -43,8 +44,8 @@ class BackendTls(Value, frozen=True, kw_only=True):
     san_uri: Annotated[tuple[HeaderValue, ...], Need("BackendTLSPolicySANValidation")] = ()
     client_certificate: Annotated[Id | None, Need("BackendClientCertificate")] = None
     depth: int | None = None
-    min_version: Annotated[str | None, Need("TlsVersions")] = None
-    max_version: Annotated[str | None, Need("TlsVersions")] = None
+    min_version: Annotated[TlsVersion | None, Need("TlsVersions")] = None
+    max_version: Annotated[TlsVersion | None, Need("TlsVersions")] = None
     ciphers: Annotated[tuple[CipherName, ...], Need("TlsCiphers")] = ()
 
 
@@ -82,7 +83,7 @@ LoadBalancing = RoundRobin | LeastRequest | RandomChoice | PeakEwma | Consistent
 class HealthCheck(Value, frozen=True, kw_only=True):
     """An active probe."""
 
-    kind: str = "http"
+    kind: HealthKind = "http"
     path: PathText = PathText("/")
     host: Authority | None = None
     port: int | None = None
@@ -116,7 +117,7 @@ class Backend(Value, frozen=True, kw_only=True):
 
     id: Id
     protocol: Annotated[
-        str, Need("HTTPRouteBackendProtocolH2C", only=("h2c",)), Need("BackendProtocolGRPC", only=("grpc",))
+        BackendProtocol, Need("HTTPRouteBackendProtocolH2C", only=("h2c",)), Need("BackendProtocolGRPC", only=("grpc",))
     ] = "http1"
     source: EndpointSource
     tls: Annotated[BackendTls | None, Need("BackendProtocolHTTPS")] = None
@@ -127,7 +128,7 @@ class Backend(Value, frozen=True, kw_only=True):
     connect_timeout: Milliseconds = Milliseconds(5000)
     idle_timeout: Milliseconds | None = None
     max_connection_age: Milliseconds | None = None
-    send_proxy_protocol: Annotated[str | None, Need("BackendProxyProtocol")] = None
+    send_proxy_protocol: Annotated[ProxyVersion | None, Need("BackendProxyProtocol")] = None
     prefer_local_zone: bool = False
     slow_start: Annotated[Milliseconds | None, Need("SlowStart")] = None
     stats_name: Annotated[Label | None, Need("StatsName")] = None

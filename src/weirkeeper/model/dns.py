@@ -3,6 +3,7 @@
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Hostname, Id, Label
 from weirkeeper.model.value import Value
+from weirkeeper.model.words import RecordKind
 
 
 class DnsRecord(Value, frozen=True, kw_only=True):
@@ -10,7 +11,7 @@ class DnsRecord(Value, frozen=True, kw_only=True):
 
     id: Id
     name: Hostname
-    kind: str
+    kind: RecordKind
     values: tuple[Label, ...]
     ttl: int = 300
     origin: Origin

@@ -50,7 +50,7 @@ class EndpointSetWish(Value, frozen=True, kw_only=True):
 
     id: Id
     service: Ref
-    port_name: str
+    port_name: Label
     families: tuple[int, ...] = (4, 6)
     service_port: int = 0
     static: tuple[Endpoint, ...] = ()

@@ -165,12 +165,13 @@ class UpdateStyle(StrEnum):
 
 
 class Limits(Value, frozen=True, kw_only=True):
-    """How much an engine takes; ``None`` is unlimited."""
+    """How much an engine takes; ``None`` is unlimited. ``password_schemes`` are the kinds of password hashes that it compares."""
 
     routes: int | None = None
     listeners: int | None = None
     certificates: int | None = None
     regex_length: int | None = None
+    password_schemes: frozenset[PasswordScheme] | None = None
     ports: tuple[int, ...] | None = None
 
 

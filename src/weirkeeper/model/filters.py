@@ -21,6 +21,7 @@ from weirkeeper.model.text import (
     WebOrigin,
 )
 from weirkeeper.model.value import ByteCount, Fraction, Milliseconds, Value
+from weirkeeper.model.words import CookieAttribute, HashSource, RetryCondition, SameSite
 
 
 class HeaderValuePair(Value, frozen=True, kw_only=True):
@@ -151,7 +152,7 @@ class LocalRateLimit(Value, frozen=True, kw_only=True, tag="local", tag_field="t
     amount: int
     per: Milliseconds
     burst: int
-    key: str = "ip"
+    key: HeaderName = HeaderName("ip")
     status: int = 503
     except_from: Annotated[tuple[Cidr, ...], Need("RateLimitExceptions")] = ()
     NEED: ClassVar[str] = "LocalRateLimit"
@@ -196,7 +197,7 @@ class ErrorPages(Value, frozen=True, kw_only=True):
 class CookieRewrite(Value, frozen=True, kw_only=True):
     """One Set-Cookie attribute (``path`` or ``domain``) with a value is replaced."""
 
-    attribute: str
+    attribute: CookieAttribute
     old: HeaderValue
     new: HeaderValue
 
@@ -228,7 +229,7 @@ class Retry(Value, frozen=True, kw_only=True):
 
     attempts: int
     statuses: tuple[int, ...] = ()
-    conditions: tuple[str, ...] = ()
+    conditions: tuple[RetryCondition, ...] = ()
     per_try: Milliseconds | None = None
     backoff: Milliseconds | None = None
     budget: RetryBudget | None = None
@@ -244,7 +245,7 @@ class CookieAffinity(Value, frozen=True, kw_only=True, tag="cookie", tag_field="
     ttl: Milliseconds | None = None
     secure: bool = False
     http_only: bool = True
-    same_site: str | None = None
+    same_site: SameSite | None = None
     persistent: bool = False
     NEED: ClassVar[str] = "CookieAffinity"
 
@@ -252,7 +253,7 @@ class CookieAffinity(Value, frozen=True, kw_only=True, tag="cookie", tag_field="
 class HashOn(Value, frozen=True, kw_only=True, tag="hash", tag_field="type"):
     """Consistent hashing on the client's address, a header, a cookie, the host, the path with query, or a query parameter."""
 
-    on: Annotated[str, Need("HeaderAffinity", only=("header",)), Need("SourceIpAffinity", only=("ip",))]
+    on: Annotated[HashSource, Need("HeaderAffinity", only=("header",)), Need("SourceIpAffinity", only=("ip",))]
     name: HeaderName | None = None
     subset: int | None = None
     NEED: ClassVar[str] = "ConsistentHash"

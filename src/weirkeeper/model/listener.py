@@ -10,13 +10,23 @@ from weirkeeper.model.features import Need
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Cidr, CipherName, HeaderName, Hostname, Id, IpAddress
 from weirkeeper.model.value import ByteCount, Milliseconds, Value
+from weirkeeper.model.words import (
+    Alpn,
+    ClientCertificates,
+    EscapedSlashes,
+    ListenerProtocol,
+    ProxyVersion,
+    ServerHeader,
+    TlsMode,
+    TlsVersion,
+)
 
 
 class ClientValidation(Value, frozen=True, kw_only=True):
     """Clients must, or may, show a certificate. ``mode``: require, optional, or allow-insecure-fallback."""
 
     trust: Id
-    mode: str = "require"
+    mode: ClientCertificates = "require"
     depth: int | None = None
     san_dns: tuple[Hostname, ...] = ()
     forward_details: bool = False
@@ -25,14 +35,14 @@ class ClientValidation(Value, frozen=True, kw_only=True):
 class ListenerTls(Value, frozen=True, kw_only=True):
     """TLS of one listener. Certificates are chosen by SNI among all that the load balancer holds for the group; ``default_certificate`` answers the rest."""
 
-    mode: str = "terminate"
+    mode: TlsMode = "terminate"
     certificates: tuple[Id, ...] = ()
     default_certificate: Id | None = None
-    min_version: Annotated[str | None, Need("TlsVersions")] = None
-    max_version: Annotated[str | None, Need("TlsVersions")] = None
+    min_version: Annotated[TlsVersion | None, Need("TlsVersions")] = None
+    max_version: Annotated[TlsVersion | None, Need("TlsVersions")] = None
     ciphers: Annotated[tuple[CipherName, ...], Need("TlsCiphers")] = ()
     curves: Annotated[tuple[CipherName, ...], Need("TlsCiphers")] = ()
-    alpn: tuple[str, ...] = ("h2", "http/1.1")
+    alpn: tuple[Alpn, ...] = ("h2", "http/1.1")
     client_validation: Annotated[ClientValidation | None, Need("ClientCertificateValidation")] = None
 
 
@@ -54,13 +64,13 @@ class HttpOptions(Value, frozen=True, kw_only=True):
     reject_underscores: bool = True
     normalise_path: bool = True
     merge_slashes: bool = True
-    escaped_slashes: str = "reject"
+    escaped_slashes: EscapedSlashes = "reject"
     client_address: ClientAddress = ClientAddress()
     request_idle: Milliseconds = Milliseconds(60_000)
     header_timeout: Milliseconds = Milliseconds(10_000)
     connection_idle: Milliseconds = Milliseconds(3_600_000)
     max_connection_age: Milliseconds | None = None
-    server_header: str = "pass"
+    server_header: ServerHeader = "pass"
     max_streams: int = 100
 
 
@@ -73,11 +83,11 @@ class Listener(Value, frozen=True, kw_only=True):
     section: Id | None = None
     addresses: tuple[IpAddress, ...] = ()
     port: int
-    protocol: str = "http"
+    protocol: ListenerProtocol = "http"
     hostname: Hostname | None = None
     tls: Annotated[ListenerTls | None, Need("TLSTermination")] = None
     http: HttpOptions = HttpOptions()
-    accept_proxy_protocol: Annotated[str | None, Need("ProxyProtocol")] = None
+    accept_proxy_protocol: Annotated[ProxyVersion | None, Need("ProxyProtocol")] = None
     connection_limit: Annotated[int | None, Need("ListenerConnectionLimit")] = None
     access_log: Annotated[bool, Need("AccessLog")] = True
     origin: Origin

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 from weirkeeper.model.features import Need
 from weirkeeper.model.text import Cidr, HeaderName, HeaderValue, Method, PathText, QueryName, QueryValue, RegexText
 from weirkeeper.model.value import Value
+from weirkeeper.model.words import Scheme
 
 
 class ExactPath(Value, frozen=True, kw_only=True, tag="exact", tag_field="type"):
@@ -116,6 +117,6 @@ class RouteMatch(Value, frozen=True, kw_only=True):
     headers: Annotated[tuple[HeaderMatch, ...], Need("HTTPRouteHeaderMatching")] = ()
     cookies: Annotated[tuple[CookieMatch, ...], Need("HTTPRouteHeaderMatching")] = ()
     query: Annotated[tuple[QueryMatch, ...], Need("HTTPRouteQueryParamMatching")] = ()
-    scheme: Annotated[str | None, Need("SchemeMatch")] = None
+    scheme: Annotated[Scheme | None, Need("SchemeMatch")] = None
     source: Annotated[tuple[Cidr, ...], Need("SourceIpMatch")] = ()
     host_regex: Annotated[RegexText | None, Need("RegexHostMatch")] = None

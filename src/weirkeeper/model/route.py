@@ -28,6 +28,7 @@ from weirkeeper.model.match import RouteMatch
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Authority, BodyText, HeaderValue, Hostname, Id, Label, Timestamp
 from weirkeeper.model.value import ByteCount, Milliseconds, Value
+from weirkeeper.model.words import RouteProtocol, Scheme, Upgrade
 
 
 class WeightedBackend(Value, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ class Forward(Value, frozen=True, kw_only=True, tag="forward", tag_field="type")
 class Redirect(Value, frozen=True, kw_only=True, tag="redirect", tag_field="type"):
     """Elsewhere. What is ``None`` stays as in the request. ``to`` is a whole URL instead of its parts."""
 
-    scheme: Annotated[str | None, Need("HTTPRouteSchemeRedirect")] = None
+    scheme: Annotated[Scheme | None, Need("HTTPRouteSchemeRedirect")] = None
     host: Authority | None = None
     port: Annotated[int | None, Need("HTTPRoutePortRedirect")] = None
     path: Annotated[PathRewrite | None, Need("HTTPRoutePathRedirect")] = None
@@ -92,11 +93,11 @@ class Route(Value, frozen=True, kw_only=True):
     retry: Annotated[Retry | None, Need("HTTPRouteRetry")] = None
     affinity: Affinity | None = None
     access_log: Annotated[bool, Need("RouteAccessLog")] = True
-    upgrades: tuple[str, ...] = ("websocket",)
-    protocol: str = "http"
+    upgrades: tuple[Upgrade, ...] = ("websocket",)
+    protocol: RouteProtocol = "http"
     priority: int = 0
     created_at: Timestamp = Timestamp("")
-    native: Annotated[tuple[tuple[str, str], ...], Need("NativePatch")] = ()
+    native: Annotated[tuple[tuple[Label, Label], ...], Need("NativePatch")] = ()
     origin: Origin
 
 

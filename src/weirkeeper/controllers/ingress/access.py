@@ -25,6 +25,7 @@ from weirkeeper.model.finding import Effect, Reason
 from weirkeeper.model.secret import Secret
 from weirkeeper.model.text import Authority, Hostname, Id, PasswordHash, PemText, Refused, UserName, parse
 from weirkeeper.model.value import Milliseconds
+from weirkeeper.model.words import TlsVersion, word
 
 MOST_USERS = 5000
 
@@ -169,8 +170,8 @@ def backend_tls(scope: Scope) -> BackendTls | None:
         san_dns=(server,) if options.ssl_verify and server else (),
         client_certificate=client,
         depth=options.ssl_verify_depth,
-        min_version=options.ssl_protocols[0] if options.ssl_protocols else None,
-        max_version=options.ssl_protocols[-1] if options.ssl_protocols else None,
+        min_version=word(TlsVersion, options.ssl_protocols[0]) if options.ssl_protocols else None,
+        max_version=word(TlsVersion, options.ssl_protocols[-1]) if options.ssl_protocols else None,
         ciphers=options.ssl_ciphers,
     )
 

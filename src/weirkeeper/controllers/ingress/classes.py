@@ -26,6 +26,7 @@ from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, Respond, Route, WeightedBackend
 from weirkeeper.model.text import Cidr, CipherName, HeaderName, HeaderValue, Id, Name, Refused, parse, shown
 from weirkeeper.model.value import Value, seconds
+from weirkeeper.model.words import ProxyVersion, TlsVersion, word
 
 DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 CLASS_DEFAULT_PRIORITY = -2000
@@ -153,7 +154,7 @@ def _listeners(ours: OurClass, settings: IngressSettings) -> tuple[tuple[Listene
                 trusted_hops=max(spec.trusted_hops, 0), trusted=tuple(r for r in ranges if not isinstance(r, Refused))
             )
         ),
-        accept_proxy_protocol=spec.proxy_protocol if spec.proxy_protocol in {"v1", "v2", "either"} else None,
+        accept_proxy_protocol=word(ProxyVersion, spec.proxy_protocol),
         access_log=spec.access_log,
         origin=ours.origin,
     )
@@ -178,8 +179,8 @@ def _tls(ours: OurClass, findings: list[Finding]) -> ListenerTls:
         findings.append(_bad(ours, "tls.ciphers", "has an entry that is no cipher"))
     return ListenerTls(
         default_certificate=None if default is None else id_of(default.namespace, default.name),
-        min_version=wished.min_version if wished.min_version != "1.2" else None,
-        max_version=wished.max_version,
+        min_version=word(TlsVersion, wished.min_version) if wished.min_version != "1.2" else None,
+        max_version=word(TlsVersion, wished.max_version),
         ciphers=tuple(c for c in ciphers if not isinstance(c, Refused)),
     )
 

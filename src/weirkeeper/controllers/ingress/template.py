@@ -25,6 +25,7 @@ from weirkeeper.model.finding import Effect, Reason
 from weirkeeper.model.route import Redirect, Route
 from weirkeeper.model.text import Authority, HeaderName, HeaderValue, Id, Method, PathText, Refused, WebOrigin, parse
 from weirkeeper.model.value import Milliseconds
+from weirkeeper.model.words import CookieAttribute, HashSource, RetryCondition, SameSite, Scheme, word
 
 CORS_METHODS = tuple(Method(m) for m in ("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS"))
 CORS_HEADERS = tuple(
@@ -43,7 +44,7 @@ CORS_HEADERS = tuple(
 )
 CORS_MAX_AGE = Milliseconds(1_728_000_000)
 STATUSES = {f"http_{code}": code for code in (403, 404, 429, 500, 502, 503, 504)}
-CONDITIONS = {"error": ("connect", "reset"), "timeout": ("connect",), "invalid_header": ("reset",)}
+CONDITIONS: dict[str, tuple[RetryCondition, ...]] = {"error": ("connect", "reset"), "timeout": ("connect",), "invalid_header": ("reset",)}
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length", "host"}
 )
@@ -86,7 +87,7 @@ def _elsewhere(options: Options) -> Redirect | None:
             default = 443 if url.scheme == "https" else 80
             if url.keeps_request and url.path == "/" and url.query is None:
                 port = url.port if url.port != default else None
-                return Redirect(scheme=url.scheme, host=Authority(url.host), port=port, status=status)
+                return Redirect(scheme=word(Scheme, url.scheme), host=Authority(url.host), port=port, status=status)
             return Redirect(to=url.text, status=status)
     return None
 
@@ -185,7 +186,10 @@ def _error_pages(scope: Scope) -> ErrorPages | None:
 
 
 def _cookie_rewrites(options: Options) -> tuple[CookieRewrite, ...]:
-    wished = (("path", options.cookie_paths), ("domain", options.cookie_domains))
+    wished: tuple[tuple[CookieAttribute, tuple[HeaderValue, HeaderValue] | None], ...] = (
+        ("path", options.cookie_paths),
+        ("domain", options.cookie_domains),
+    )
     return tuple(CookieRewrite(attribute=a, old=pair[0], new=pair[1]) for a, pair in wished if pair is not None)
 
 
@@ -227,10 +231,10 @@ def affinity(options: Options, path: PathText) -> Affinity | None:
             domain=options.cookie_domain,
             ttl=options.cookie_max_age or options.cookie_expires,
             secure=options.cookie_secure,
-            same_site=options.cookie_same_site,
+            same_site=word(SameSite, options.cookie_same_site),
             persistent=options.affinity_mode == "persistent",
         )
-    return None if options.hash_by is None else HashOn(on=options.hash_by.on, name=options.hash_by.name)
+    return None if options.hash_by is None else HashOn(on=word(HashSource, options.hash_by.on), name=options.hash_by.name)
 
 
 def unheard(route: Route) -> Route:

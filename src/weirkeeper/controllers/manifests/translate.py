@@ -40,6 +40,7 @@ from weirkeeper.model.text import (
     Hostname,
     Id,
     IpAddress,
+    Label,
     Method,
     Name,
     PathText,
@@ -48,6 +49,7 @@ from weirkeeper.model.text import (
     shown,
 )
 from weirkeeper.model.value import Milliseconds, seconds
+from weirkeeper.model.words import ListenerProtocol, Scheme, word
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -140,7 +142,7 @@ class _Manifest:
             load_balancer=self.id,
             group=self.group,
             port=wished.port,
-            protocol=wished.protocol,
+            protocol=word(ListenerProtocol, wished.protocol),
             tls=tls,
             origin=self.origin.at(field(at)),
         )
@@ -155,7 +157,7 @@ class _Manifest:
         name = id_of("manifest", *self.place, "backend", wished.name)
         if wished.service is None:
             members = tuple(self._address(text, f"{at}.addresses[{i}]") for i, text in enumerate(wished.addresses))
-            self.wishes[name] = EndpointSetWish(id=name, service=self.ref, port_name="", static=members)
+            self.wishes[name] = EndpointSetWish(id=name, service=self.ref, port_name=Label(""), static=members)
             made = Backend(id=name, source=FromEndpointSet(id=name), origins=(self.origin.at(field(at)),))
         else:
             made = self._service(wished, at)
@@ -272,7 +274,7 @@ def _redirect(wished: ManifestRedirect, at: str) -> Redirect:
     if wished.port is not None and not 0 < wished.port <= 65535:
         raise _Wrong(f"{at}.port", f"{wished.port} is no port")
     return Redirect(
-        scheme=wished.scheme,
+        scheme=word(Scheme, wished.scheme),
         host=None if wished.host is None else _typed(Authority, wished.host, f"{at}.host"),
         port=wished.port,
         path=None if wished.path is None else FullPath(value=_typed(PathText, wished.path, f"{at}.path")),

@@ -13,7 +13,7 @@ from weirkeeper.model.backend import Backend, BackendTls, FromDns, FromEndpointS
 from weirkeeper.model.endpoint import EndpointSetWish
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.text import Hostname, Id, Refused, parse, shown
+from weirkeeper.model.text import Hostname, Id, Label, Refused, parse, shown
 
 APP_PROTOCOLS: dict[str, tuple[str, bool]] = {
     "": ("http1", False),
@@ -86,7 +86,7 @@ def _spoken(service: Service, port: ServicePort, backend: Backend, ref: Ref) -> 
         backend = msgspec.structs.replace(backend, protocol=protocol, tls=BackendTls() if tls else None)
     wish = None
     if isinstance(backend.source, FromEndpointSet):
-        wish = EndpointSetWish(id=backend.source.id, service=ref, port_name=port.name)
+        wish = EndpointSetWish(id=backend.source.id, service=ref, port_name=Label(port.name))
     strange = "" if wished in APP_PROTOCOLS else wished
     return ServiceBackend(backend=backend, wish=wish, service=service, port=port, strange=strange)
 

@@ -25,7 +25,7 @@ from weirkeeper.model.listener import Listener
 from weirkeeper.model.match import RouteMatch
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Action, Forward, HostedRoute, Route, WeightedBackend
-from weirkeeper.model.text import Hostname, Id, IpAddress, trusted
+from weirkeeper.model.text import Hostname, Id, IpAddress, Label, trusted
 from weirkeeper.testing.certificates import PemPair
 from weirkeeper.testing.client import Response, fetch, get
 from weirkeeper.testing.conformance.backends import Backends
@@ -184,7 +184,7 @@ class Site:
     def _static(self, name: str, ports: Iterable[int]) -> EndpointSetWish:
         static = tuple(Endpoint(address=IpAddress("127.0.0.1"), port=port) for port in ports)
         service = Ref(kind="Service", namespace=self.namespace, name=name)
-        return EndpointSetWish(id=self.backend_id(name), service=service, port_name="", static=static)
+        return EndpointSetWish(id=self.backend_id(name), service=service, port_name=Label(""), static=static)
 
     # -- what happens
 

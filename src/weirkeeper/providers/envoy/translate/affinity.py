@@ -1,6 +1,6 @@
 """Which endpoint a client goes back to: a cookie that names it, or a hash of something in the request."""
 
-from typing import Any
+from typing import Any, assert_never
 
 from envoy.config.core.v3 import extension_pb2
 from envoy.config.route.v3 import route_components_pb2 as rc
@@ -54,4 +54,4 @@ def hash_policies(wished: HashOn) -> list[Any]:
             rewrite = substitution(r"\?.*$", "")
             return [policy(header=policy.Header(header_name=":path", regex_rewrite=rewrite))]
         case _:
-            raise ValueError(f"nobody hashes on {wished.on!r}")
+            assert_never(wished.on)
