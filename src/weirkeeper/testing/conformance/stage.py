@@ -60,6 +60,7 @@ class Stage:
     def start(self, objects: Iterable[KubeObject] = ()) -> None:
         """Start the ring with these objects as the first list, and the engine."""
         started: Future[None] = Future()
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(started)), name="stage", daemon=True)
         self._thread.start()
         started.result(STARTING)
