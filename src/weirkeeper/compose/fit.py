@@ -5,11 +5,13 @@ Nothing is dropped silently. A route whose need is not supported:
 - a *security* need: the match stays and answers 500, so that nothing passes unguarded (fails closed);
 - any other need: the same, since a filter that cannot be applied must not be skipped (Gateway API, HTTPRouteFilter) and a rule that vanished would
   let a broader one catch its traffic;
+- a user whose password hash the engine cannot compare: kept out, and said; nobody left, and the route answers 500;
 - a need that is declared as *degraded*: programmed with the approximation, and said;
 - a *cosmetic* need: ignored, and said.
 """
 
 from weirkeeper.compose.needs import needs
+from weirkeeper.compose.passwords import fit_passwords
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.features import FEATURES, Capabilities, FeatureKind
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
@@ -50,7 +52,9 @@ def fit_route(route: Route, capabilities: Capabilities) -> tuple[Route, list[Fin
         findings.append(finding)
         if finding.effect in _STOPPING:
             lacking.append(feature)
-    return (_refusing(route) if lacking else route), findings
+    fitted, about_users = fit_passwords(route, capabilities)
+    findings.extend(about_users)
+    return (_refusing(route) if lacking or fitted is None else fitted), findings
 
 
 def fit_backend(backend: Backend, capabilities: Capabilities) -> tuple[Backend | None, list[Finding]]:

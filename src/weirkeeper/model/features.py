@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from weirkeeper.model.passwords import PasswordScheme
 from weirkeeper.model.value import Value
 
 

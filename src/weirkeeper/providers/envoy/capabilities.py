@@ -1,6 +1,7 @@
 """What Envoy can do through this provider: only what is translated and proven on a real Envoy."""
 
 from weirkeeper.model.features import Capabilities, Limits
+from weirkeeper.providers.envoy.translate.basic_auth import SCHEMES
 
 SUPPORTED = """
 RegexPathMatch StringPrefixPathMatch HTTPRouteHeaderMatching RegexHeaderMatch HTTPRouteQueryParamMatching HTTPRouteMethodMatching SchemeMatch
@@ -28,5 +29,5 @@ CAPABILITIES = Capabilities(
         "RateLimitExceptions": "everybody is limited",
         "IpRulesStatus": "refused addresses get 403",
     },
-    limits=Limits(regex_length=1024),
+    limits=Limits(regex_length=1024, password_schemes=SCHEMES),
 )
