@@ -38,7 +38,7 @@ class BackendTls(Value, frozen=True, kw_only=True):
 
     server_name: Hostname | None = None
     trust: Id | None = None
-    system_trust: bool = False
+    system_trust: Annotated[bool, Need("BackendSystemTrust")] = False
     verify: Annotated[bool, Need("BackendTLSPolicy")] = False
     san_dns: Annotated[tuple[Hostname, ...], Need("BackendTLSPolicySANValidation")] = ()
     san_uri: Annotated[tuple[HeaderValue, ...], Need("BackendTLSPolicySANValidation")] = ()

@@ -232,7 +232,7 @@ class Retry(Value, frozen=True, kw_only=True):
     conditions: tuple[RetryCondition, ...] = ()
     per_try: Milliseconds | None = None
     backoff: Milliseconds | None = None
-    budget: RetryBudget | None = None
+    budget: Annotated[RetryBudget | None, Need("RetryBudget")] = None
     non_idempotent: bool = False
 
 

@@ -2,7 +2,7 @@
 
 _CORE = {
     "Backend": "id source balancing connect_timeout idle_timeout max_connection_age prefer_local_zone",
-    "BackendTls": "server_name trust system_trust depth",
+    "BackendTls": "server_name trust depth",
     "BeginsWith": "value",
     "Certificate": "id chain key names default not_before not_after fingerprint stapling",
     "ClientAddress": "trusted_hops trusted header",
@@ -44,7 +44,7 @@ _CORE = {
     "QueryMatches": "value",
     "Redirect": "host to status",
     "Respond": "status content_type",
-    "Retry": "attempts statuses conditions per_try backoff budget non_idempotent",
+    "Retry": "attempts statuses conditions per_try backoff non_idempotent",
     "RetryBudget": "percent at_least",
     "Route": "id rule_name match action rewrite auth rate_limits timeouts affinity upgrades protocol priority",
     "RouteMatch": "path",
