@@ -8,8 +8,8 @@ from weirkeeper.feeds.base import Seen, Synced
 from weirkeeper.kube.types import EndpointSlice, Ingress, Service
 from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
 from weirkeeper.providers.envoy import PROVIDER as ENVOY
-from weirkeeper.providers.memory import MemoryEngine
 from weirkeeper.providers.memory import PROVIDER as MEMORY
+from weirkeeper.providers.memory import MemoryEngine
 from weirkeeper.reconcile import Reconciler
 
 SIZES = (10, 100, 1_000, 10_000)
