@@ -32,7 +32,7 @@ unit: setup            ## the pure core, no network
 	@$(PYTEST) -q -n $(JOBS) tests/unit tests/properties tests/golden
 
 engines: setup         ## real engines
-	@$(PYTEST) -q -n $(JOBS) -m engine
+	@$(PYTEST) -q -n $(JOBS) -m "engine and not cluster"
 
 golden: setup          ## write the golden cases anew
 	@$(PYTEST) -q tests/golden --write-golden
