@@ -66,11 +66,20 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
             return streams
 
     async def _streams(self, plain: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection(sock=plain, limit=LIMIT)
         if self.tls is None:
-            return await asyncio.open_connection(sock=plain, limit=LIMIT)
-        # an empty name means: send no SNI
-        name = self.tls.sni or ""
-        return await asyncio.open_connection(sock=plain, limit=LIMIT, ssl=self.tls.context(), server_hostname=name)
+            return reader, writer
+        transport = writer.transport
+        try:
+            # an empty name means: send no SNI
+            await writer.start_tls(self.tls.context(), server_hostname=self.tls.sni or "")
+        except BaseException:
+            # asyncio leaves the transport of a refused handshake to the collector, which then complains
+            writer.transport.abort()
+            transport.abort()
+            await asyncio.sleep(0)
+            raise
+        return reader, writer
 
 
 def peer_of(writer: asyncio.StreamWriter) -> bytes | None:
@@ -85,6 +94,8 @@ async def closed(writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(1):
             await writer.wait_closed()
+    writer.transport.abort()
+    await asyncio.sleep(0)
 
 
 def _load(context: ssl.SSLContext, pair: PemPair) -> None:
