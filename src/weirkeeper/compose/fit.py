@@ -5,10 +5,15 @@ Nothing is dropped silently. A route whose need is not supported:
 - a *security* need: the match stays and answers 500, so that nothing passes unguarded (fails closed);
 - any other need: the same, since a filter that cannot be applied must not be skipped (Gateway API, HTTPRouteFilter) and a rule that vanished would
   let a broader one catch its traffic;
+- a need of the match itself: no engine can refuse what it cannot tell apart. The refusal takes the place of all that the rest of the match takes,
+  unless a route of another object takes just that (an object that is refused may not take another one's traffic away); a rule whose path cannot be
+  matched is dropped. Either way it is said, and a provider never sees a match that it does not know;
 - a user whose password hash the engine cannot compare: kept out, and said; nobody left, and the route answers 500;
 - a need that is declared as *degraded*: programmed with the approximation, and said;
 - a *cosmetic* need: ignored, and said.
 """
+
+import msgspec
 
 from weirkeeper.compose.needs import needs
 from weirkeeper.compose.passwords import fit_passwords
@@ -16,6 +21,7 @@ from weirkeeper.model.backend import Backend
 from weirkeeper.model.features import FEATURES, Capabilities, FeatureKind
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
 from weirkeeper.model.listener import Listener
+from weirkeeper.model.match import RouteMatch
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, Respond, Route, VirtualHost
 from weirkeeper.model.text import BodyText, Id, Sentence
@@ -31,19 +37,27 @@ def fit_virtual_host(
     findings: list[Finding] = []
     for route in host.routes:
         fitted, said = fit_route(route, capabilities)
-        routes.append(_refusing(fitted) if _goes_to(fitted, refused) else fitted)
         findings.extend(said)
+        if fitted is not None and not _takes_from_another(fitted, route, host):
+            routes.append(_refusing(fitted) if _goes_to(fitted, refused) else fitted)
     if not findings and not refused:
         return host
     return _with(host, tuple(routes), host.findings + tuple(findings))
+
+
+def _takes_from_another(fitted: Route, route: Route, host: VirtualHost) -> bool:
+    """Whether what became of the route takes exactly what a route of another object takes, which it did not before."""
+    if fitted.match == route.match:
+        return False
+    return any(one.match == fitted.match and one.origin.ref != route.origin.ref for one in host.routes)
 
 
 def _goes_to(route: Route, backends: frozenset[Id]) -> bool:
     return isinstance(route.action, Forward) and any(b.backend in backends for b in route.action.backends)
 
 
-def fit_route(route: Route, capabilities: Capabilities) -> tuple[Route, list[Finding]]:
-    """The route, or what answers in its place, and what to say about it."""
+def fit_route(route: Route, capabilities: Capabilities) -> tuple[Route | None, list[Finding]]:
+    """The route, or what answers in its place (nothing, where its path cannot be matched), and what to say about it."""
     lacking, findings = [], []
     for feature, where in needs(route):
         if feature in capabilities.supported:
@@ -51,10 +65,19 @@ def fit_route(route: Route, capabilities: Capabilities) -> tuple[Route, list[Fin
         finding = unsupported(feature, where, route.origin, capabilities, (route.id,))
         findings.append(finding)
         if finding.effect in _STOPPING:
-            lacking.append(feature)
+            lacking.append(where)
     fitted, about_users = fit_passwords(route, capabilities)
     findings.extend(about_users)
-    return (_refusing(route) if lacking or fitted is None else fitted), findings
+    return (_refusing_all(route, lacking) if lacking or fitted is None else fitted), findings
+
+
+def _refusing_all(route: Route, lacking: list[str]) -> Route | None:
+    """The refusal of a route, its match without the conditions that the engine does not know."""
+    unknown = {where.split(".")[1].partition("[")[0] for where in lacking if where.startswith("match.")}
+    if "path" in unknown:
+        return None
+    known = {name: getattr(RouteMatch(), name) for name in unknown}
+    return _refusing(msgspec.structs.replace(route, match=msgspec.structs.replace(route.match, **known)))
 
 
 def fit_backend(backend: Backend, capabilities: Capabilities) -> tuple[Backend | None, list[Finding]]:

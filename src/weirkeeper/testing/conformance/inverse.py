@@ -1,7 +1,7 @@
 """The inverse test: what a provider cannot do is said with the right reason, and never served without it.
 
-In: a scenario and the features that are lacking. Security, or a filter or match of one rule: the request is refused with 500, from the first answer on.
-Cosmetic: said, and served. A listener's: said, and the listener is not there.
+In: a scenario and the features that are lacking. Security, or a filter of one rule: the request is refused with 500, from the first answer on. A match that
+cannot be told apart: what the rule wished never happens. Cosmetic: said, and served. A listener's: said, and the listener is not there.
 """
 
 from collections.abc import Iterable
@@ -14,6 +14,7 @@ from weirkeeper.testing.conformance.site import Site
 
 REFUSED = 500
 NOT_YET = 404
+READY = "/.ready"
 
 EFFECTS = {
     FeatureKind.SECURITY: Effect.FAILS_CLOSED,
@@ -52,6 +53,11 @@ def _check_traffic(site: Site, scenario: Scenario, kinds: set[FeatureKind]) -> N
         scenario.then(site)
     elif not scenario.listens and FeatureKind.LISTENER not in kinds:
         ask = scenario.probe
+        if scenario.matching:
+            site.answers("b", READY, host=scenario.ready + site.host)
+            got = site.get(ask.path, method=ask.method, headers=ask.headers)
+            assert got.header("x-echo-name") != "a", f"{scenario.name}: the rule is served without its match"
+            return
         got = site.until(_settled, ask.path, method=ask.method, headers=ask.headers)
         assert got.status == REFUSED, f"{scenario.name}: answered {got.status} without what it needs"
 

@@ -21,7 +21,7 @@ class NeutralController:
     """Takes objects at their word."""
 
     name = "neutral"
-    kinds = (Kind(group=GROUP, version="v1", kind="Neutral", type=Neutral),)
+    kinds: tuple[Kind, ...] = (Kind(group=GROUP, version="v1", kind="Neutral", type=Neutral),)
 
     def declare(self, graph: Graph, inputs: Inputs) -> tuple[Table[Ref, Intent], ...]:
         """One intent for each object."""

@@ -20,7 +20,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """`given` are objects beside the Services `a` and `b`; `then` sends the traffic. `listens` says that the scenario's need is one of a listener:
-    where it is lacking the listener is not there, and nothing else is looked at.
+    where it is lacking the listener is not there, and nothing else is looked at. `matching` says that it is one of the match: such a rule leads to `a`,
+    and an exact path `/.ready` of the site's host (behind `ready`) leads to `b`.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     then: Then
     probe: Ask = Ask()
     listens: bool = False
+    matching: bool = False
+    ready: str = ""
 
     @property
     def slug(self) -> str:
@@ -42,12 +45,12 @@ def core(name: str, given: Given) -> Callable[[Then], Scenario]:
 
 
 def needs(
-    name: str, features: str, given: Given, *, probe: Ask | None = None, listens: bool = False
+    name: str, features: str, given: Given, *, probe: Ask | None = None, listens: bool = False, matching: bool = False, ready: str = ""
 ) -> Callable[[Then], Scenario]:
     """A scenario that needs these features (separated by spaces)."""
     wished = tuple(features.split())
     return lambda then: Scenario(
-        name=name, features=wished, given=given, then=then, probe=probe or Ask(), listens=listens
+        name=name, features=wished, given=given, then=then, probe=probe or Ask(), listens=listens, matching=matching, ready=ready
     )
 
 

@@ -1,0 +1,401 @@
+"""How backends are spoken to and chosen among: protocols, TLS, balancing, affinity, health."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+
+from weirkeeper.model.backend import BackendTls, FromDns, HealthCheck, Limits, PassiveHealth
+from weirkeeper.model.route import Forward, WeightedBackend
+from weirkeeper.model.text import Hostname, Label
+from weirkeeper.model.value import Milliseconds
+from weirkeeper.testing.client import Http2Connection, Target, WebSocket, grpc_unary
+from weirkeeper.testing.conformance.backends import SECURE_NAME
+from weirkeeper.testing.conformance.scenario import Scenario, needs
+from weirkeeper.testing.conformance.site import Manifest, Site
+from weirkeeper.testing.ports import free_port
+
+
+def _both(site: Site) -> list[Manifest]:
+    return site.service("both", site.backends.a.port, site.backends.b.port)
+
+
+def _secure(site: Site, annotations: dict[str, str], *more: Manifest) -> list[Manifest]:
+    wished = {"backend-protocol": "HTTPS", **annotations}
+    return [*site.service("secure", site.backends.secure.port), *more, site.ingress(wished, paths=[("/", "Prefix", "secure")])]
+
+
+def _names(site: Site, count: int = 40, **more: object) -> set[str | None]:
+    return {site.get(**more).header("x-echo-name") for _ in range(count)}  # type: ignore[arg-type]
+
+
+@needs(
+    "requests are split by weight",
+    "WeightedBackends",
+    lambda site: [site.ingress(), site.ingress({"canary": "true", "canary-weight": "50"}, name="canary", paths=[("/", "Prefix", "b")])],
+)
+def weights(site: Site) -> None:
+    site.until(lambda got: got.header("x-echo-name") == "b")
+    shares = [site.get().header("x-echo-name") for _ in range(100)]
+    assert 20 <= shares.count("a") <= 80
+    assert set(shares) == {"a", "b"}
+
+
+@needs(
+    "a weight of nothing gets nothing",
+    "WeightedBackends",
+    lambda site: [
+        site.neutral(
+            site.route(
+                to=Forward(
+                    backends=(
+                        WeightedBackend(backend=site.backend_id("a"), weight=3),
+                        WeightedBackend(backend=site.backend_id("b"), weight=0),
+                    )
+                )
+            )
+        )
+    ],
+)
+def weight_zero(site: Site) -> None:
+    site.answers("a")
+    assert _names(site) == {"a"}
+
+
+@needs(
+    "a cookie keeps a client on one endpoint",
+    "CookieAffinity",
+    lambda site: [
+        *_both(site),
+        site.ingress({"affinity": "cookie", "session-cookie-name": "stay"}, paths=[("/", "Prefix", "both")]),
+    ],
+)
+def cookie_affinity(site: Site) -> None:
+    site.until(lambda got: got.status == 200)
+    for _ in range(4):
+        first = site.get()
+        cookie = (first.header("set-cookie") or "").partition(";")[0]
+        assert cookie.startswith("stay=")
+        assert _names(site, 10, headers=(("cookie", cookie),)) == {first.header("x-echo-name")}
+
+
+def _hashed(name: str, features: str, variable: str) -> Scenario:
+    @needs(
+        name,
+        f"ConsistentHash {features}".rstrip(),
+        lambda site: [*_both(site), site.ingress({"upstream-hash-by": variable}, paths=[("/", "Prefix", "both")])],
+    )
+    def hashed(site: Site) -> None:
+        site.until(lambda got: got.status == 200)
+        asked: Iterable[dict[str, object]] = (
+            {"path": f"/{n}?user={n}", "headers": (("x-user", str(n)), ("cookie", f"user={n}"))} for n in range(24)
+        )
+        groups = [_names(site, 3, **one) for one in asked]
+        assert all(len(group) == 1 for group in groups), groups
+        spread = {name for group in groups for name in group}
+        assert spread == ({"a", "b"} if variable not in {"$remote_addr", "$host"} else groups[0])
+
+    return hashed
+
+
+by_header = _hashed("a header keeps a client on one endpoint", "HeaderAffinity", "$http_x_user")
+by_address = _hashed("an address keeps a client on one endpoint", "SourceIpAffinity", "$remote_addr")
+by_query = _hashed("a query parameter keeps a client on one endpoint", "", "$arg_user")
+by_cookie = _hashed("any cookie keeps a client on one endpoint", "", "$cookie_user")
+by_uri = _hashed("the same path goes to the same endpoint", "", "$request_uri")
+
+
+def _balanced(name: str, feature: str, word: str) -> Scenario:
+    @needs(name, feature, lambda site: [*_both(site), site.ingress({"load-balance": word}, paths=[("/", "Prefix", "both")])])
+    def balanced(site: Site) -> None:
+        site.until(lambda got: got.status == 200)
+        assert _names(site) == {"a", "b"}
+
+    return balanced
+
+
+least = _balanced("endpoints with fewer requests are preferred", "LeastRequest", "least_conn")
+chance = _balanced("endpoints are chosen at random", "RandomBalancing", "random")
+fastest = _balanced("endpoints that answer faster are preferred", "PeakEwma", "ewma")
+
+
+@needs("a backend is spoken to by TLS", "BackendProtocolHTTPS", lambda site: _secure(site, {}))
+def over_tls(site: Site) -> None:
+    tls = site.answers("secure").echo.tls
+    assert tls is not None
+    assert tls.version in {"TLSv1.2", "TLSv1.3"}
+
+
+@needs(
+    "a backend's certificate is verified",
+    "BackendProtocolHTTPS BackendTLSPolicy BackendTLSPolicySANValidation",
+    lambda site: [
+        *_secure(
+            site,
+            {"proxy-ssl-verify": "on", "proxy-ssl-secret": "trust", "proxy-ssl-name": SECURE_NAME, "proxy-ssl-server-name": "on"},
+            site.secret("trust", ca_crt=site.backends.authority.pem()),
+        ),
+        site.ingress(
+            {"backend-protocol": "HTTPS", "proxy-ssl-verify": "on", "proxy-ssl-secret": "trust", "proxy-ssl-name": "not." + SECURE_NAME},
+            name="wrong",
+            paths=[("/wrong", "Prefix", "secure")],
+        ),
+    ],
+)
+def verified(site: Site) -> None:
+    tls = site.answers("secure").echo.tls
+    assert tls is not None
+    assert tls.sni == SECURE_NAME
+    site.until(lambda got: got.status in {502, 503}, "/wrong")
+
+
+def _client_pair(site: Site) -> Manifest:
+    pair = site.backends.authority.issue("client.internal")
+    return site.secret("identity", ca_crt=site.backends.authority.pem(), tls_crt=pair.certificate, tls_key=pair.key)
+
+
+@needs(
+    "a certificate is shown to a backend",
+    "BackendProtocolHTTPS BackendClientCertificate",
+    lambda site: _secure(site, {"proxy-ssl-secret": "identity"}, _client_pair(site)),
+)
+def client_certificate(site: Site) -> None:
+    got = site.until(lambda answer: answer.status == 200)
+    assert got.echo.tls is not None
+    assert got.echo.tls.peer is not None
+
+
+@needs(
+    "TLS versions to a backend are limited",
+    "BackendProtocolHTTPS TlsVersions",
+    lambda site: _secure(site, {"proxy-ssl-protocols": "TLSv1.2"}),
+)
+def backend_versions(site: Site) -> None:
+    tls = site.answers("secure").echo.tls
+    assert tls is not None
+    assert tls.version == "TLSv1.2"
+
+
+@needs(
+    "a backend is spoken to by HTTP 2 in clear",
+    "HTTPRouteBackendProtocolH2C",
+    lambda site: [*site.service("two", site.backends.a.port, app_protocol="kubernetes.io/h2c"), site.ingress(paths=[("/", "Prefix", "two")])],
+)
+def h2c(site: Site) -> None:
+    assert site.answers("a").echo.protocol == "HTTP/2"
+
+
+@needs(
+    "a backend speaks gRPC",
+    "BackendProtocolGRPC",
+    lambda site: [*site.service("calls", site.backends.a.port, app_protocol="grpc"), site.ingress(paths=[("/", "Prefix", "calls")])],
+)
+def grpc(site: Site) -> None:
+    site.until(lambda got: got.status == 200)
+    address, port = site.stage.rig.reach(site.stage.http_port)
+
+    async def call() -> tuple[int | None, tuple[bytes, ...]]:
+        async with Http2Connection(Target(port=port, address=address)) as two:
+            reply = await grpc_unary(two, "/shop.Cart/Add", b"message", host=site.host)
+            return reply.status, reply.messages
+
+    assert asyncio.run(call()) == (0, (b"message",))
+
+
+@needs(
+    "a backend that says it speaks WebSocket",
+    "",
+    lambda site: [*site.service("socket", site.backends.a.port, app_protocol="kubernetes.io/ws"), site.ingress(paths=[("/", "Prefix", "socket")])],
+)
+def websocket_backend(site: Site) -> None:
+    site.answers("a")
+    address, port = site.stage.rig.reach(site.stage.http_port)
+
+    async def talk() -> str | bytes:
+        async with WebSocket.open(Target(port=port, address=address), "/ws", host=site.host) as opened:
+            return await opened.exchange("hello")
+
+    assert asyncio.run(talk()) in {"hello", b"hello"}
+
+
+@needs(
+    "a backend is found by a DNS name",
+    "DnsBackend",
+    lambda site: [
+        site.neutral(
+            site.route(to="named"),
+            backends=[site.backend("named", source=FromDns(name=Hostname("localhost"), port=site.backends.a.port))],
+        )
+    ],
+)
+def dns(site: Site) -> None:
+    site.answers("a")
+
+
+@needs(
+    "a backend is its Service's own address",
+    "ServiceAddressBackend",
+    lambda site: [*site.service("own", site.backends.a.port, clusterIP="192.0.2.1"), site.ingress({"service-upstream": "true"}, paths=[("/", "Prefix", "own")])],
+)
+def service_address(site: Site) -> None:
+    site.until(lambda got: got.status in {502, 503, 504})
+
+
+def _half_dead(name: str, feature: str, **fields: object) -> Scenario:
+    @needs(
+        name,
+        feature,
+        lambda site: [
+            site.neutral(
+                site.route(to="half"),
+                backends=[site.backend("half", connect_timeout=Milliseconds(500), **fields)],
+                endpoints={"half": (site.backends.a.port, free_port())},
+            )
+        ],
+    )
+    def half_dead(site: Site) -> None:
+        site.until(lambda got: got.status == 200)
+        site.until(lambda _: [site.get().status for _ in range(12)] == [200] * 12)
+
+    return half_dead
+
+
+probed = _half_dead(
+    "a dead endpoint is found by probing",
+    "ActiveHealthChecks",
+    health=HealthCheck(interval=Milliseconds(100), timeout=Milliseconds(100), healthy=1, unhealthy=1),
+)
+ejected = _half_dead(
+    "an endpoint that fails is left out for a time",
+    "PassiveHealthChecks",
+    passive_health=PassiveHealth(consecutive_errors=1, ejection=Milliseconds(60_000), max_ejected_percent=100),
+)
+
+
+@needs(
+    "what may be under way to a backend is limited",
+    "CircuitBreakers",
+    lambda site: [
+        site.neutral(
+            site.route(to="narrow"),
+            backends=[site.backend("narrow", limits=Limits(connections=1, pending=1, requests=1))],
+            endpoints={"narrow": (site.backends.a.port,)},
+        )
+    ],
+)
+def limits(site: Site) -> None:
+    site.answers("a")
+
+    async def many() -> list[int]:
+        return sorted(got.status for got in await asyncio.gather(*(site.fetch("/?delay=0.5") for _ in range(8))))
+
+    seen = asyncio.run(many())
+    assert (seen[0], seen[-1]) == (200, 503), seen
+
+
+@needs(
+    "a new endpoint gets its share little by little",
+    "SlowStart",
+    lambda site: [
+        site.neutral(
+            site.route(to="slow"),
+            backends=[site.backend("slow", slow_start=Milliseconds(1000))],
+            endpoints={"slow": (site.backends.a.port, site.backends.b.port)},
+        )
+    ],
+)
+def slow_start(site: Site) -> None:
+    site.until(lambda got: got.status == 200)
+    site.until(lambda _: _names(site) == {"a", "b"})
+
+
+@needs(
+    "metrics carry a chosen name",
+    "StatsName",
+    lambda site: [
+        site.neutral(
+            site.route(to="named"),
+            backends=[site.backend("named", stats_name=Label("chosen"))],
+            endpoints={"named": (site.backends.a.port,)},
+        )
+    ],
+)
+def stats_name(site: Site) -> None:
+    site.answers("a")
+
+
+@needs(
+    "ciphers to a backend are limited",
+    "BackendProtocolHTTPS TlsVersions TlsCiphers",
+    lambda site: [
+        site.neutral(
+            site.route(to="ciphered"),
+            backends=[
+                site.backend(
+                    "ciphered", tls=BackendTls(max_version="1.2", ciphers=("ECDHE-ECDSA-AES128-GCM-SHA256",))  # type: ignore[arg-type]
+                )
+            ],
+            endpoints={"ciphered": (site.backends.secure.port,)},
+        )
+    ],
+)
+def backend_ciphers(site: Site) -> None:
+    tls = site.answers("secure").echo.tls
+    assert tls is not None
+    assert tls.version == "TLSv1.2"
+
+
+class _FirstBytes:
+    """A backend that keeps the first bytes of a connection and answers a bare 200."""
+
+    def __init__(self) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.server.getsockname()[1]
+        self.first = b""
+
+    def serve(self) -> None:
+        """Until the socket is closed."""
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.server.accept()
+                with connection:
+                    self.first = connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
+@contextlib.contextmanager
+def _first_bytes() -> Iterator[_FirstBytes]:
+    backend = _FirstBytes()
+    thread = threading.Thread(target=backend.serve, daemon=True)
+    thread.start()
+    try:
+        yield backend
+    finally:
+        backend.server.shutdown(socket.SHUT_RDWR)
+        backend.server.close()
+        thread.join()
+
+
+@needs(
+    "the PROXY protocol is spoken to a backend",
+    "BackendProxyProtocol",
+    lambda site: [
+        site.neutral(
+            site.route(to="told"),
+            backends=[site.backend("told", send_proxy_protocol="v1")],
+            endpoints={"told": (site.backends.a.port,)},
+        )
+    ],
+)
+def send_proxy_protocol(site: Site) -> None:
+    with _first_bytes() as backend:
+        site.apply(
+            site.neutral(
+                site.route(to="told"),
+                backends=[site.backend("told", send_proxy_protocol="v1")],
+                endpoints={"told": (backend.port,)},
+            )
+        )
+        site.until(lambda got: got.status == 200)
+        assert backend.first.startswith(b"PROXY TCP4 127.0.0.1 127.0.0.1 ")

@@ -1,0 +1,201 @@
+"""Who may pass, and how much: what fails closed where it is lacking."""
+
+import asyncio
+import base64
+import hashlib
+
+from weirkeeper.model.filters import ExternalAuth, GlobalRateLimit, Jwt
+from weirkeeper.model.text import HeaderValue, PathText
+from weirkeeper.testing.client import Http1Connection, Target
+from weirkeeper.testing.conformance.scenario import needs
+from weirkeeper.testing.conformance.site import Site
+
+ANN = "ann:{SHA}" + base64.b64encode(hashlib.sha1(b"secret", usedforsecurity=False).digest()).decode()
+
+
+def _basic(user: str, password: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()),)
+
+
+@needs(
+    "addresses are kept out",
+    "IpRules",
+    lambda site: [site.ingress({"denylist-source-range": "127.0.0.0/8"})],
+)
+def denied(site: Site) -> None:
+    site.until(lambda got: got.status == 403)
+
+
+@needs(
+    "only some addresses are let in",
+    "IpRules",
+    lambda site: [
+        site.ingress({"whitelist-source-range": "127.0.0.1/32"}),
+        site.ingress({"whitelist-source-range": "10.0.0.0/8, 2001:db8::/32"}, name="else", paths=[("/else", "Prefix", "a")]),
+    ],
+)
+def allowed(site: Site) -> None:
+    site.answers("a")
+    assert site.get("/else").status == 403
+    assert site.get("/else", headers=(("x-forwarded-for", "10.1.2.3"),)).status == 403, "a header of a stranger is trusted"
+
+
+@needs(
+    "users and passwords are asked for",
+    "BasicAuth",
+    lambda site: [
+        site.secret("users", auth=ANN + "\n"),
+        site.ingress({"auth-type": "basic", "auth-secret": "users", "auth-realm": "the shop"}),
+    ],
+)
+def basic_auth(site: Site) -> None:
+    got = site.until(lambda answer: answer.status == 401)
+    assert (got.header("www-authenticate") or "").startswith("Basic")
+    assert site.get(headers=_basic("ann", "wrong")).status == 401
+    assert site.get(headers=_basic("bob", "secret")).status == 401
+    assert site.get(headers=_basic("ann", "secret")).header("x-echo-name") == "a"
+
+
+@needs(
+    "a service is asked, and says no",
+    "ExternalAuth",
+    lambda site: [site.ingress({"auth-url": f"http://b.{site.namespace}.svc.cluster.local/check?status=401"})],
+)
+def external_no(site: Site) -> None:
+    site.until(lambda got: got.status == 401)
+    assert not [seen for seen in site.backends.a.requests if seen.host == site.host]
+
+
+@needs(
+    "a service is asked, and says yes",
+    "ExternalAuth",
+    lambda site: [
+        site.ingress(
+            {
+                "auth-url": f"http://b.{site.namespace}.svc.cluster.local/check",
+                "auth-response-headers": "X-Echo-Name",
+            }
+        )
+    ],
+)
+def external_yes(site: Site) -> None:
+    got = site.answers("a")
+    assert got.echo.header("x-echo-name") == "b"
+    asked = [seen for seen in site.backends.b.requests if site.namespace in seen.host]
+    assert asked
+    assert asked[-1].path.startswith("/check")
+
+
+@needs(
+    "a service that is asked is away: nobody passes",
+    "ExternalAuth",
+    lambda site: [
+        *site.service("away", 0),
+        site.ingress({"auth-url": f"http://away.{site.namespace}.svc.cluster.local/check"}),
+    ],
+)
+def external_away(site: Site) -> None:
+    got = site.until(lambda answer: answer.status != 404)
+    assert got.status >= 400
+    assert not [seen for seen in site.backends.a.requests if seen.host == site.host]
+
+
+@needs(
+    "a gRPC service decides",
+    "ExternalAuth GrpcExternalAuth",
+    lambda site: [site.neutral(site.route(auth=(ExternalAuth(backend=site.backend_id("b"), grpc=True),)))],
+)
+def grpc_auth(site: Site) -> None:
+    got = site.until(lambda answer: answer.status != 404)
+    assert got.status >= 400, "an echo is no authorization service"
+
+
+@needs(
+    "a signed token is demanded",
+    "JwtAuth",
+    lambda site: [
+        site.neutral(
+            site.route(
+                auth=(Jwt(issuer=HeaderValue("me"), key_backend=site.backend_id("b"), key_path=PathText("/keys")),)
+            )
+        )
+    ],
+)
+def jwt(site: Site) -> None:
+    site.until(lambda got: got.status == 401)
+
+
+@needs(
+    "requests per time are limited",
+    "LocalRateLimit",
+    lambda site: [site.ingress({"limit-rpm": "5", "limit-burst-multiplier": "1"})],
+)
+def rate_limit(site: Site) -> None:
+    site.until(lambda got: got.status in {429, 503})
+    assert 0 < sum(1 for seen in site.backends.a.requests if seen.host == site.host) <= 10
+
+
+@needs(
+    "requests per time are limited by a shared service",
+    "GlobalRateLimit",
+    lambda site: [
+        site.neutral(
+            site.route(
+                rate_limits=(GlobalRateLimit(domain=HeaderValue("d"), descriptors=((HeaderValue("k"), HeaderValue("v")),)),)
+            )
+        )
+    ],
+)
+def global_rate_limit(site: Site) -> None:
+    site.until(lambda got: got.status in {429, 500, 503})
+
+
+@needs(
+    "requests under way are limited",
+    "ConnectionLimit",
+    lambda site: [site.ingress({"limit-connections": "1"})],
+)
+def connection_limit(site: Site) -> None:
+    site.answers("a")
+
+    async def two() -> set[int]:
+        return {got.status for got in await asyncio.gather(*(site.fetch("/?delay=1") for _ in range(4)))}
+
+    assert asyncio.run(two()) & {429, 503}
+
+
+@needs(
+    "a body that is too large is refused",
+    "RequestBodyLimit",
+    lambda site: [site.ingress({"proxy-body-size": "1k"})],
+)
+def body_limit(site: Site) -> None:
+    site.answers("a")
+    assert site.get(method="POST", body=b"x" * 1024).status == 200
+    assert site.get(method="POST", body=b"x" * 4096).status == 413
+    chunked = (("transfer-encoding", "chunked"),)
+    assert site.get(method="POST", headers=chunked, body=b"1000\r\n" + b"x" * 4096 + b"\r\n0\r\n\r\n").status == 413
+
+
+@needs(
+    "a body is read whole before the backend sees it",
+    "BufferedRequests",
+    lambda site: [site.neutral(site.route(buffer_requests=True))],
+)
+def buffered(site: Site) -> None:
+    site.answers("a")
+    echo = site.backends.a
+    before = sum(1 for seen in echo.requests if seen.host == site.host)
+    address, port = site.stage.rig.reach(site.stage.http_port)
+
+    async def slowly() -> tuple[int, int]:
+        async with Http1Connection(Target(port=port, address=address)) as one:
+            _, writer = one.streams
+            writer.write(f"POST / HTTP/1.1\r\nhost: {site.host}\r\ncontent-length: 8\r\n\r\nhalf".encode())
+            await writer.drain()
+            await site.fetch("/other")
+            seen = sum(1 for each in echo.requests if each.host == site.host and each.method == "POST")
+            return seen, (await one.exchange(b"rest")).status
+
+    assert asyncio.run(slowly()) == (0, 200)
+    assert sum(1 for seen in echo.requests if seen.host == site.host) == before + 2

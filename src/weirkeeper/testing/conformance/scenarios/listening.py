@@ -1,0 +1,138 @@
+"""Where connections come in: TLS by SNI, client certificates, versions, the PROXY protocol. What is lacking here is a listener that is not there."""
+
+import contextlib
+
+from weirkeeper.model.certificate import TrustBundle
+from weirkeeper.model.listener import ClientValidation, HttpOptions, ListenerTls
+from weirkeeper.model.text import CipherName, PemText
+from weirkeeper.testing.certificates import Authority
+from weirkeeper.testing.client import Response
+from weirkeeper.testing.conformance.scenario import needs
+from weirkeeper.testing.conformance.site import AWAY, Manifest, Site
+from weirkeeper.testing.ports import free_port
+from weirkeeper.testing.proxy_protocol import proxy_v1
+
+AUTHORITY = Authority("conformance clients")
+PORTS = {name: free_port() for name in ("proxy", "versions", "ciphers", "clients", "http3")}
+
+
+def _tls(site: Site, host: str, name: str) -> list[Manifest]:
+    pair = AUTHORITY.issue(host)
+    tls = [{"hosts": [host], "secretName": name}]
+    return [site.tls_secret(name, pair), site.ingress({"ssl-redirect": "false"}, name=name, host=host, tls=tls)]
+
+
+def _secure(site: Site, name: str, tls: ListenerTls, **intent: object) -> list[Manifest]:
+    """An HTTPS listener of its own that serves what Ingresses serve, and a certificate for the site's host."""
+    listener = site.listener(PORTS[name], protocol="https", tls=tls)
+    return [*_tls(site, site.host, "web"), site.neutral(listeners=[listener], **intent)]  # type: ignore[arg-type]
+
+
+def _refused(site: Site, **more: object) -> bool:
+    """Whether the connection does not come about."""
+    with contextlib.suppress(*AWAY):
+        site.get(**more)  # type: ignore[arg-type]
+        return False
+    return True
+
+
+@needs(
+    "TLS ends here, with the right certificate for each host",
+    "TLSTermination",
+    lambda site: [*_tls(site, site.host, "one"), *_tls(site, "two." + site.host, "two")],
+    listens=True,
+)
+def termination(site: Site) -> None:
+    first = site.until(lambda got: got.status == 200, scheme="https")
+    second = site.until(lambda got: got.status == 200, scheme="https", host="two." + site.host)
+    assert first.fingerprint != second.fingerprint
+    trusted = site.get(scheme="https", trust=AUTHORITY.pem())
+    assert trusted.header("x-echo-name") == "a"
+    assert trusted.echo.header("x-forwarded-proto") == "https"
+
+
+@needs(
+    "a rotated certificate is shown, and HTTP 2 is spoken",
+    "TLSTermination",
+    lambda site: _tls(site, site.host, "web"),
+    listens=True,
+)
+def rotation(site: Site) -> None:
+    before = site.until(lambda got: got.status == 200, scheme="https", http2=True)
+    assert before.protocol == "HTTP/2"
+    site.apply(site.tls_secret("web", AUTHORITY.issue(site.host)))
+    site.until(lambda got: got.status == 200 and got.fingerprint != before.fingerprint, scheme="https")
+
+
+@needs(
+    "TLS versions are limited",
+    "TLSTermination TlsVersions",
+    lambda site: _secure(site, "versions", ListenerTls(min_version="1.3")),
+    listens=True,
+)
+def versions(site: Site) -> None:
+    site.until(_right, scheme="https", port=PORTS["versions"])
+    site.until(_right, scheme="https")
+
+
+@needs(
+    "TLS ciphers are limited",
+    "TLSTermination TlsVersions TlsCiphers",
+    lambda site: _secure(
+        site, "ciphers", ListenerTls(max_version="1.2", ciphers=(CipherName("ECDHE-ECDSA-AES256-GCM-SHA384"),))
+    ),
+    listens=True,
+)
+def ciphers(site: Site) -> None:
+    site.until(_right, scheme="https", port=PORTS["ciphers"])
+
+
+@needs(
+    "clients show a certificate that is verified",
+    "TLSTermination ClientCertificateValidation",
+    lambda site: _secure(
+        site,
+        "clients",
+        ListenerTls(client_validation=ClientValidation(trust=site.backend_id("clients"))),
+        trust_bundles=(
+            TrustBundle(
+                id=site.backend_id("clients"), certificates=PemText(AUTHORITY.pem().decode()), origin=site.origin()
+            ),
+        ),
+    ),
+    listens=True,
+)
+def client_certificates(site: Site) -> None:
+    port = PORTS["clients"]
+    site.until(_right, scheme="https", port=port, pair=AUTHORITY.issue("ann.example"))
+    assert _refused(site, scheme="https", port=port)
+    assert _refused(site, scheme="https", port=port, pair=Authority("strangers").issue("ann.example"))
+
+
+@needs(
+    "the PROXY protocol is accepted",
+    "ProxyProtocol",
+    lambda site: [
+        site.ingress(),
+        site.neutral(listeners=[site.listener(PORTS["proxy"], accept_proxy_protocol="v1")]),
+    ],
+    listens=True,
+)
+def proxy_protocol(site: Site) -> None:
+    prefix = proxy_v1("203.0.113.7", "192.0.2.1", 4321, 80)
+    got = site.until(_right, port=PORTS["proxy"], prefix=prefix)
+    assert "203.0.113.7" in (got.echo.header("x-forwarded-for") or "")
+
+
+@needs(
+    "HTTP 3 is served",
+    "Http3",
+    lambda site: [site.ingress(), site.neutral(listeners=[site.listener(PORTS["http3"], http=HttpOptions(http3=True))])],
+    listens=True,
+)
+def http3(site: Site) -> None:
+    site.answers("a")
+
+
+def _right(got: Response) -> bool:
+    return got.status == 200
