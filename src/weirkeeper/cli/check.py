@@ -41,6 +41,7 @@ class Entry(Value, frozen=True, kw_only=True, omit_defaults=False):
     field: str
     file: str | None
     line: int | None
+    column: int | None
     message: str
     remedy: str
     operator: str
@@ -111,6 +112,7 @@ def entry(finding: Finding, places: Places) -> Entry:
         field=finding.origin.path,
         file=place.file if place else None,
         line=place.line if place and place.line else None,
+        column=place.column if place and place.column else None,
         message=message,
         remedy=finding.remedy,
         operator=finding.for_operator,

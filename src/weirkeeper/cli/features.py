@@ -78,7 +78,7 @@ def _say(rows: tuple[Row, ...], providers: list[Provider]) -> None:
         out.print(table)
     else:
         for row in rows:
-            out.print("\t".join([row.feature, *(f"{p.name}={row.providers[p.name]}" for p in providers), row.about]))
+            typer.echo("\t".join([row.feature, *(f"{p.name}={row.providers[p.name]}" for p in providers), row.about]))
     for one in providers:
         for name, how in sorted(one.capabilities.degrades.items()):
             out.print(clean(f"{one.name} approximates {name}: {how}"))

@@ -17,17 +17,18 @@ from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 
 _STEP = re.compile(r"""\.?([^.\[\]"]+)|\[([0-9]+)\]|\["([^"]*)"\]|\[([^\]]*)\]""", re.ASCII)
-_WRITTEN = re.compile(r"(.{1,4096}?):([0-9]{1,9})(?:#[0-9]+)?", re.ASCII)
+_WRITTEN = re.compile(r"(.{1,4096}?):([0-9]{1,9})(?::([0-9]{1,9}))?(?:#[0-9]+)?", re.ASCII)
 
 
 class Written(NamedTuple):
-    """File and line; line 0 where it is not known."""
+    """File, line and column; 0 where it is not known."""
 
     file: str
     line: int
+    column: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}" if self.line else self.file
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part)
 
 
 class Places:
@@ -66,7 +67,7 @@ class Places:
         """The place of a finding, and its sentence without the place that the feed has put in front."""
         place, sentence = self.of(finding.origin), str(finding.for_user)
         if place is not None and (told := _WRITTEN.fullmatch(sentence.partition(": ")[0])) and told[1] == place.file:
-            return Written(told[1], int(told[2])), sentence.partition(": ")[2]
+            return Written(told[1], int(told[2]), int(told[3] or 0)), sentence.partition(": ")[2]
         return place, sentence
 
     def _file(self, ref: Ref) -> str | None:
