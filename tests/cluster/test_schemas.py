@@ -99,11 +99,15 @@ def test_the_kinds_are_established(kubectl, crds_on_disk):
 @pytest.mark.parametrize("manifest", [BALANCER, PARAMETERS], ids=["LoadBalancer", "LoadBalancerClassParameters"])
 def test_what_is_right_is_kept_whole(kubectl, manifest):
     sent = yaml.safe_load(manifest)
-    kept = json.loads(kubectl.must("create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-", stdin=manifest))
+    kept = json.loads(
+        kubectl.must("create", "--dry-run=server", "--validate=strict", "-o", "json", "-f", "-", stdin=manifest)
+    )
     assert missing(sent["spec"], kept["spec"]) == []
 
 
-@pytest.mark.parametrize(("manifest", "path", "value", "named"), WRONG, ids=[f"{n}-{w[3]}" for n, w in enumerate(WRONG)])
+@pytest.mark.parametrize(
+    ("manifest", "path", "value", "named"), WRONG, ids=[f"{n}-{w[3]}" for n, w in enumerate(WRONG)]
+)
 def test_what_is_wrong_is_refused_by_field(kubectl, manifest, path, value, named):
     said = kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=changed(manifest, path, value))
     assert said.code != 0

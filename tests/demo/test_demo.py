@@ -69,7 +69,9 @@ class Demo:
 
     def left_behind(self) -> list[str]:
         """Every process that the demo started, in whatever session, that is still there."""
-        return [words for pid in filter(str.isdigit, os.listdir("/proc")) if (words := self._is_ours(Path("/proc") / pid))]
+        return [
+            words for pid in filter(str.isdigit, os.listdir("/proc")) if (words := self._is_ours(Path("/proc") / pid))
+        ]
 
     def _is_ours(self, process: Path) -> str:
         try:
@@ -130,6 +132,8 @@ EXPECTED = {
 
 
 def test_every_printed_line_works_as_printed(demo):
+    """The tour's, and those that `weir up` prints once its engine has everything."""
+    poll_until(lambda: sum("--resolve" in line for line in demo.lines()) == 2, 10, what="one line for each host")
     printed = demo.lines()
     assert printed[0] == f"curl http://shop.localhost:{demo.http}/"
     for line in printed:
@@ -155,6 +159,7 @@ def test_an_edit_changes_the_answer(demo):
     poll_until(lambda: demo.name(url, "-H", "x-canary: never") == "cart", 10, what=demo.log.read_text())
     path.write_text(before)  # in place, as some editors save
     poll_until(lambda: demo.name(url) == "web", 10, what=demo.log.read_text())
+    poll_until(lambda: demo.log.read_text().count('"change live"') >= 3, 10, what="a line for each change")
 
 
 def test_a_pod_that_becomes_ready_takes_requests(demo):
