@@ -34,6 +34,15 @@ def unsupported_findings(site: Site, scenario: Scenario) -> set[str]:
     return {f.feature for f in _said(site) if f.reason is Reason.UNSUPPORTED and f.feature in scenario.features}
 
 
+def check_degraded(site: Site, scenario: Scenario) -> None:
+    """What the provider does by an approximation is said, with the sentence that it declares."""
+    degrades = site.stage.rig.provider.capabilities.degrades
+    said = {f.feature: f for f in _said(site) if f.reason is Reason.DEGRADED and f.effect is Effect.DEGRADED}
+    for feature in (one for one in scenario.features if one in degrades):
+        assert feature in said, f"nobody is told that {feature} is approximated"
+        assert degrades[feature] in said[feature].for_user
+
+
 def check_inverse(site: Site, scenario: Scenario, missing: tuple[str, ...]) -> None:
     """The lack is said, and nothing passes that needs it."""
     said = {f.feature: f for f in _said(site) if f.reason is Reason.UNSUPPORTED}

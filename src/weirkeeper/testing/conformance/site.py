@@ -256,6 +256,10 @@ class Site:
         """Waits until that backend answers."""
         return self.until(lambda got: got.status == 200 and got.header("x-echo-name") == to, path, **more)
 
+    def exact(self, feature: str) -> bool:
+        """Whether the provider does it to the letter, not by an approximation that it declares."""
+        return feature in self.stage.rig.provider.capabilities.supported
+
     def findings(self) -> tuple[Finding, ...]:
         """What owners of this site's objects should know."""
         return tuple(f for ref, found in self.stage.findings().items() for f in found if ref.namespace == self.namespace)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 
 from weirkeeper.testing.conformance.backends import Backends, running_backends
-from weirkeeper.testing.conformance.inverse import check_inverse, lacking, unsupported_findings
+from weirkeeper.testing.conformance.inverse import check_degraded, check_inverse, lacking, unsupported_findings
 from weirkeeper.testing.conformance.living import check_garbage, check_restart, check_updates
 from weirkeeper.testing.conformance.rig import Rig
 from weirkeeper.testing.conformance.scenario import Scenario
@@ -54,6 +54,7 @@ class Conformance:
                 check_inverse(site, scenario, missing)
             else:
                 assert unsupported_findings(site, scenario) == set()
+                check_degraded(site, scenario)
                 if stage.rig.traffic:
                     scenario.then(site)
         finally:

@@ -346,6 +346,29 @@ def backend_ciphers(site: Site) -> None:
     assert tls.version == "TLSv1.2"
 
 
+@needs(
+    "a backend is verified by the authorities of the platform",
+    "BackendProtocolHTTPS BackendTLSPolicy BackendSystemTrust BackendTLSPolicySANValidation",
+    lambda site: [
+        site.neutral(
+            site.route(to="verified"),
+            backends=[
+                site.backend(
+                    "verified",
+                    tls=BackendTls(
+                        server_name=Hostname(SECURE_NAME), system_trust=True, verify=True, san_dns=(Hostname(SECURE_NAME),)
+                    ),
+                )
+            ],
+            endpoints={"verified": (site.backends.secure.port,)},
+        )
+    ],
+)
+def system_trust(site: Site) -> None:
+    site.until(lambda got: got.status in {502, 503})
+    assert not [seen for seen in site.backends.secure.requests if seen.host == site.host]
+
+
 class _FirstBytes:
     """A backend that keeps the first bytes of a connection and answers a bare 200."""
 

@@ -7,6 +7,8 @@ from weirkeeper.model.filters import (
     Mirror,
     PrefixPath,
     RegexSubstitution,
+    Retry,
+    RetryBudget,
     Timeouts,
     UrlRewrite,
 )
@@ -239,6 +241,20 @@ def retry(site: Site) -> None:
     assert came(site.backends.a, site.host) - before == 3
     assert site.get("/?status=500").status == 500
     assert came(site.backends.a, site.host) - before == 4
+
+
+@needs(
+    "the share of requests that may be retries is limited",
+    "HTTPRouteRetry RetryBudget",
+    lambda site: [
+        site.neutral(site.route(retry=Retry(attempts=2, statuses=(503,), budget=RetryBudget(percent=100, at_least=10))))
+    ],
+)
+def retry_budget(site: Site) -> None:
+    site.answers("a")
+    before = came(site.backends.a, site.host)
+    assert site.get("/?status=503").status == 503
+    assert came(site.backends.a, site.host) - before == 3
 
 
 @needs(

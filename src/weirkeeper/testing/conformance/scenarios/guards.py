@@ -4,8 +4,8 @@ import asyncio
 import base64
 import hashlib
 
-from weirkeeper.model.filters import ExternalAuth, GlobalRateLimit, Jwt
-from weirkeeper.model.text import HeaderValue, PathText
+from weirkeeper.model.filters import ExternalAuth, GlobalRateLimit, IpRules, Jwt
+from weirkeeper.model.text import Cidr, HeaderValue, PathText
 from weirkeeper.testing.client import Http1Connection, Target
 from weirkeeper.testing.conformance.scenario import needs
 from weirkeeper.testing.conformance.site import Site
@@ -27,6 +27,15 @@ def denied(site: Site) -> None:
 
 
 @needs(
+    "addresses are kept out with a status of choice",
+    "IpRules IpRulesStatus",
+    lambda site: [site.neutral(site.route(ip_rules=IpRules(deny=(Cidr("127.0.0.0/8"),), status=418)))],
+)
+def denied_with(site: Site) -> None:
+    site.until(lambda got: got.status == (418 if site.exact("IpRulesStatus") else 403))
+
+
+@needs(
     "only some addresses are let in",
     "IpRules",
     lambda site: [
@@ -42,7 +51,7 @@ def allowed(site: Site) -> None:
 
 @needs(
     "users and passwords are asked for",
-    "BasicAuth",
+    "BasicAuth BasicAuthRealm",
     lambda site: [
         site.secret("users", auth=ANN + "\n"),
         site.ingress({"auth-type": "basic", "auth-secret": "users", "auth-realm": "the shop"}),
@@ -50,7 +59,9 @@ def allowed(site: Site) -> None:
 )
 def basic_auth(site: Site) -> None:
     got = site.until(lambda answer: answer.status == 401)
-    assert (got.header("www-authenticate") or "").startswith("Basic")
+    shown = got.header("www-authenticate") or ""
+    assert shown.startswith("Basic")
+    assert "the shop" in shown or not site.exact("BasicAuthRealm")
     assert site.get(headers=_basic("ann", "wrong")).status == 401
     assert site.get(headers=_basic("bob", "secret")).status == 401
     assert site.get(headers=_basic("ann", "secret")).header("x-echo-name") == "a"
@@ -58,7 +69,7 @@ def basic_auth(site: Site) -> None:
 
 @needs(
     "a service is asked, and says no",
-    "ExternalAuth",
+    "ExternalAuth ExternalAuthHost",
     lambda site: [site.ingress({"auth-url": f"http://b.{site.namespace}.svc.cluster.local/check?status=401"})],
 )
 def external_no(site: Site) -> None:
@@ -68,7 +79,7 @@ def external_no(site: Site) -> None:
 
 @needs(
     "a service is asked, and says yes",
-    "ExternalAuth",
+    "ExternalAuth ExternalAuthHost",
     lambda site: [
         site.ingress(
             {
@@ -84,11 +95,44 @@ def external_yes(site: Site) -> None:
     asked = [seen for seen in site.backends.b.requests if site.namespace in seen.host]
     assert asked
     assert asked[-1].path.startswith("/check")
+    assert asked[-1].host == f"b.{site.namespace}.svc.cluster.local" or not site.exact("ExternalAuthHost")
+
+
+@needs(
+    "a service is asked with a method of its own",
+    "ExternalAuth ExternalAuthHost ExternalAuthMethod",
+    lambda site: [
+        site.ingress({"auth-url": f"http://b.{site.namespace}.svc.cluster.local/check", "auth-method": "POST"}),
+    ],
+)
+def external_method(site: Site) -> None:
+    site.answers("a")
+    asked = [seen for seen in site.backends.b.requests if site.namespace in seen.host]
+    assert asked[-1].method == "POST" or not site.exact("ExternalAuthMethod")
+
+
+@needs(
+    "who is not signed in is sent to sign in",
+    "ExternalAuth ExternalAuthHost ExternalAuthSignIn",
+    lambda site: [
+        site.ingress(
+            {
+                "auth-url": f"http://b.{site.namespace}.svc.cluster.local/check?status=401",
+                "auth-signin": "https://login.example/start",
+            }
+        ),
+    ],
+)
+def external_sign_in(site: Site) -> None:
+    got = site.until(lambda answer: answer.status in {302, 401})
+    if site.exact("ExternalAuthSignIn"):
+        assert (got.header("location") or "").startswith("https://login.example/start?rd=")
+    assert not [seen for seen in site.backends.a.requests if seen.host == site.host]
 
 
 @needs(
     "a service that is asked is away: nobody passes",
-    "ExternalAuth",
+    "ExternalAuth ExternalAuthHost",
     lambda site: [
         *site.service("away", 0),
         site.ingress({"auth-url": f"http://away.{site.namespace}.svc.cluster.local/check"}),
@@ -133,6 +177,19 @@ def jwt(site: Site) -> None:
 def rate_limit(site: Site) -> None:
     site.until(lambda got: got.status in {429, 503})
     assert 0 < sum(1 for seen in site.backends.a.requests if seen.host == site.host) <= 10
+
+
+@needs(
+    "some addresses are not limited",
+    "LocalRateLimit RateLimitExceptions",
+    lambda site: [
+        site.ingress({"limit-rpm": "5", "limit-burst-multiplier": "1", "limit-allowlist": "127.0.0.0/8"}),
+    ],
+)
+def rate_limit_exceptions(site: Site) -> None:
+    site.answers("a")
+    statuses = {site.get().status for _ in range(20)}
+    assert statuses == {200} or not site.exact("RateLimitExceptions")
 
 
 @needs(

@@ -1,6 +1,7 @@
 """Where connections come in: TLS by SNI, client certificates, versions, the PROXY protocol. What is lacking here is a listener that is not there."""
 
 import contextlib
+import socket
 
 from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.listener import ClientValidation, HttpOptions, ListenerTls
@@ -13,7 +14,7 @@ from weirkeeper.testing.ports import free_port
 from weirkeeper.testing.proxy_protocol import proxy_v1
 
 AUTHORITY = Authority("conformance clients")
-PORTS = {name: free_port() for name in ("proxy", "versions", "ciphers", "clients", "http3")}
+PORTS = {name: free_port() for name in ("proxy", "versions", "ciphers", "clients", "http3", "quiet", "narrow")}
 
 
 def _tls(site: Site, host: str, name: str) -> list[Manifest]:
@@ -132,6 +133,28 @@ def proxy_protocol(site: Site) -> None:
 )
 def http3(site: Site) -> None:
     site.answers("a")
+
+
+@needs(
+    "connections of a listener are limited",
+    "ListenerConnectionLimit",
+    lambda site: [site.ingress(), site.neutral(listeners=[site.listener(PORTS["narrow"], connection_limit=1)])],
+    listens=True,
+)
+def connection_limit(site: Site) -> None:
+    site.until(_right, port=PORTS["narrow"])
+    address, port = site.stage.rig.reach(PORTS["narrow"])
+    with socket.create_connection((address, port)):
+        assert _refused(site, port=PORTS["narrow"])
+
+
+@needs(
+    "requests of a listener are not logged",
+    "AccessLog",
+    lambda site: [site.ingress(), site.neutral(listeners=[site.listener(PORTS["quiet"], access_log=False)])],
+)
+def quiet(site: Site) -> None:
+    site.until(_right, port=PORTS["quiet"])
 
 
 def _right(got: Response) -> bool:
