@@ -73,7 +73,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         try:
             # an empty name means: send no SNI
             await writer.start_tls(self.tls.context(), server_hostname=self.tls.sni or "")
-        except BaseException:
+        except (OSError, asyncio.CancelledError):
             # asyncio leaves the transport of a refused handshake to the collector, which then complains
             writer.transport.abort()
             transport.abort()
