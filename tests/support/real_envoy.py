@@ -7,6 +7,7 @@ around them is missing: observations end in ``Seen``.
 import asyncio
 import gc
 import shutil
+import ssl
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -26,6 +27,7 @@ from weirkeeper.providers.envoy.engine import EnvoyEngine
 from weirkeeper.testing.certificates import PemPair
 from weirkeeper.testing.client import Response, fetch
 from weirkeeper.testing.engines import Admin
+from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.ports import free_port
 
 Changes = dict[ItemKey, EngineItem | None]
@@ -131,6 +133,27 @@ class Front(World):
         found |= dict.fromkeys(self.before.keys() - after.keys())
         self.before = after
         return found
+
+    async def answers(self, hostname: str, name: str, **more: Any) -> None:
+        """Wait until a worker answers with this backend: Envoy's ACK comes before its workers know."""
+
+        async def look() -> bool:
+            found = await self.ask(hostname, **more)
+            return found.status == 200 and found.header("x-echo-name") == name
+
+        await eventually(look, what=f"{hostname} is answered by {name}")
+
+    async def shows(self, hostname: str, pair: PemPair, **more: Any) -> None:
+        """Wait until a worker shows this certificate."""
+
+        async def look() -> bool:
+            try:
+                found = await self.ask_secure(hostname, **more)
+            except (ssl.SSLError, ConnectionError):
+                return False
+            return found.status == 200 and found.fingerprint == pair.fingerprint()
+
+        await eventually(look, what=f"{hostname} shows the certificate")
 
     async def ask(self, hostname: str, **more: Any) -> Response:
         return await fetch(f"http://{hostname}/", via=self.port, **more)

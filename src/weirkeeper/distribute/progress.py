@@ -5,7 +5,6 @@ Comes in: events of streams. Goes out: ``ItemObservation``, each only once per v
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from weirkeeper.distribute.kinds import SDS
 from weirkeeper.distribute.store import Key, Shelf
 from weirkeeper.distribute.stream import Acked, DeltaStream, Event, Rejected
 from weirkeeper.model.observation import ItemObservation, ItemState
@@ -15,47 +14,69 @@ LONGEST = 2_000
 
 
 class Progress:
-    """One load balancer's items, and what was last said of them."""
+    """One load balancer's items, and what was last said of them.
+
+    ``_fresh`` are items whose wish changed: each is looked at once, when every stream has read of it, for it may need no answer (a certificate that
+    nobody asked for, a change taken back). ``_open`` are those that somebody lacks: looked at when an answer names them, or a stream ends.
+    """
 
     def __init__(self, provider: Name, load_balancer: Id, shelf: Shelf) -> None:
         self._provider = provider
         self._load_balancer = load_balancer
         self._shelf = shelf
         self._said: dict[Key, tuple[str, ItemState]] = {}
+        self._fresh: dict[Key, None] = dict.fromkeys(shelf.entries)
         self._open: dict[Key, None] = {}
+
+    def changed(self, key: Key) -> None:
+        """The wish for this item changed; what was said of it before is said again if it still holds."""
+        self._fresh[key] = None
+        self._said.pop(key, None)
 
     def of(self, events: Iterable[Event], engine: str, streams: Sequence[DeltaStream]) -> list[ItemObservation]:
         """What these events of one stream say that was not said before."""
         found: list[ItemObservation] = []
         for event in events:
             if isinstance(event, Acked):
-                self._open.update({(event.kind, name): None for name, _ in event.versions})
+                found.extend(self._programmed([(event.kind, name) for name, _ in event.versions], streams))
             elif isinstance(event, Rejected):
                 found.extend(self._rejected(event, engine))
-        return [*found, *self.look(streams)]
-
-    def unasked(self, keys: Iterable[Key]) -> None:
-        """Certificates that changed: an engine that has not asked for one is as programmed as it can be."""
-        self._open.update({key: None for key in keys if key[0] == SDS})
+        return found
 
     def look(self, streams: Sequence[DeltaStream]) -> list[ItemObservation]:
-        """The open items that every engine now has."""
-        if not streams:
+        """The fresh items that every engine has without an answer, and those that are known to be refused."""
+        if not self._fresh or not streams or not all(stream.current() for stream in streams):
             return []
-        return list(self._programmed(streams))
+        fresh, self._fresh = self._fresh, {}
+        return [*self._known(fresh, streams), *self._programmed(fresh, streams)]
 
-    def _programmed(self, streams: Sequence[DeltaStream]) -> Iterator[ItemObservation]:
-        for key in list(self._open):
+    def parted(self, streams: Sequence[DeltaStream]) -> list[ItemObservation]:
+        """A stream ended: the items that only its engine lacked."""
+        return list(self._programmed(list(self._open), streams)) if streams else []
+
+    def _known(self, keys: Iterable[Key], streams: Sequence[DeltaStream]) -> Iterator[ItemObservation]:
+        """Refusals from before: a refused version that is wished again is not sent again."""
+        engines = {stream.engine for stream in streams}
+        for key in keys:
+            for engine in engines:
+                entry, why = self._shelf.entries.get(key), self._shelf.refusal(key, engine)
+                if entry is not None and why is not None:
+                    yield from self._rejected(Rejected(*key, entry.item.version, why), engine)
+
+    def _programmed(self, keys: Iterable[Key], streams: Sequence[DeltaStream]) -> Iterator[ItemObservation]:
+        for key in keys:
             entry = self._shelf.entries.get(key)
             if entry is None:
-                del self._open[key]
+                self._open.pop(key, None)
                 self._said.pop(key, None)
             elif all(stream.has(key, entry.item.version) for stream in streams):
-                del self._open[key]
+                self._open.pop(key, None)
                 state = (str(entry.item.version), ItemState.PROGRAMMED)
                 if self._said.get(key) != state:
                     self._said[key] = state
                     yield self._observation(key, *state)
+            else:
+                self._open[key] = None
 
     def _rejected(self, event: Rejected, engine: str) -> Iterator[ItemObservation]:
         key, state = (event.kind, event.name), (event.version, ItemState.REJECTED)

@@ -34,6 +34,15 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", LARGEST_REQUEST),
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    (
+        "grpc.keepalive_time_ms",
+        10_000,
+    ),  # an engine that stands still, or whose machine is gone, is no instance after this
+    (
+        "grpc.http2.ping_timeout_ms",
+        10_000,
+    ),  # and this (keepalive_timeout_ms alone drops nobody); a busy one may apply for seconds
+    ("grpc.keepalive_timeout_ms", 20_000),
 ]
 
 
@@ -130,7 +139,7 @@ class Distributor:
     def _ring(self, load_balancers: set[Id], keys: list[tuple[Id, tuple[str, str]]]) -> None:
         for load_balancer, key in keys:
             if load_balancer in load_balancers and load_balancer in self._fleets:
-                self._fleets[load_balancer].progress.unasked((key,))
+                self._fleets[load_balancer].progress.changed(key)
         for load_balancer in load_balancers & self._fleets.keys():
             self._wake(self._fleets[load_balancer])
 
@@ -170,7 +179,7 @@ class Distributor:
         finally:
             reader.cancel()
             fleet.connections.remove(connection)
-            self._report(fleet.progress.look(fleet.streams))
+            self._report(fleet.progress.parted(fleet.streams))
             if connection.serving:
                 self._serving(name, self.instances(name))
 

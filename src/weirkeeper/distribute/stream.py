@@ -243,9 +243,13 @@ class DeltaStream:
             return True
         return _version(lane.have.get(key[1])) == version
 
+    def current(self) -> bool:
+        """Whether every change of the wished items has been looked at."""
+        return self._cursor == self.shelf.number
+
     def converged(self) -> bool:
         """Whether the engine serves and has all that it can have: an item is blocked with nothing on its way only for what will not come."""
-        if LDS not in self.lanes or self._cursor != self.shelf.number:
+        if LDS not in self.lanes or not self.current():
             return False
         return not any(lane.busy() for lane in self.lanes.values())
 

@@ -55,7 +55,7 @@ class Authority:
         passphrase: bytes | None = None,
         chain: bool = False,
     ) -> PemPair:
-        """A leaf for DNS names, IP addresses and `scheme://` URIs; with `chain` the authority's certificate follows."""
+        """A leaf for DNS names, IP addresses and `scheme:` URIs; with `chain` the authority's certificate follows."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])] if hosts else [])
         builder = _builder(subject, self.name, key, not_before, not_after)
@@ -115,12 +115,10 @@ def _armoured(content: bytes) -> bytes:
 
 
 def _general_name(host: str) -> x509.GeneralName:
-    if "://" in host:
-        return x509.UniformResourceIdentifier(host)
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
-        return x509.DNSName(host)
+        return x509.UniformResourceIdentifier(host) if ":" in host else x509.DNSName(host)
 
 
 def _builder(
