@@ -12,6 +12,9 @@ from weirkeeper.providers.envoy.translate.values import from_ads, packed
 
 VERSIONS = {"1.0": "TLSv1_0", "1.1": "TLSv1_1", "1.2": "TLSv1_2", "1.3": "TLSv1_3"}
 
+SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"
+"""The authorities of the machine that Envoy runs on: where Debian, Ubuntu, Alpine and Envoy's own images have them."""
+
 
 def upstream_socket(wished: BackendTls, alpn: tuple[str, ...]) -> Any:
     """The transport socket; without ``verify`` nothing is checked."""
@@ -66,7 +69,9 @@ def _verify(common: Any, wished: BackendTls) -> None:
         combined.default_validation_context.CopyFrom(checks)
         combined.validation_context_sds_secret_config.CopyFrom(sds(names.bundle_name(wished.trust)))
     else:
-        checks.system_root_certs.SetInParent()
+        checks.trusted_ca.filename = (
+            SYSTEM_TRUST  # system_root_certs is there in the API, but Envoy 1.40 knows nothing of it
+        )
         common.validation_context.CopyFrom(checks)
 
 
