@@ -89,11 +89,17 @@ def _engine_words(reconciler: Reconciler, one: Answer) -> Iterator[EngineWord]:
                 yield EngineWord(kind=key.kind, name=key.name, state=ItemState.REJECTED, message=refusal.message)
             else:
                 engines = seen.instances if seen else 0
-                yield EngineWord(
-                    kind=key.kind, name=key.name, state="wished", message=Sentence(f"{engines} engines have taken their configuration; none refused this")
-                )  # fmt: skip
+                yield EngineWord(kind=key.kind, name=key.name, state="not refused", message=_taken(engines))
+
+
+def _taken(engines: int) -> Sentence:
+    if not engines:
+        return Sentence("no engine has taken its configuration yet")
+    return Sentence(f"{engines} {'engine has' if engines == 1 else 'engines have'} taken the configuration")
 
 
 def _concerns(key: ItemKey, origins: tuple[Origin, ...], one: Answer, decided: Ref) -> bool:
-    """Whether an item belongs to this answer: made from the deciding object, or one of its backends."""
-    return any(origin.ref == decided for origin in origins) or any(key.name == backend.id for backend in one.backends)
+    """Whether an item belongs to this answer: made from the deciding object, for its host, or one of its backends."""
+    if any(origin.ref == decided for origin in origins) or any(key.name == backend.id for backend in one.backends):
+        return True
+    return one.hostname is not None and key.name.endswith((f"/{one.hostname}", f"|{one.hostname}"))

@@ -75,9 +75,17 @@ def refused(command: str, why: str) -> NoReturn:
     raise typer.Exit(CANNOT_RUN)
 
 
-def chosen(command: str, provider: str, http_port: int = 8080, https_port: int = 8443) -> Plugins:
-    """The plugins of an offline program. An unknown one ends the command."""
-    wished = Settings(providers=(provider,), state_directory="", http_port=http_port, https_port=https_port)
+def chosen(
+    command: str,
+    provider: str,
+    http_port: int = 8080,
+    https_port: int = 8443,
+    addresses: tuple[str, ...] = ("127.0.0.1",),
+) -> Plugins:
+    """The plugins of an offline program that listens as `weir up` does. An unknown one ends the command."""
+    wished = Settings(
+        providers=(provider,), state_directory="", http_port=http_port, https_port=https_port, addresses=addresses
+    )
     try:
         return plugins(wished)
     except StartRefused as why:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 import typer
 
+from weirkeeper.app import Plugins
 from weirkeeper.cli.ask import Live, Running, StateDir, as_shown, running
 from weirkeeper.cli.check import AsWhat
 from weirkeeper.cli.diff import say
@@ -78,11 +79,13 @@ def plan(  # noqa: PLR0917 - typer makes options of them
     """Show what serving the manifests now would change: against nothing, another folder, or the running program."""
     if against is not None and live:
         refused("plan", "--against and --live exclude each other")
-    parts = chosen("plan", provider, http_port, https_port)
-    wished = loaded("plan", source, parts)
     if live:
-        found = against_live(wished, provider, running("plan", None if source == "-" else source, state_dir))
+        program = running("plan", None if source == "-" else source, state_dir)
+        seen = program.view()
+        found = against_live(loaded("plan", source, as_it_listens(seen, provider)), provider, program, seen)
     else:
+        parts = chosen("plan", provider, http_port, https_port)
+        wished = loaded("plan", source, parts)
         found = against_folder(wished, provider, loaded("plan", against, parts) if against is not None else None)
     if output is Output.JSON:
         say_json(found)
@@ -100,11 +103,25 @@ def against_folder(wished: Loaded, provider: str, other: Loaded | None) -> Plann
     )  # fmt: skip
 
 
-def against_live(wished: Loaded, provider: str, program: Running) -> Planned:
+def as_it_listens(seen: View, provider: str) -> Plugins:
+    """Plugins set up with the ports and addresses of a running program: what was given to it when it was started."""
+    first = {one.protocol: one for _, one in sorted(seen.listeners.items(), reverse=True)}
+    plain, secure = first.get("http"), first.get("https")
+    one = plain or secure
+    return chosen(
+        "plan",
+        provider,
+        plain.port if plain else 8080,
+        secure.port if secure else 8443,
+        tuple(one.addresses) if one else ("127.0.0.1",),
+    )
+
+
+def against_live(wished: Loaded, provider: str, program: Running, seen: View) -> Planned:
     """The plan from the state of a running program."""
     rows = program.typed("/items", list[_LiveItem])
     versions = {(row.load_balancer, row.kind, row.name): row.version for row in rows if row.provider == provider}
-    return planned("live", difference(program.view(), without_certificates(wished)), wished, provider, versions)
+    return planned("live", difference(seen, without_certificates(wished)), wished, provider, versions)
 
 
 class _LiveItem(msgspec.Struct, frozen=True):
