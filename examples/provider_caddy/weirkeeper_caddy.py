@@ -1,5 +1,5 @@
-"""Caddy as a provider: an example of how little a provider is. Each route group becomes one item, a server of Caddy's; the engine posts all of them to
-Caddy's admin API after each change. What `Capabilities` does not name never arrives: a route that needs it comes as a refusal, and its owner is told.
+"""Caddy as a provider: an example of how little a provider is. Each route group becomes one item, a server of Caddy's; the engine posts all of them
+to Caddy's admin API after each change. What `Capabilities` does not name never arrives: a route that needs it comes as a refusal, its owner is told.
 """
 
 import asyncio

@@ -5,8 +5,10 @@ engine, and observations that come back in at the front door; only the feed is m
 """
 
 import asyncio
+import contextlib
+import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,7 +110,11 @@ class Stage:
             raise EngineLeft(f"serve() ended: {error!r}") from error
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        self.check_engine()
+        try:
+            self.check_engine()
+        except EngineLeft:
+            work.close()
+            raise
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(STARTING)
 
@@ -156,3 +162,14 @@ class Stage:
     def _deliver(self, outcome: Outcome, _: Batch) -> None:
         self._dispatcher.send(outcome)
 
+
+@contextlib.contextmanager
+def running_stage(rig: Rig) -> Iterator[Stage]:
+    """A running stage over a folder of its own, whose path is short enough for Unix sockets in it."""
+    with tempfile.TemporaryDirectory(prefix="weir-") as folder:
+        stage = Stage(rig, Path(folder, "engine"))
+        stage.start()
+        try:
+            yield stage
+        finally:
+            stage.stop()

@@ -5,7 +5,6 @@ updates, garbage and restarts hold for every provider that answers requests.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -17,7 +16,7 @@ from weirkeeper.testing.conformance.rig import Rig
 from weirkeeper.testing.conformance.scenario import Scenario
 from weirkeeper.testing.conformance.scenarios import SCENARIOS
 from weirkeeper.testing.conformance.site import Site
-from weirkeeper.testing.conformance.stage import Stage
+from weirkeeper.testing.conformance.stage import Stage, running_stage
 
 
 class Conformance:
@@ -34,14 +33,10 @@ class Conformance:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def stage(cls, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    def stage(cls, request: pytest.FixtureRequest) -> Iterator[Stage]:
         """One engine for all scenarios of the class."""
-        stage = Stage(request.cls.rig, tmp_path_factory.mktemp("engine"))
-        stage.start()
-        try:
+        with running_stage(request.cls.rig) as stage:
             yield stage
-        finally:
-            stage.stop()
 
     @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda one: one.slug)
     def test_scenario(self, stage: Stage, backends: Backends, scenario: Scenario) -> None:
@@ -69,12 +64,8 @@ class Conformance:
         """What cannot be served is said, and takes nothing else with it."""
         check_garbage(Site(stage, backends, "garbage"))
 
-    def test_a_restarted_engine_converges(self, backends: Backends, tmp_path: Path) -> None:
+    def test_a_restarted_engine_converges(self, backends: Backends) -> None:
         """A new `serve` over the same folder ends where the old one was."""
         if self.rig.traffic:
-            stage = Stage(self.rig, tmp_path / "engine")
-            stage.start()
-            try:
+            with running_stage(self.rig) as stage:
                 check_restart(Site(stage, backends, "restart"))
-            finally:
-                stage.stop()
