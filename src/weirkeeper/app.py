@@ -196,8 +196,11 @@ def _refusal(error: BaseException) -> BaseException:
 @contextmanager
 def _kept(state: Path) -> Iterator[None]:
     """The state folder, for this process alone; the kernel frees it however the process ends."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(state / "weir.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state / "weir.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartRefused(f"the state folder {state} cannot be used: {error.strerror}; name another one") from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -38,8 +38,8 @@ ProviderName = Annotated[str, typer.Option(help="The provider that serves; `weir
 StateDir = Annotated[
     Path | None, typer.Option(help="Where the engine keeps its state; by default a folder for each DIR.")
 ]
-LogFormat = Annotated[str, typer.Option(help="`text` or `json`.")]
-LogLevel = Annotated[str, typer.Option(help="`debug`, `info`, `warning` or `error`.")]
+LogFormat = Annotated[Literal["text", "json"], typer.Option(help="How log lines are written.")]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], typer.Option(help="The least that is logged.")]
 Concurrency = Annotated[int | None, typer.Option(help="Workers of the engine; by default one for each core.", min=1)]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the live table, also on a terminal.")]
 
@@ -67,17 +67,24 @@ def up(  # noqa: PLR0917 - typer makes options of them
         https_port=https_port,
         loopback_endpoints=True,
         concurrency=concurrency,
-        log_format="json" if log_format == "json" else "text",
-        log_level=log_level if log_level in ("debug", "warning", "error") else "info",  # type: ignore[arg-type]
+        log_format=log_format,
+        log_level=log_level,
     )
     table = sys.stdout.isatty() and not plain
     log = Log(sys.stderr, json_lines=settings.log_format == "json", level="warning" if table else settings.log_level)
+    refused = ""
     try:
         app = Application(settings, plugins(settings), folder.resolve(), log, explain=explained_live)
         asyncio.run(_serve(app, table))
-    except StartRefused as refused:
+    except* StartRefused as group:  # one task or another of the tree may say so
+        refused = str(_leaf(group))
+    if refused:
         typer.echo(f"weir up: {refused}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(2)
+
+
+def _leaf(error: BaseException) -> BaseException:
+    return _leaf(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _checked_address(text: str) -> None:
