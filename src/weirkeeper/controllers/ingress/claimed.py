@@ -20,7 +20,11 @@ class Claimed(Value, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
     def hosts(self) -> tuple[HostOf, ...]:
-        """The hosts of its rules, in lower case, as they stand there."""
+        """The hosts of its rules and its aliases, in lower case, as they stand there."""
         rules = self.ingress.spec.rules or ()
         own = {rule.host.lower() or "*" for rule in rules} | set(self.options.server_alias)
         return tuple((self.ours.load_balancer, Hostname(host)) for host in own)
+
+    def has_rule(self, host: Hostname) -> bool:
+        """Whether one of its rules is for this very host."""
+        return any((rule.host.lower() or "*") == host for rule in self.ingress.spec.rules or ())

@@ -12,7 +12,7 @@ import msgspec
 from weirkeeper.controllers.base import CertificateWish, HostedRoute, Inputs, Intent
 from weirkeeper.controllers.ingress import access
 from weirkeeper.controllers.ingress.annotations.options import PLAIN
-from weirkeeper.controllers.ingress.canary import canary_of, places_of, same_path, split
+from weirkeeper.controllers.ingress.canary import Place, canary_of, places_of, same_path, split
 from weirkeeper.controllers.ingress.claimed import Claimed, HostOf
 from weirkeeper.controllers.ingress.paths import ROOT, WrongPath, groups_of, literal_start, path_match, whole
 from weirkeeper.controllers.ingress.scope import Scope
@@ -86,6 +86,7 @@ class _Routes:
         self.group = scope.ours.group
         self.load_balancer = scope.ours.load_balancer
         self.tls_hosts = [h for tls in self.spec.tls or () for h in (tls.hosts or ("",))]
+        self.aliases = tuple(self._own_aliases())
         self.seen: set[tuple[Hostname, PathMatch]] = set()
         self.count = 0
 
@@ -100,11 +101,11 @@ class _Routes:
                 continue
             hosts[host] = None
             paths = rule.http.paths if rule.http is not None else ()
-            for name in (host, *self.options.server_alias):
-                found += self._host_routes(name, paths, f"spec.rules[{i}].http.paths")
+            for name in (host, *self.aliases):
+                found += self._host_routes(name, host, paths, f"spec.rules[{i}].http.paths")
         for host in list(hosts):
             found += self._host_extras(host)
-        found += self._default_backend([*hosts, *self.options.server_alias])
+        found += self._default_backend([*hosts, *self.aliases])
         if not found and not self.scope.findings:
             text = "the Ingress has neither a rule with a path nor a default backend; it serves nothing"
             self.scope.tell(warning(Reason.NO_RULES, self.scope.at("spec"), text, "add a rule"))
@@ -115,8 +116,26 @@ class _Routes:
         remedy = "use a DNS name such as shop.example.com or *.example.com"
         self.scope.tell(error(Reason.INVALID_HOST, self.scope.at(path), text, remedy, Effect.RULE_DROPPED))
 
-    def _host_routes(self, host: Hostname, paths: Sequence[IngressPath], field: str) -> Iterator[HostedRoute]:
-        neighbours = self.scope.read.lookup(self.near.wide, (self.load_balancer, host))
+    def _own_aliases(self) -> Iterator[Hostname]:
+        """The aliases that no rule of another Ingress has as its host: a rule goes before an alias, as in ingress-nginx."""
+        for alias in self.options.server_alias:
+            mains = self.scope.read.lookup(self.near.mains, (self.load_balancer, alias))
+            owner = next((ref for ref, found in mains if ref != self.scope.ref and found.has_rule(alias)), None)
+            if owner is None:
+                yield alias
+                continue
+            text = f"server-alias: {alias} is the host of a rule of {owner}; the alias is left out"
+            at = self.scope.annotation("server-alias")
+            remedy = "take the alias out, or the rule"
+            self.scope.tell(warning(Reason.ANNOTATION_CONFLICT, at, text, remedy, Effect.RULE_DROPPED))
+
+    def _host_routes(
+        self, host: Hostname, ruled: Hostname, paths: Sequence[IngressPath], field: str
+    ) -> Iterator[HostedRoute]:
+        """The routes of a host; ``ruled`` is the host of the rule, which differs where the host is an alias: canaries stand beside the rule."""
+        neighbours = self.scope.read.lookup(self.near.wide, (self.load_balancer, ruled))
+        if host != ruled:
+            neighbours = (*neighbours, *self.scope.read.lookup(self.near.wide, (self.load_balancer, host)))
         host_regex = any(claimed.options.regex for _, claimed in neighbours)
         if host_regex and not self.options.regex:
             self._tell_regex(host, neighbours)
@@ -124,7 +143,8 @@ class _Routes:
             match = path_match(path, own_regex=self.options.regex, host_regex=host_regex)
             if self._refused(host, match, f"{field}[{j}]") or isinstance(match, WrongPath):
                 continue
-            yield from self._path_routes(host, path, match, f"{field}[{j}]", neighbours)
+            place = canary_of(path, ruled, self.scope.ref.namespace, neighbours) if neighbours else None
+            yield from self._path_routes(host, path, match, f"{field}[{j}]", place)
 
     def _refused(self, host: Hostname, match: PathMatch | WrongPath, field: str) -> bool:
         self.count += 1
@@ -154,7 +174,7 @@ class _Routes:
         return False
 
     def _path_routes(
-        self, host: Hostname, path: IngressPath, match: PathMatch, field: str, neighbours: Sequence[tuple[Ref, Claimed]]
+        self, host: Hostname, path: IngressPath, match: PathMatch, field: str, place: Place | None
     ) -> Iterator[HostedRoute]:
         action, backend = self._action(path.backend, f"{field}.backend")
         origin = self.scope.at(field)
@@ -167,7 +187,6 @@ class _Routes:
         )
         if self._redirects(host, path):
             yield self._hosted(host, self._to_https(route))
-        place = canary_of(path, host, self.scope.ref.namespace, neighbours) if neighbours else None
         if place is None:
             yield self._hosted(host, route)
             return
