@@ -84,8 +84,9 @@ def chosen(
 ) -> Plugins:
     """The plugins of an offline program that listens as `weir up` does. An unknown one ends the command."""
     wished = Settings(
-        providers=(provider,), state_directory="", http_port=http_port, https_port=https_port, addresses=addresses
-    )
+        providers=(provider,), state_directory="", http_port=http_port, https_port=https_port, addresses=addresses,
+        loopback_endpoints=True,
+    )  # fmt: skip
     try:
         return plugins(wished)
     except StartRefused as why:

@@ -67,7 +67,7 @@ def test_a_plain_route_needs_nothing() -> None:
     assert list(needs(route("r"))) == []
 
 
-@pytest.mark.parametrize("feature", ["IpRules", "HTTPRouteRequestMirror", "RegexPathMatch"])
+@pytest.mark.parametrize("feature", ["IpRules", "HTTPRouteRequestMirror"])
 def test_what_is_lacking_is_answered_500_and_told(feature: str) -> None:
     one = route("r", match=RouteMatch(path=RegexPath(value="/a")), mirrors=(Mirror(backend="m"),), ip_rules=IpRules(deny=("10.0.0.0/8",)))
     fitted, told = fit_route(one, can(feature))
@@ -76,6 +76,12 @@ def test_what_is_lacking_is_answered_500_and_told(feature: str) -> None:
     assert fitted.match == one.match
     assert [t.feature for t in told] == [feature]
     assert told[0].remedy
+
+
+def test_a_path_that_cannot_be_matched_is_dropped_and_told() -> None:
+    fitted, told = fit_route(route("r", match=RouteMatch(path=RegexPath(value="/a"))), can("RegexPathMatch"))
+    assert fitted is None
+    assert [(t.feature, t.effect) for t in told] == [("RegexPathMatch", Effect.RULE_DROPPED)]
 
 
 def test_a_guard_is_never_taken_off() -> None:
