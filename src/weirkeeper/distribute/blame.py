@@ -6,7 +6,7 @@ A name in the message is a suspicion only: Envoy also names the innocent first s
 rest together. Where none is named the rows are halved; a culprit among 1,000 is found in ten rounds, and everything else is live on the way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Protocol, TypeVar
 
 MOST_NAMED = 8
@@ -34,6 +34,13 @@ def suspects(rows: Sequence[N], message: str) -> list[tuple[N, ...]]:
         return [*alone, rest] if rest else alone
     middle = (len(rows) + 1) // 2
     return [half for half in (tuple(rows[:middle]), tuple(rows[middle:])) if half]
+
+
+def rivals(message: str, name: str, known: Container[str]) -> frozenset[str]:
+    """The other known names in a message about this one: where one of them changes, the refusal may be over."""
+    words = "".join(c if c in _INSIDE else " " for c in message).split()
+    found = {word if word in known else word.rstrip(".:") for word in words}
+    return frozenset(word for word in found if word in known and word != name)
 
 
 def names(message: str, name: str) -> bool:

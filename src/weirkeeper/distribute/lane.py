@@ -49,6 +49,7 @@ class Lane:
         self.outstanding: OrderedDict[str, Sent] = OrderedDict()
         self.groups: deque[tuple[Row, ...]] = deque()
         self.suspected: dict[str, str | None] = {}
+        self.doubtful: set[str] = set()
         self.greet = wildcard
 
     def send(self, nonce: str, sent: Sent) -> None:
@@ -60,12 +61,14 @@ class Lane:
                 self.latest.pop(row.name, None)
             else:
                 self.latest[row.name] = row.item.version
+                self.doubtful.add(row.name)
                 self.sent_at[row.name] = sent.order
 
     def acknowledge(self, sent: Sent) -> None:
         """The engine took all of it."""
         for row in sent.rows:
             self.settled[row.name] = sent.order
+            self.doubtful.discard(row.name)
             if row.item is None:
                 self.have.pop(row.name, None)
             else:

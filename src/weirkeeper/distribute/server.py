@@ -20,7 +20,7 @@ from weirkeeper.distribute import wire
 from weirkeeper.distribute.identity import Stranger, load_balancer_of
 from weirkeeper.distribute.progress import Progress
 from weirkeeper.distribute.store import DesiredStore
-from weirkeeper.distribute.stream import DeltaStream
+from weirkeeper.distribute.stream import DeltaStream, Doubts
 from weirkeeper.model.observation import ItemObservation
 from weirkeeper.model.text import Id, Name
 from weirkeeper.providers.base import EngineItem, ItemChanges, ItemKey
@@ -29,6 +29,7 @@ SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "DeltaAggregatedResources"
 LARGEST_REQUEST = 64 << 20
 GRACE = 0.2
+MOST_REMEMBERED = 100
 _OPTIONS = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", LARGEST_REQUEST),
@@ -75,6 +76,14 @@ class Fleet:
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.connections: list[Connection] = []
+        self.doubts: dict[str, Doubts] = {}
+
+    def remember(self, connection: Connection) -> None:
+        """What the engine of a lost stream may hold and will not claim when it is back; of the newest instances only."""
+        if doubts := connection.stream.doubts():
+            self.doubts[connection.node.id] = doubts
+            while len(self.doubts) > MOST_REMEMBERED:
+                del self.doubts[next(iter(self.doubts))]
 
     @property
     def streams(self) -> list[DeltaStream]:
@@ -171,7 +180,8 @@ class Distributor:
     async def _converse(self, name: Id, first: wire.Request, incoming: AsyncIterator[bytes], context: Any) -> None:
         shelf, node = self.store.shelf(name), first.node or wire.Node()
         fleet = self._fleets.setdefault(name, Fleet(Progress(self._provider, name, shelf)))
-        connection = Connection(DeltaStream(shelf, self._drain), node)
+        doubts = fleet.doubts.pop(node.id, None)
+        connection = Connection(DeltaStream(shelf, self._drain, doubts=doubts), node)
         fleet.connections.append(connection)
         reader = asyncio.create_task(self._read(fleet, connection, first, incoming), name=f"read {node.id}")
         try:
@@ -179,6 +189,7 @@ class Distributor:
         finally:
             reader.cancel()
             fleet.connections.remove(connection)
+            fleet.remember(connection)
             self._report(fleet.progress.parted(fleet.streams))
             if connection.serving:
                 self._serving(name, self.instances(name))

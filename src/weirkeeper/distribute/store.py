@@ -10,7 +10,9 @@ last accepted until the new one is; that version stands in where the new one is 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
+from weirkeeper.distribute.blame import rivals
 from weirkeeper.distribute.kinds import CDS, EDS, SDS
 from weirkeeper.model.text import Id
 from weirkeeper.providers.base import EngineItem, ItemChanges, ItemKey
@@ -33,6 +35,14 @@ class Entry:
         self.leaving = False
 
 
+class Refusal(NamedTuple):
+    """A version that engines do not take, their words, and the other items that they named."""
+
+    version: str
+    why: str
+    rivals: frozenset[str]
+
+
 class Shelf:
     """The items of one load balancer."""
 
@@ -43,7 +53,8 @@ class Shelf:
         self._log: dict[Key, int] = {}
         self._floor = 0
         self._gone = 0
-        self._refused: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._refused: dict[tuple[str, str, str], Refusal] = {}
+        self._rivals: dict[Key, dict[tuple[str, str, str], None]] = {}
         self._stands_on: Counter[Key] = Counter()
         self._serves: dict[str, set[str]] = {}
         self._defaults: set[str] = set()
@@ -72,11 +83,14 @@ class Shelf:
     def refusal(self, key: Key, engine: str) -> str | None:
         """Why engines of this version do not take the item as it is wished now, or None."""
         entry, row = self.entries.get(key), self._refused.get((engine, *key))
-        return row[1] if entry is not None and row is not None and row[0] == entry.item.version else None
+        return row.why if entry is not None and row is not None and row.version == entry.item.version else None
 
-    def refuse(self, key: Key, version: str, engine: str, why: str) -> None:
-        """An engine refused this version, and nothing else can be to blame."""
-        self._refused[engine, *key] = (version, why)
+    def refuse(self, key: Key, version: str, engine: str, why: str, message: str = "") -> None:
+        """An engine refused this version, sent alone. Items that its message names may share the blame: when one changes, it is tried again."""
+        found = rivals(message or why, key[1], self.names.get(key[0], {}))
+        self._refused[engine, *key] = Refusal(version, why, found)
+        for rival in found:
+            self._rivals.setdefault((key[0], rival), {})[engine, *key] = None
         self._write(key)
 
     def accept(self, key: Key, version: str) -> None:
@@ -114,6 +128,7 @@ class Shelf:
             self._take_fallback(fresh, stand_in)
             self._drop_fallback(old)
         self.entries[key] = fresh
+        self._pardon(key)
         self.names.setdefault(key[0], {})[key[1]] = None
         self._index(key, item)
 
@@ -126,6 +141,7 @@ class Shelf:
         self._drop_fallback(entry)
         if self._refused:
             self._refused = {k: v for k, v in self._refused.items() if (k[1], k[2]) != key}
+        self._pardon(key)
         self._write(key)
         self._bury()
         return True
@@ -148,6 +164,12 @@ class Shelf:
             entry = self.entries.get(key)
             if entry is not None and entry.leaving:
                 self._leave(key, entry)
+
+    def _pardon(self, key: Key) -> None:
+        """Lift refusals that named this item: what was refused beside it may be taken now."""
+        for engine, kind, name in self._rivals.pop(key, ()):
+            if self._refused.pop((engine, kind, name), None) is not None:
+                self._write((kind, name))
 
     def _write(self, key: Key) -> None:
         self.number += 1

@@ -66,10 +66,14 @@ class Refused(NamedTuple):
 Event = Subscribed | Acked | Rejected | Refused
 
 
+Doubts = dict[str, set[str]]
+"""Names by kind that an engine may hold although it does not claim them: sent on a stream that was lost before a good answer."""
+
+
 class DeltaStream:
     """The state of one connection."""
 
-    def __init__(self, shelf: Shelf, drain_seconds: float, engine: str = "") -> None:
+    def __init__(self, shelf: Shelf, drain_seconds: float, engine: str = "", doubts: Doubts | None = None) -> None:
         self.shelf = shelf
         self.engine = engine
         self.lanes: dict[str, Lane] = {}
@@ -83,6 +87,7 @@ class DeltaStream:
         self._companions: dict[Key, dict[Key, None]] = {}
         self._now = 0.0
         self._aliases = Aliases()
+        self._doubts = doubts or {}
 
     # ---------------------------------------------------------------- in
 
@@ -94,8 +99,10 @@ class DeltaStream:
         events: list[Event] = []
         first = request.kind not in self.lanes
         lane = self._lane(request)
-        if first and request.held:
-            events.append(self._claims(lane, request.held))
+        if first:
+            held = self._held(lane, request)
+            if held:
+                events.append(self._claims(lane, held))
         if request.nonce:
             events.extend(self._answered(lane, request))
         for name in request.unsubscribe:
@@ -115,9 +122,14 @@ class DeltaStream:
         lane = self.lanes[kind] = Lane(kind, wildcard)
         lane.greet = wildcard and not request.held
         if wildcard:
-            lane.dirty.update(dict.fromkeys((*self.shelf.names.get(kind, ()), *request.held)))
+            lane.dirty.update(dict.fromkeys((*self.shelf.names.get(kind, ()), *self._held(lane, request))))
         self._wake_kind(kind)
         return lane
+
+    def _held(self, lane: Lane, request: wire.Request) -> dict[str, str]:
+        """What the engine claims, and what it may hold besides, which has no version."""
+        unclaimed = self._doubts.get(lane.kind, set()) if lane.wildcard else set()
+        return {**dict.fromkeys(sorted(unclaimed - request.held.keys()), ""), **request.held}
 
     def _claims(self, lane: Lane, held: dict[str, str]) -> Acked:
         """What the engine held before it connected. What those need is known where the version is one of ours."""
@@ -133,6 +145,8 @@ class DeltaStream:
                 known.append((source, version))
             else:
                 lane.have[name] = version
+                if not version:
+                    lane.doubtful.add(name)
                 if lane.kind in ROUTES or lane.kind == LDS:
                     self._unknown.add((lane.kind, name))
             if lane.kind == CDS:
@@ -242,6 +256,10 @@ class DeltaStream:
         if not lane.wildcard and key[1] not in lane.names:
             return True
         return _version(lane.have.get(key[1])) == version
+
+    def doubts(self) -> Doubts:
+        """What this engine may hold and will not claim, should the stream end now."""
+        return {lane.kind: set(lane.doubtful) for lane in self.lanes.values() if lane.wildcard and lane.doubtful}
 
     def current(self) -> bool:
         """Whether every change of the wished items has been looked at."""
