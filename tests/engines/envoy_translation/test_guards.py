@@ -6,12 +6,14 @@ A request that finds no scope at first gets its filters before its route is know
 import base64
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from served import World, answering, route, served
 
 from weirkeeper.model.filters import BasicAuth, CookieAffinity, Credentials, Deny, ExternalAuth, IpRules, LocalRateLimit
 from weirkeeper.model.match import RouteMatch, SegmentPrefix
+from weirkeeper.model.route import Respond
 from weirkeeper.model.secret import Secret
 from weirkeeper.providers.envoy import EnvoyOptions
 from weirkeeper.testing.client import Response, get
@@ -25,6 +27,7 @@ FORMS = (
     "{}.EXAMPLE",
     "{}.example:80",
     "{}.example.",
+    "{}.Example.:80",
     "x.{}.wild",
     "X.{}.Wild",
     "x.{}.wild:8080",
@@ -150,3 +153,17 @@ def test_one_label_stands_for_one_label(port: int) -> None:
     assert get("http://a.one.example/x", via=port).echo.name == "a"
     assert get("http://A.one.Example/nope", via=port).status == 404
     assert get("http://a.b.one.example/x", via=port).echo.name == "other"
+
+
+@pytest.mark.parametrize("layout", ["scoped", "rds"])
+def test_hosts_that_nobody_named_are_not_found(layout: Any) -> None:
+    world, port = World(EnvoyOptions(ipv6=False, layout=layout, access_log=None)), free_port()
+    world.listener("http", port)
+    world.host("one.example", route(action=Respond(status=200)))
+    world.host("*.wild", route(action=Respond(status=200)), wildcard_labels=1)
+    with served(world) as (_, told):
+        answering(port, "http://one.example/", told)
+        answering(port, "http://a.wild/", told)
+        hosts = ("two.example", "TWO.example", "Two.Example.:80", "a.b.wild", "A.B.Wild", "[::1]", "[::A]:80", "wild")
+        assert {host: get("http://x/", via=port, host=host).status for host in hosts} == dict.fromkeys(hosts, 404)
+        assert told.refusals == []

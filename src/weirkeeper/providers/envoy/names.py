@@ -14,7 +14,7 @@ SCOPE_HEADER = "x-weir-scope"
 """The scope key of a request: set before routing, removed before the backend."""
 
 STATE_HEADER = "x-weir-state"
-"""What the key filter did: ``again`` asks its second copy, ``done`` is followed by the names of the filters that are switched off."""
+"""What the key filter has found for an oddly written host: ``done``, then the names of the filters that are switched off."""
 
 KEYS = "weir.keys"
 IP_RULES = "weir.ip"

@@ -31,7 +31,7 @@ RowOf = Callable[[Group, Sequence[HostPart]], Row]
 
 
 class Port(NamedTuple):
-    """The listeners of one port, sorted by id."""
+    """The listeners of one port, or of one group, sorted by id."""
 
     listeners: tuple[Listener, ...]
 
@@ -110,7 +110,8 @@ class EnvoyProvider:
         wildcard_strangers = graph.derive(
             "envoy/wildcard-strangers", strangers, lambda _, key, part: part if key.hostname.startswith("*") else None
         )
-        everything = graph.union("envoy/fallback-parts", [parts, wildcard_strangers])
+        rest = _rest(graph, composed, strangers)
+        everything = graph.union("envoy/fallback-parts", [parts, wildcard_strangers, rest])
         return [
             graph.spread("envoy/scopes", composed.virtual_hosts, exact),
             graph.spread("envoy/stranger-scopes", strangers, stranger),
@@ -130,9 +131,24 @@ def _strangers(graph: Graph, composed: Composed, ports: Table[Place, Port]) -> T
         for group, hostname in dict.fromkeys(listeners.misdirected(port.listeners)):
             key = HostKey(place[0], Id(group), Hostname(hostname))
             if not read.contains(composed.virtual_hosts, key):
-                yield key, hosts.misdirected_part(hostname)
+                yield key, hosts.refusing_part(hostname, hosts.MISDIRECTED)
 
     return graph.spread("envoy/strangers", ports, rows)
+
+
+def _rest(graph: Graph, composed: Composed, strangers: Table[HostKey, HostPart]) -> Table[HostKey, HostPart]:
+    """What answers to hosts that nobody named, in every group of a listener that says nothing about them."""
+
+    def rows(read: Read, group: Group, port: Port) -> Iterator[tuple[HostKey, HostPart]]:
+        key = HostKey(group[0], group[1], Hostname("*"))
+        if not (read.contains(composed.virtual_hosts, key) or read.contains(strangers, key)):
+            misdirected = any(map(listeners.strict, port.listeners))
+            yield key, hosts.refusing_part("*", hosts.MISDIRECTED if misdirected else 404)
+
+    by_group = graph.index(
+        "envoy/listeners-by-group", composed.listeners, lambda key, one: [(key.load_balancer, one.group)]
+    )
+    return graph.spread("envoy/rest", graph.group("envoy/listener-groups", by_group, _port), rows)
 
 
 class Members(NamedTuple):
@@ -181,7 +197,7 @@ def _defaults(read: Read, composed: Composed, load_balancer: Id) -> Timeouts:
     return front.defaults.timeouts if front else Timeouts()
 
 
-def _port(_: Read, __: Place, members: Sequence[tuple[Part, Listener]]) -> Port:
+def _port(_: Read, __: Place | Group, members: Sequence[tuple[Part, Listener]]) -> Port:
     return Port(tuple(one for _, one in members))
 
 

@@ -149,7 +149,8 @@ def test_policy_hosts_answer_421_elsewhere_unless_the_group_has_them() -> None:
         return [r.direct_response.status for h in scope.route_configuration.virtual_hosts for r in h.routes]
 
     assert statuses("g|b.example") == [421]
-    assert statuses("g|*") == [421]
+    assert statuses("g|*") == [404, 421], "nobody's hosts, then the policy's wildcard"
+    assert statuses("p|*") == [421], "a host that the policy's group does not have"
     assert statuses("g|own.example") == [0, 404]
     needs = rows[ItemKey(LB, names.LISTENER, "port-443")].needs
     assert {(names.SECRET, "cert/c"), (names.SECRET, "cert/d"), (names.EXTENSION, names.KEYS)} == set(needs)

@@ -1,4 +1,4 @@
-"""Virtual hosts, and what holds them: a scope for each exact host, one fallback scope for all wildcards, or one table for a group.
+"""Virtual hosts, and what holds them: a scope for each exact host, one fallback scope of a group for all wildcards, or one table for a group.
 
 Each host ends with a route that answers 404, so a missing path never falls through to another host, and a request without any route is
 told apart (421 where the group has a TLS policy). A wildcard that stands for one label (Ingress) demands that of the host by expression;
@@ -16,6 +16,7 @@ from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import VirtualHost
 from weirkeeper.model.text import Id
 from weirkeeper.providers.envoy import names
+from weirkeeper.providers.envoy.translate.filter_matcher import always_skipped
 from weirkeeper.providers.envoy.translate.matchers import authority_matcher
 from weirkeeper.providers.envoy.translate.retries import default_retry
 from weirkeeper.providers.envoy.translate.routes import backends_of, routes
@@ -23,6 +24,7 @@ from weirkeeper.providers.envoy.translate.trie import path_trie
 from weirkeeper.providers.envoy.translate.values import packed, quoted
 from weirkeeper.providers.envoy.translate.wire import nested
 
+MISDIRECTED = 421
 VIRTUAL_HOST_ROUTES, VIRTUAL_HOST_MATCHER, CONFIG_HOSTS = 3, 21, 2
 SCOPE_CONFIGURATION = scoped_route_pb2.ScopedRouteConfiguration.DESCRIPTOR.fields_by_name["route_configuration"].number
 
@@ -61,9 +63,10 @@ def host_part(host: VirtualHost, defaults: Timeouts, trie_from: int) -> HostPart
     )
 
 
-def misdirected_part(hostname: str) -> HostPart:
-    """A host of another TLS policy: whoever asks for it here is told 421."""
-    route = rc.Route(name="misdirected", match={"prefix": ""}, direct_response={"status": 421})
+def refusing_part(hostname: str, status: int) -> HostPart:
+    """A host that is not there (404), or belongs to another TLS policy (421), as whoever asks for it is told."""
+    name = "misdirected" if status == MISDIRECTED else "-"
+    route = rc.Route(name=name, match={"prefix": ""}, direct_response={"status": status})
     body = nested(VIRTUAL_HOST_ROUTES, route.SerializeToString(deterministic=True))
     return HostPart(hostname, _head(hostname), body, b"", (), ())
 
@@ -77,7 +80,7 @@ def exact_scope(group: str, part: HostPart) -> tuple[str, bytes]:
 def fallback_scope(group: str, parts: Sequence[HostPart]) -> tuple[str, bytes]:
     """Name and bytes of the scope of all wildcards of a group; Envoy chooses among them by the longest suffix."""
     key = f"{group}|*"
-    return key, _scope(key, _hosts(parts) + COMMON)
+    return key, _scope(key, _hosts(parts) + FALLBACK)
 
 
 def route_table(group: str, parts: Sequence[HostPart]) -> bytes:
@@ -122,7 +125,7 @@ def _not_found(demanded: object) -> bytes:
     return made
 
 
-def _common(off: tuple[str, ...]) -> bytes:
+def _common(off: tuple[str, ...] = (), skipped: tuple[str, ...] = ()) -> bytes:
     made = route_pb2.RouteConfiguration(
         ignore_port_in_host_matching=True,
         validate_clusters={"value": False},
@@ -131,14 +134,17 @@ def _common(off: tuple[str, ...]) -> bytes:
     )
     for name in off:
         made.typed_per_filter_config[name].CopyFrom(packed(rc.FilterConfig(disabled=True)))
+    for name in skipped:
+        made.typed_per_filter_config[name].CopyFrom(always_skipped())
     body: bytes = made.SerializeToString(deterministic=True)
     return body
 
 
 NOT_FOUND = nested(VIRTUAL_HOST_ROUTES, _not_found(None))
 RETRY: bytes = rc.VirtualHost(retry_policy=default_retry()).SerializeToString(deterministic=True)
-COMMON = _common(())
-EXACT = _common((names.KEYS, *names.OPTIONAL))
+COMMON = _common()
+EXACT = _common(off=(names.KEYS, *names.OPTIONAL))
+FALLBACK = _common(skipped=names.DEMANDING)
 
 
 def group_token(group: Id) -> str:

@@ -2,9 +2,9 @@
 
 Theory of operation. Envoy decides at the beginning of a stream which filters it makes, by the route that it knows then. Where an exact scope was
 found, that scope's configuration switches the optional filters off and a route switches on what it wishes. Where none was found yet (wildcards,
-letter case, ports), all are made, and each looks at the route that the key filter has found since. Most do nothing without
-settings from a route. Three cannot: basic auth, external auth and buffering. They refuse by default, and are skipped only where the key filter,
-which alone can set that header, has read from the route that it does not wish them.
+unknown hosts, letter case), all are made, and each looks at the route that the key filter has found since. Most do nothing without
+settings from a route. Three cannot: basic auth, external auth and buffering. They refuse by default. The fallback scope skips them where a route has no
+settings for them; and they are skipped where the key filter, which alone can set that header, has read from an exact route that it does not wish them.
 """
 
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ from weirkeeper.providers.envoy.translate.basic_auth import NOBODY
 from weirkeeper.providers.envoy.translate.filter_matcher import unless
 from weirkeeper.providers.envoy.translate.values import duration, from_ads, number, packed
 
-CONDITIONAL = names.TYPE + "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
+LUA = names.TYPE + "envoy.extensions.filters.http.lua.v3.Lua"
 
 
 def http_filters(*, scoped: bool) -> Iterator[Any]:
     """All filters in order. Without scopes Envoy knows the route at once, so the optional ones are simply off by default."""
     if scoped:
-        yield from [hcm.HttpFilter(name=names.KEYS, config_discovery=discovered())] * 2
+        yield hcm.HttpFilter(name=names.KEYS, config_discovery=discovered())
     for name in names.OPTIONAL:
         config = OPTIONAL[name]
         if name in names.DEMANDING:
@@ -43,7 +43,7 @@ def http_filters(*, scoped: bool) -> Iterator[Any]:
 
 def discovered() -> Any:
     """Where the key filter comes from."""
-    return config_source_pb2.ExtensionConfigSource(config_source=from_ads(), type_urls=[CONDITIONAL])
+    return config_source_pb2.ExtensionConfigSource(config_source=from_ads(), type_urls=[LUA])
 
 
 def _nobody_decides() -> Any:

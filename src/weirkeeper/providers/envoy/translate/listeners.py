@@ -77,6 +77,11 @@ def misdirected(listeners: Sequence[Listener]) -> list[tuple[str, str]]:
     ]
 
 
+def strict(one: Listener) -> bool:
+    """Whether a host that the listener's group does not have is misdirected (421), since it may belong to another TLS policy."""
+    return bool(one.tls and one.hostname)
+
+
 def _secure_chains(made: Any, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts) -> None:
     policies: dict[str, str] = {}
     on_demand = fallback = None
@@ -100,7 +105,7 @@ def _secure_chains(made: Any, listeners: Sequence[Listener], options: EnvoyOptio
 
 
 def _chain(name: str, one: Listener, options: EnvoyOptions, defaults: Timeouts, socket: Any | None) -> Any:
-    manager = connection_manager(one, options, defaults, strict=bool(one.tls and one.hostname))
+    manager = connection_manager(one, options, defaults, strict=strict(one))
     made = components.FilterChain(name=name, filters=[components.Filter(name="http", typed_config=packed(manager))])
     if socket is not None:
         made.transport_socket.CopyFrom(socket)

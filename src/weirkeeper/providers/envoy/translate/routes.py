@@ -28,6 +28,7 @@ from weirkeeper.providers.envoy.translate.basic_auth import basic_auth_config
 from weirkeeper.providers.envoy.translate.bodies import buffer_config
 from weirkeeper.providers.envoy.translate.cors import cors_config
 from weirkeeper.providers.envoy.translate.external_auth import external_auth_config
+from weirkeeper.providers.envoy.translate.filter_matcher import switched_off
 from weirkeeper.providers.envoy.translate.headers import edit_request, edit_response, header, host_of
 from weirkeeper.providers.envoy.translate.ip_rules import ip_rules_config
 from weirkeeper.providers.envoy.translate.matchers import route_match
@@ -52,7 +53,7 @@ def routes(route: Route, defaults: Timeouts, hostname: str) -> Iterator[Any]:
             rc.HeaderMatcher(name="upgrade", string_match={"exact": "websocket", "ignore_case": True})
         )
         del upgrade.typed_per_filter_config[names.BUFFER]
-        del upgrade.metadata.filter_metadata[names.KEYS].fields["weir.buffer"]
+        _tell_key_filter(upgrade)
         yield upgrade
     yield made
 
@@ -145,9 +146,13 @@ def _guards(made: Any, route: Route) -> None:
     if route.body_limit is not None or route.buffer_requests:
         on[names.BUFFER].CopyFrom(buffer_config(route.body_limit))
     _auth(made, route)
-    for name in names.DEMANDING:
-        if name in on:
-            made.metadata.filter_metadata[names.KEYS].fields[name].bool_value = True
+    if any(name in on for name in names.DEMANDING):
+        _tell_key_filter(made)
+
+
+def _tell_key_filter(made: Any) -> None:
+    """Which demanding filters an oddly written host of this route does without; a route without such a note has none of them."""
+    made.metadata.filter_metadata[names.KEYS].fields["off"].string_value = switched_off(made.typed_per_filter_config)
 
 
 def _rate_limits(made: Any, route: Route) -> None:
