@@ -42,7 +42,7 @@ def run(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "WEIRKEEPER_CADDY": str(caddy_binary())}
     environment.pop("PYTHONPATH", None)
     return subprocess.run(
-        [str(python), *arguments], cwd=python.parent, env=environment, capture_output=True, text=True, timeout=120
+        [str(python), *arguments], check=False, cwd=python.parent, env=environment, capture_output=True, text=True, timeout=120
     )
 
 
