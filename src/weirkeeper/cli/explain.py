@@ -120,6 +120,7 @@ def _reasons(one: Answer) -> list[Text]:
     if one.decided_by is not None:
         place = f" ({one.place})" if one.place else ""
         lines.append(_fact("decided by", f"{one.decided_by}{place}"))
+        lines += [_fact("and by", str(origin)) for origin in one.also]
     lines.append(_fact("listener", f"{one.listener or 'none'} of {one.load_balancer}"))
     if one.certificate is not None:
         names = ", ".join(one.certificate.names) or "no names"

@@ -42,7 +42,7 @@ def needs(value: object, path: str = "") -> Iterator[tuple[str, str]]:
                 yield from needs(part, f"{path}[{position}]")
 
 
-SKIPPED = frozenset({"origin", "origins", "findings", "created_at"})
+SKIPPED = frozenset({"origin", "origins", "also", "findings", "created_at"})
 """Fields that speak about where a value came from; no engine sees them."""
 
 

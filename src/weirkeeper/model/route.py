@@ -69,7 +69,7 @@ Action = Forward | Redirect | Respond
 
 
 class Route(Value, frozen=True, kw_only=True):
-    """One match, one action, and the filters between."""
+    """One match, one action, and the filters between. ``also`` are other objects that had a part in it (a canary)."""
 
     id: Id
     rule_name: Label | None = None
@@ -98,6 +98,7 @@ class Route(Value, frozen=True, kw_only=True):
     priority: int = 0
     created_at: Timestamp = Timestamp("")
     native: Annotated[tuple[tuple[Label, Label], ...], Need("NativePatch")] = ()
+    also: tuple[Origin, ...] = ()
     origin: Origin
 
 

@@ -74,6 +74,7 @@ class Answer(Value, frozen=True, kw_only=True):
     status: int | None = None
     summary: Sentence
     decided_by: Origin | None = None
+    also: tuple[Origin, ...] = ()
     place: str = ""
     listener: Id | None = None
     certificate: CertificateSeen | None = None
@@ -147,7 +148,7 @@ class _Seen(NamedTuple):
         status, summary = _summary(route, backends)
         plain = self.answer(summary, status=status, hostname=hostname, considered=judged)
         return msgspec.structs.replace(
-            plain, decided_by=route.origin, route=route.id, backends=backends, settings=settings_of(route),
+            plain, decided_by=route.origin, also=route.also, route=route.id, backends=backends, settings=settings_of(route),
             backend_path=backend_path(route, self.path) if isinstance(route.action, Forward) else None,
         )  # fmt: skip
 

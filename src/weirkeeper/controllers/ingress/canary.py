@@ -13,6 +13,7 @@ from weirkeeper.controllers.ingress.claimed import Claimed
 from weirkeeper.kube.types import IngressPath
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.match import CookieMatch, Exactly, HeaderMatch, Matches, RouteMatch, ValueMatch
+from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Action, Forward, Route, WeightedBackend
 from weirkeeper.model.text import HeaderName, HeaderValue, Id
 
@@ -52,10 +53,11 @@ def places_of(claimed: Claimed, host: str) -> Iterator[Place]:
                 yield Place(claimed=claimed, path=path, field=f"spec.rules[{i}].http.paths[{j}].backend")
 
 
-def split(route: Route, canary: Action, options: Options) -> Iterator[Route]:
+def split(route: Route, canary: Action, options: Options, origin: Origin) -> Iterator[Route]:
     """The routes of a path with a canary, the plain one (by weight) last."""
     main = route.action
     if isinstance(main, Forward) and isinstance(canary, Forward):
+        route = msgspec.structs.replace(route, also=(origin,))
         for i, (match, to_canary) in enumerate(_conditions(route.match, options)):
             name = Id(f"{route.id[:480]}/canary/{i}")
             yield msgspec.structs.replace(route, id=name, match=match, action=canary if to_canary else main)

@@ -106,7 +106,7 @@ class _Routes:
         for host in list(hosts):
             found += self._host_extras(host)
         found += self._default_backend([*hosts, *self.aliases])
-        if not found and not self.scope.findings:
+        if not found and not any(rule.http and rule.http.paths for rule in self.spec.rules or ()):
             text = "the Ingress has neither a rule with a path nor a default backend; it serves nothing"
             self.scope.tell(warning(Reason.NO_RULES, self.scope.at("spec"), text, "add a rule"))
         return found
@@ -191,7 +191,10 @@ class _Routes:
             yield self._hosted(host, route)
             return
         for part in split(
-            route, self._canary_action(place.claimed, place.path.backend, place.field), place.claimed.options
+            route,
+            self._canary_action(place.claimed, place.path.backend, place.field),
+            place.claimed.options,
+            place.claimed.ingress.origin(place.field.removesuffix(".backend")),
         ):
             yield self._hosted(host, part)
 
@@ -352,7 +355,10 @@ def _variant(scope: Scope) -> Variant | None:
 
 def _certificates(scope: Scope) -> Iterator[CertificateWish]:
     for i, tls in enumerate(scope.ingress.spec.tls or ()):
-        if tls.secret_name:
+        if not tls.secret_name:
+            if scope.ours.spec.default_certificate is None:
+                _tell_no_certificate(scope, i)
+        else:
             yield CertificateWish(
                 id=id_of(scope.place, tls.secret_name),
                 secret=Ref(
@@ -361,6 +367,12 @@ def _certificates(scope: Scope) -> Iterator[CertificateWish]:
                 hosts=_tls_hosts(scope, tls, i),
                 origin=scope.at(f"spec.tls[{i}].secretName"),
             )
+
+
+def _tell_no_certificate(scope: Scope, position: int) -> None:
+    text = "no Secret is named and the class has no default certificate, so HTTPS for these hosts is refused"
+    remedy = "name a Secret of type kubernetes.io/tls, or a spec.defaultCertificate in the parameters of the class"
+    scope.tell(warning(Reason.SECRET_NOT_FOUND, scope.at(f"spec.tls[{position}].secretName"), text, remedy))
 
 
 def _tls_hosts(scope: Scope, tls: IngressTls, position: int) -> tuple[Hostname, ...]:
