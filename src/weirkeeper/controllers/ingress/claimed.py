@@ -4,7 +4,7 @@ from weirkeeper.controllers.ingress.annotations.options import Options
 from weirkeeper.controllers.ingress.classes import OurClass
 from weirkeeper.kube.types import Ingress
 from weirkeeper.model.finding import Finding
-from weirkeeper.model.text import Hostname, Id
+from weirkeeper.model.text import Hostname, Id, Refused, parse
 from weirkeeper.model.value import Value
 
 HostOf = tuple[Id, Hostname]
@@ -20,10 +20,11 @@ class Claimed(Value, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
     def hosts(self) -> tuple[HostOf, ...]:
-        """The hosts of its rules and its aliases, in lower case, as they stand there."""
+        """The hosts of its rules and its aliases, in lower case; what is no host is nobody's neighbour."""
         rules = self.ingress.spec.rules or ()
         own = {rule.host.lower() or "*" for rule in rules} | set(self.options.server_alias)
-        return tuple((self.ours.load_balancer, Hostname(host)) for host in own)
+        read = (parse(Hostname, host) for host in sorted(own))
+        return tuple((self.ours.load_balancer, host) for host in read if not isinstance(host, Refused))
 
     def has_rule(self, host: Hostname) -> bool:
         """Whether one of its rules is for this very host."""
