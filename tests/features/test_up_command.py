@@ -66,3 +66,13 @@ def test_up_refuses_what_it_cannot_start(tmp_path):
     assert "installed are: " in unknown.stderr
     assert "envoy" in unknown.stderr
     assert up("--address", "shop").returncode == 2
+    assert up("--log-level", "loud").returncode == 2
+
+
+def test_up_says_in_one_sentence_that_its_state_folder_cannot_be_used(tmp_path):
+    (tmp_path / "file").touch()
+    command = [sys.executable, "-m", "weirkeeper", "up", str(tmp_path), "--state-dir", str(tmp_path / "file")]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert str(tmp_path / "file") in refused.stderr

@@ -6,6 +6,7 @@ words of the field and its remedy; and nothing at all for what is no manifest or
 
 import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import NamedTuple
 
 import msgspec
@@ -108,9 +109,11 @@ class Decoder:
     def _foreign(self, item: Path, group: str, kind: str, named: Ref | Trouble) -> Decoded | None:
         if group not in self._near or isinstance(named, Trouble):
             return None
+        meant = get_close_matches(kind[:80], [name for of, name in self._kinds if of == group], n=1, cutoff=0.8)
         return Decoded(item, named, None, (Trouble(
             Reason.UNKNOWN_KIND, f"nothing here reads {shown(kind)} of {shown(group)}",
-            "nothing to do if another program reads it", ("kind",), Severity.INFO,
+            f"did you mean {meant[0]}?" if meant else "nothing to do if another program reads it",
+            ("kind",), Severity.WARNING if meant else Severity.INFO,
         ),))  # fmt: skip
 
 

@@ -121,3 +121,9 @@ def test_a_document_cannot_choose_its_cluster_and_forges_no_line():
     said = finding(bad.troubles[0], bad.ref, "f.yaml:1")
     assert said.for_user.isprintable()
     assert said.origin.path.isprintable()
+
+
+def test_misspelt_kind_is_told_what_was_meant():
+    (one,) = decoded({"apiVersion": "networking.k8s.io/v1", "kind": "Ingres", "metadata": {"name": "a"}})
+    assert one.object is None
+    assert [(t.severity, t.remedy) for t in one.troubles] == [(Severity.WARNING, "did you mean Ingress?")]
