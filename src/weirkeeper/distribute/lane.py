@@ -5,6 +5,7 @@ what to send and when is decided in ``stream``.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from weirkeeper.distribute.blame import suspects
@@ -29,6 +30,7 @@ class Sent(NamedTuple):
 
     order: int
     rows: tuple[Row, ...]
+    at: float
 
 
 class Lane:
@@ -78,7 +80,11 @@ class Lane:
 
     def refuse(self, sent: Sent, message: str) -> Row | None:
         """The engine refused it. Returns the culprit where only one row was in it; else the rows are set aside in smaller groups."""
-        live = tuple(row for row in sent.rows if self.latest.get(row.name) == row.version)
+        live = tuple(
+            row
+            for row in sent.rows
+            if self.latest.get(row.name) == row.version and self.sent_at.get(row.name, sent.order) == sent.order
+        )
         for row in sent.rows:
             if self.sent_at.get(row.name) == sent.order:
                 del self.sent_at[row.name]
@@ -90,6 +96,12 @@ class Lane:
             self.groups.append(group)
             self.suspected.update({row.name: row.version for row in group})
         return None
+
+    def accuse(self, rows: Iterable[Row]) -> None:
+        """Each of these rows is to be tried alone."""
+        for row in rows:
+            self.groups.append((row,))
+            self.suspected[row.name] = row.version
 
     def fall_back(self, name: str) -> None:
         """The newest version of this name did not arrive: what the engine had before is what it has."""

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from weirkeeper.distribute import wire
+from weirkeeper.distribute import silence, wire
 from weirkeeper.distribute.kinds import BY_NAME, CDS, ECDS, EDS, LDS, RDS, ROUTES, SDS, SRDS, rank
 from weirkeeper.distribute.lane import Lane, Row, Sent
 from weirkeeper.distribute.secrets import Aliases
@@ -80,6 +80,7 @@ class DeltaStream:
         self._drain = drain_seconds
         self._cursor = shelf.number
         self._order = 0
+        self._heard = 0
         self._waiting: dict[Key, dict[Key, None]] = {}
         self._users: Counter[Key] = Counter()
         self._unknown: set[Key] = set()
@@ -179,6 +180,7 @@ class DeltaStream:
         sent = lane.outstanding.pop(request.nonce, None)
         if sent is None:
             return []
+        self._heard = max(self._heard, sent.order)
         if request.error is None:
             return self._acknowledged(lane, sent)
         message = "the engine refused the certificate or its key" if lane.kind == SDS else request.error
@@ -235,6 +237,9 @@ class DeltaStream:
         """The next response that this engine should get, or None when there is nothing to say now."""
         self._now = now
         self._read_log()
+        broken = self._break_silence()
+        if broken is not None:
+            return broken
         for lane in sorted(self.lanes.values(), key=_rank):
             if len(lane.outstanding) < (CLUSTER_WINDOW if lane.kind == CDS else WINDOW):
                 rows = self._rows(lane)
@@ -243,8 +248,10 @@ class DeltaStream:
         return None
 
     def wake_at(self) -> float | None:
-        """When ``next`` may have something to say although nothing happened: the end of a drain time."""
-        return min(self._late.values(), default=None) if self._may_remove_clusters() else None
+        """When ``next`` may have something to say although nothing happened: the end of a drain time, or of a long silence."""
+        late = list(self._late.values()) if self._may_remove_clusters() else []
+        silent = silence.look_at(self.lanes.get(CDS), self._now)
+        return min(late if silent is None else [*late, silent], default=None)
 
     def has(self, key: Key, version: str) -> bool:
         """Whether this engine has this version, or does not want to know."""
@@ -290,6 +297,15 @@ class DeltaStream:
         """All keys of the shelf and all that the engine holds: the log is too short for this stream."""
         held = ((kind, name) for kind, lane in self.lanes.items() for name in (*lane.latest, *lane.names))
         return dict.fromkeys((*self.shelf.entries, *held))
+
+    def _break_silence(self) -> bytes | None:
+        """Takes back the clusters that mute all answers; then each is tried alone, where its refusal is heard."""
+        lane = self.lanes.get(CDS)
+        rows = tuple(silence.suspects(lane, self.lanes.get(EDS), self._heard, self._now)) if lane is not None else ()
+        if lane is None or not rows:
+            return None
+        lane.accuse(rows)
+        return self._respond(lane, tuple(Row(row.name, row.source, None) for row in rows))
 
     def _rows(self, lane: Lane) -> tuple[Row, ...]:
         """What is to be sent of this kind: a group of suspects alone, else everything dirty that is not blocked, up to a chunk."""
@@ -385,7 +401,7 @@ class DeltaStream:
                 lane.unsure.setdefault(row.name, []).append((self._order, row.item))
                 self._users.update(row.item.needs)
         lane.greet = False
-        lane.send(nonce, Sent(self._order, rows))
+        lane.send(nonce, Sent(self._order, rows, self._now))
         resources = [_resource(lane.kind, row) for row in rows if row.item is not None]
         return wire.response(lane.kind, nonce, resources, [row.name for row in rows if row.item is None])
 

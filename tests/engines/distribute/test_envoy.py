@@ -364,3 +364,40 @@ async def timed(wishes: Wishes, seen: Seen, changes: dict) -> float:
     wishes.put(changes)
     await seen.programmed(changes)
     return (time.monotonic() - began) * 1e3
+
+
+def unbalanced(name: str) -> EngineItem:
+    """A cluster that only its balancer refuses, when Envoy counts it as warming already."""
+    ring = {"minimum_ring_size": 2048, "maximum_ring_size": 1024}
+    more = {"lb_policy": "RING_HASH", "ring_hash_lb_config": ring}
+    eds = {"eds_config": ADS}
+    made = {"name": name, "type": "EDS", "connect_timeout": "1s", "eds_cluster_config": eds, **more}
+    return item(CDS, made, (EDS, name))
+
+
+def test_a_refusal_that_is_never_heard_is_found_and_said(state: Path) -> None:
+    async def story() -> None:
+        async with origin("A") as a, origin("B") as b:
+            port = free_port()
+            wishes = Wishes({key(LDS, "web"): listener(port), **host_items("h1", "c1", a)})
+            async with running(state, wishes) as seen:
+                await answers(port, "h1", "A")
+                good = {k: v for i in range(3) for k, v in host_items(f"g{i}", f"d{i}", b).items()}
+                bad = {**host_items("bad", "ring", b), key(CDS, "ring"): unbalanced("ring")}
+                wishes.put({**good, **bad})
+                for number in range(3):
+                    await answers(port, f"g{number}", "B")
+                await eventually(
+                    lambda: _is((CDS, "ring") in seen.items and seen.items[CDS, "ring"].state is ItemState.REJECTED),
+                    15,
+                    what="the culprit is named",
+                )
+                assert "ring" in seen.items[CDS, "ring"].message
+                await seen.programmed(good)
+                await answers(port, "h1", "A")
+                fixed = {key(CDS, "ring"): cluster("ring")}
+                wishes.put(fixed)
+                await seen.programmed({**fixed, key(SRDS, "bad"): bad[key(SRDS, "bad")]})
+                await answers(port, "bad", "B")
+
+    asyncio.run(story())

@@ -177,3 +177,50 @@ def test_a_cluster_stays_while_an_unanswered_version_may_need_it() -> None:
     engine.now = 200
     engine.settle()
     assert set(engine.held[CDS]) == {"c1"}
+
+
+def silent() -> tuple[Shelf, DeltaStream, str]:
+    """A stream whose engine has read two new clusters, asked for the assignment of one, and says nothing of the clusters."""
+    shelf = shelf_of({(CDS, name): item("1", (EDS, name)) for name in ("good", "bad")})
+    shelf.put((EDS, "good"), item("1"))
+    one = opened(shelf, CDS)
+    first = heard(one.next(0)).nonce
+    one.receive(wire.Request(kind=EDS, subscribe=("good",)), 0)
+    one.receive(wire.Request(kind=EDS, nonce=heard(one.next(0)).nonce), 0)
+    return shelf, one, first
+
+
+def test_a_cluster_whose_refusal_is_never_heard_is_taken_back_and_tried_alone() -> None:
+    shelf, one, first = silent()
+    assert one.next(1.9) is None
+    assert one.wake_at() == 2.0
+    taken = heard(one.next(2.0))
+    assert (list(taken.removed_resources), list(taken.resources)) == (["bad"], [])
+    alone = heard(one.next(2.0))
+    assert [resource.name for resource in alone.resources] == ["bad"]
+    assert one.next(2.0) is None
+    one.receive(wire.Request(kind=CDS, nonce=first, error="bad: no"), 2)
+    one.receive(wire.Request(kind=CDS, nonce=taken.nonce), 2)
+    found = one.receive(wire.Request(kind=CDS, nonce=alone.nonce, error="bad: no"), 2)
+    assert [(event.name, event.message) for event in found if isinstance(event, stream.Rejected)] == [("bad", "bad: no")]
+    assert shelf.refusal((CDS, "bad"), "e") == "bad: no"
+    again = heard(one.next(2))
+    assert [resource.name for resource in again.resources] == ["good"], "it was in a refused response"
+    one.receive(wire.Request(kind=CDS, nonce=again.nonce), 2)
+    assert one.has((CDS, "good"), "1")
+
+
+def test_an_engine_that_has_answered_nothing_is_slow_and_not_silent() -> None:
+    shelf = shelf_of({(CDS, "c"): item("1", (EDS, "c"))})
+    one = opened(shelf, CDS)
+    one.next(0)
+    assert one.next(60) is None
+    assert one.wake_at() is None
+
+
+def test_a_cluster_whose_assignment_was_asked_for_is_cold_and_not_suspected() -> None:
+    _, one, _ = silent()
+    one.receive(wire.Request(kind=EDS, subscribe=("bad",)), 1)
+    while (raw := one.next(1)) is not None:
+        assert heard(raw).type_url == EDS
+    assert one.next(60) is None
