@@ -10,7 +10,7 @@ from weirkeeper.compose.explain.hosts import covers
 from weirkeeper.compose.explain.request import normalised
 from weirkeeper.compose.explain.verdicts import failing, header_fits, path_fits, regex_fits
 from weirkeeper.model.certificate import Certificate
-from weirkeeper.model.filters import FullPath, PrefixPath, RegexSubstitution, UrlRewrite
+from weirkeeper.model.filters import Deny, FullPath, IpRules, PrefixPath, RegexSubstitution, UrlRewrite
 from weirkeeper.model.listener import HttpOptions
 from weirkeeper.model.match import (
     BeginsWith,
@@ -32,7 +32,7 @@ from weirkeeper.model.match import (
 )
 from weirkeeper.model.route import Forward, Redirect, Respond, WeightedBackend
 from weirkeeper.model.secret import Secret, hide
-from weirkeeper.model.text import Refused
+from weirkeeper.model.text import Cidr, Refused
 
 
 def ask(url: str, *headers: str, method: str = "GET", source: str = "") -> Request:
@@ -254,6 +254,19 @@ def test_backends_with_share_and_endpoints() -> None:
     assert [(b.id, b.share, b.protocol, b.usable) for b in seen.backends] == [("web", 75, "http1", 2), ("next", 25, "h2c", 1)]
     assert seen.status is None
     assert seen.summary == "forwarded to web (75 %) or next (25 %)"
+
+
+def test_guards_are_said_in_the_first_line() -> None:
+    def seen(**guards: object) -> Answer:
+        whole = config(host("a", route("r", **guards)), backends=(backend("web"),), endpoint_sets=(endpoints("web", "10.0.0.1"),))
+        return answer(whole, ask("http://a/"))
+
+    closed = seen(auth=(Deny(),))
+    assert closed.status == 503
+    assert "nobody passes" in closed.summary
+    listed = seen(ip_rules=IpRules(allow=(Cidr("10.0.0.0/8"),)))
+    assert listed.status is None
+    assert listed.summary == "forwarded to web, unless ip_rules refuse it"
 
 
 def test_no_endpoint_is_503() -> None:

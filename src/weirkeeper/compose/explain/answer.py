@@ -16,7 +16,7 @@ from weirkeeper.model.backend import Backend, FromDns, FromEndpointSet, FromServ
 from weirkeeper.model.certificate import Certificate
 from weirkeeper.model.config import LoadBalancerConfig
 from weirkeeper.model.endpoint import Endpoint
-from weirkeeper.model.filters import FullPath, PathRewrite, PrefixPath, RegexSubstitution
+from weirkeeper.model.filters import Deny, FullPath, PathRewrite, PrefixPath, RegexSubstitution
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.match import ExactPath, RegexPath, SegmentPrefix, StringPrefix
@@ -154,6 +154,9 @@ class _Seen(NamedTuple):
 
 
 def _summary(route: Route, backends: tuple[BackendSeen, ...]) -> tuple[int | None, str]:
+    denied = next((one for one in route.auth if isinstance(one, Deny)), None)
+    if denied is not None:
+        return denied.status, f"{denied.status}: nobody passes, since what guards the route cannot be fulfilled"
     match route.action:
         case Respond(status=status):
             return status, f"{status}: the load balancer answers by itself"
@@ -165,9 +168,16 @@ def _summary(route: Route, backends: tuple[BackendSeen, ...]) -> tuple[int | Non
                 return 503, "503: the route has no backend with a weight"
             if not any(one.usable or one.note for one in served):
                 return 503, "503: no endpoint of the backend is ready"
-            return None, "forwarded to " + " or ".join(_share(one) for one in served)
+            return None, "forwarded to " + " or ".join(_share(one) for one in served) + _guarded(route)
         case _:
             assert_never(route.action)
+
+
+def _guarded(route: Route) -> str:
+    """Who may refuse the request before that."""
+    guards = (("ip_rules", route.ip_rules), ("auth", route.auth), ("rate_limits", route.rate_limits))
+    names = [name for name, guard in guards if guard]
+    return f", unless {' or '.join(names)} refuse it" if names else ""
 
 
 def _share(one: BackendSeen) -> str:
@@ -225,7 +235,7 @@ def _source_note(backend: Backend) -> Sentence:
             assert_never(backend.source)
 
 
-_TOLD_ELSEWHERE = frozenset({"id", "match", "action", "origin", "priority", "created_at", "rule_name"})
+_TOLD_ELSEWHERE = frozenset({"id", "match", "action", "origin", "priority", "created_at", "rule_name", "also"})
 
 
 def settings_of(route: Route) -> tuple[Setting, ...]:
