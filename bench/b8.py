@@ -52,7 +52,7 @@ class Prober:
 
     def __init__(self, made: Plane) -> None:
         self.plane, self.tls = made, context()
-        self.sources = source_ports(made, made.https)
+        self.sources = source_ports(made, made.https, self.tls, host(0))
         self.counts = worker_counts(made, made.https)
         self.tries = dict.fromkeys(self.sources, 0)
 

@@ -42,12 +42,12 @@ def connect(port: int, source: int = 0, seconds: float = PATIENCE) -> socket.soc
     return made
 
 
-def source_ports(plane: Plane, port: int) -> dict[int, int]:
-    """A source port for each worker."""
+def source_ports(plane: Plane, port: int, context: ssl.SSLContext | None = None, sni: str = "") -> dict[int, int]:
+    """A source port for each worker. Over TLS a connection counts once its first bytes were looked at, so the handshake is made."""
     found: dict[int, int] = {}
     for _ in range(200):
         source, before = free_port(), worker_counts(plane, port)
-        with contextlib.closing(connect(port, source)):
+        with contextlib.closing(Connection(port, source, context, sni)):
             deadline = time.monotonic() + 5
             while (after := worker_counts(plane, port)) == before and time.monotonic() < deadline:
                 time.sleep(0.005)
