@@ -134,14 +134,17 @@ class Front(World):
         self.before = after
         return found
 
-    async def answers(self, hostname: str, name: str, **more: Any) -> None:
+    async def answers(self, hostname: str, name: str, seconds: float = 10) -> None:
         """Wait until a worker answers with this backend: Envoy's ACK comes before its workers know."""
 
         async def look() -> bool:
-            found = await self.ask(hostname, **more)
+            try:
+                found = await self.ask(hostname)
+            except ConnectionError:
+                return False
             return found.status == 200 and found.header("x-echo-name") == name
 
-        await eventually(look, what=f"{hostname} is answered by {name}")
+        await eventually(look, seconds, what=f"{hostname} is answered by {name}")
 
     async def shows(self, hostname: str, pair: PemPair, **more: Any) -> None:
         """Wait until a worker shows this certificate."""

@@ -93,6 +93,11 @@ class Shelf:
             self._rivals.setdefault((key[0], rival), {})[engine, *key] = None
         self._write(key)
 
+    def forgive(self, key: Key, engine: str) -> None:
+        """Let engines of this version try again what they refused."""
+        if self._refused.pop((engine, *key), None) is not None:
+            self._write(key)
+
     def accept(self, key: Key, version: str) -> None:
         """An engine took this version; what stood in for it is no longer kept."""
         entry = self.entries.get(key)

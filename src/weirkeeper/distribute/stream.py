@@ -29,6 +29,7 @@ from weirkeeper.providers.base import EngineItem
 CHUNK = 2 << 20
 WINDOW = 4
 CLUSTER_WINDOW = 64
+LISTENER_RETRY = 5.0
 _HEALTH_CHECKS = 8
 
 
@@ -89,6 +90,7 @@ class DeltaStream:
         self._now = 0.0
         self._aliases = Aliases()
         self._doubts = doubts or {}
+        self._retries: dict[Key, float] = {}
 
     # ---------------------------------------------------------------- in
 
@@ -229,6 +231,8 @@ class DeltaStream:
         self.shelf.refuse((lane.kind, row.source), row.item.version, self.engine, message)
         lane.forced.add(row.name)
         self._wake((lane.kind, row.name))
+        if lane.kind == LDS:  # its port may be held by another program, which ends
+            self._retries[lane.kind, row.source] = self._now + LISTENER_RETRY
         return [Rejected(lane.kind, row.source, row.item.version, message)]
 
     # ---------------------------------------------------------------- out
@@ -236,6 +240,9 @@ class DeltaStream:
     def next(self, now: float) -> bytes | None:
         """The next response that this engine should get, or None when there is nothing to say now."""
         self._now = now
+        for key in [key for key, due in self._retries.items() if due <= now]:
+            del self._retries[key]
+            self.shelf.forgive(key, self.engine)
         self._read_log()
         broken = self._break_silence()
         if broken is not None:
@@ -248,8 +255,8 @@ class DeltaStream:
         return None
 
     def wake_at(self) -> float | None:
-        """When ``next`` may have something to say although nothing happened: the end of a drain time, or of a long silence."""
-        late = list(self._late.values()) if self._may_remove_clusters() else []
+        """When ``next`` may have something to say although nothing happened: the end of a drain time, or of a long silence, or a listener's next try."""
+        late = [*self._retries.values(), *(self._late.values() if self._may_remove_clusters() else ())]
         silent = silence.look_at(self.lanes.get(CDS), self._now)
         return min(late if silent is None else [*late, silent], default=None)
 
@@ -400,6 +407,8 @@ class DeltaStream:
             if row.item is not None and row.item.needs:
                 lane.unsure.setdefault(row.name, []).append((self._order, row.item))
                 self._users.update(row.item.needs)
+        if lane.kind == LDS and not lane.have and any(row.item is not None for row in rows):
+            self._follow_first_listener()
         lane.greet = False
         lane.send(nonce, Sent(self._order, rows, self._now))
         resources = [_resource(lane.kind, row) for row in rows if row.item is not None]
@@ -414,6 +423,13 @@ class DeltaStream:
             if lane is not None and (EDS, name) in self.shelf.entries:
                 lane.forced.add(name)
                 lane.dirty[name] = None
+
+    def _follow_first_listener(self) -> None:
+        """Scopes follow it, held or not: Envoy does not ask again when a listener takes the place of one that it had refused."""
+        lane = self.lanes.get(SRDS)
+        if lane is not None:
+            lane.forced.update(lane.latest)
+            lane.dirty.update(dict.fromkeys(lane.latest))
 
     def _take_back(self, lane: Lane, names: list[str]) -> None:
         for name in names:

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 from real_envoy import Front, envoys, living, looking
 from served import LB
 
+from weirkeeper.distribute.kinds import LDS
 from weirkeeper.model.text import Id
 from weirkeeper.providers.base import EngineSettings
 from weirkeeper.providers.envoy.binary import envoy_binary
@@ -116,6 +118,25 @@ def test_a_load_balancer_that_goes_and_comes_back_is_served_again(state: Path) -
                 await live.seen.instances(1)
                 await front.answers("one.example", "a")
                 assert live.pid != first
+
+    asyncio.run(story())
+
+
+def test_a_port_that_another_program_holds_is_said_and_taken_when_it_is_free(state: Path) -> None:
+    async def story() -> None:
+        front = Front()
+        async with EchoServer(name="a") as a:
+            front.backend("a", a.port)
+            front.to("one.example", "a")
+            with socket.create_server(("127.0.0.1", front.port)):
+                engine = living(front, state)
+                live = await engine.__aenter__()
+                found = await live.seen.rejected(LDS, f"port-{front.port}")
+                assert str(front.port) in found.message
+            try:
+                await front.answers("one.example", "a", seconds=15)
+            finally:
+                await engine.__aexit__(None, None, None)
 
     asyncio.run(story())
 

@@ -224,3 +224,24 @@ def test_a_cluster_whose_assignment_was_asked_for_is_cold_and_not_suspected() ->
     while (raw := one.next(1)) is not None:
         assert heard(raw).type_url == EDS
     assert one.next(60) is None
+
+
+def test_a_refused_listener_is_tried_again_and_the_scopes_follow_it() -> None:
+    shelf = shelf_of({(LDS, "l"): item("1"), (SRDS, "h"): item("1")})
+    one = opened(shelf, LDS)
+    refused = heard(one.next(0))
+    one.receive(wire.Request(kind=SRDS), 0)
+    one.receive(wire.Request(kind=SRDS, nonce=heard(one.next(0)).nonce), 0)
+    one.receive(wire.Request(kind=LDS, nonce=refused.nonce, error="cannot bind"), 0)
+    taken = heard(one.next(0))
+    assert list(taken.removed_resources) == ["l"]
+    one.receive(wire.Request(kind=LDS, nonce=taken.nonce), 0)
+    assert one.next(4.9) is None
+    assert one.wake_at() == stream.LISTENER_RETRY
+    again = heard(one.next(5.0))
+    assert [resource.name for resource in again.resources] == ["l"]
+    assert [resource.name for resource in heard(one.next(5.0)).resources] == ["h"]
+    one.receive(wire.Request(kind=LDS, nonce=again.nonce), 5)
+    shelf.put((LDS, "l"), item("2"))
+    assert heard(one.next(5)).type_url == LDS
+    assert one.next(5) is None, "a listener that is held shares its scopes with the next"

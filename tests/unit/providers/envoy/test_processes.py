@@ -7,7 +7,8 @@ import pytest
 from envoy.config.listener.v3 import listener_pb2
 
 from weirkeeper.errors import StartRefused
-from weirkeeper.providers.envoy.engine import LONGEST_SOCKET, addresses, short
+from weirkeeper.providers.base import EngineSettings
+from weirkeeper.providers.envoy.engine import LONGEST_SOCKET, EnvoyEngine, addresses, short
 from weirkeeper.providers.envoy.limits import ProcessLimits, process_limits
 from weirkeeper.providers.envoy.processes import Folder, trim
 
@@ -22,6 +23,11 @@ def test_limits_are_read_and_the_rest_depends_on_the_machine() -> None:
 def test_a_limit_that_is_no_number_refuses_the_start_by_name(text: str) -> None:
     with pytest.raises(StartRefused, match="max-connections"):
         process_limits({"max-connections": text}, 1000)
+
+
+def test_an_engine_with_a_bad_option_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(StartRefused, match="max-heap-bytes"):
+        EnvoyEngine(EngineSettings(state_directory=str(tmp_path), options={"max-heap-bytes": "much"}))
 
 
 def test_an_unknown_option_refuses_the_start_and_the_known_are_listed() -> None:
