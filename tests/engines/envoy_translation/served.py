@@ -29,6 +29,7 @@ from weirkeeper.testing.eventually import poll_until
 LB: Any = "lb"
 GROUP: Any = "default"
 ORIGIN = Origin(ref=Ref(kind="Ingress", namespace="default", name="test"))
+LOGS_AT_ONCE = ("--file-flush-interval-msec", "20")
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 
@@ -148,7 +149,7 @@ def served(world: World) -> Iterator[tuple[Envoy, DeltaServer]]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with envoy_process(bootstrap(port), concurrency=1) as envoy:
+        with envoy_process(bootstrap(port), concurrency=1, arguments=LOGS_AT_ONCE) as envoy:
             yield envoy, told
     finally:
         server.stop(0)
