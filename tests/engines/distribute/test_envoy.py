@@ -401,3 +401,29 @@ def test_a_refusal_that_is_never_heard_is_found_and_said(state: Path) -> None:
                 await answers(port, "bad", "B")
 
     asyncio.run(story())
+
+
+def test_a_scope_refused_beside_another_is_taken_when_that_one_goes(state: Path) -> None:
+    async def story() -> None:
+        async with origin("A") as a, origin("B") as b:
+            port = free_port()
+            wishes = Wishes({key(LDS, "web"): listener(port), **host_items("h1", "c1", a)})
+            async with running(state, wishes) as seen:
+                await answers(port, "h1", "A")
+                made = host_items("second", "c2", b)
+                body = scoped_route_pb2.ScopedRouteConfiguration.FromString(made[key(SRDS, "second")].body)
+                body.key.fragments[0].string_key = "h1"
+                twin = EngineItem(body=body.SerializeToString(), version=Digest("twin"), needs=((CDS, "c2"),))
+                wishes.put({**made, key(SRDS, "second"): twin})
+                await eventually(
+                    lambda: _is(
+                        (SRDS, "second") in seen.items and seen.items[SRDS, "second"].state is ItemState.REJECTED
+                    )
+                )
+                assert "conflict" in seen.items[SRDS, "second"].message
+                await answers(port, "h1", "A")
+                wishes.put({key(SRDS, "h1"): None})
+                await seen.programmed({key(SRDS, "second"): twin})
+                await answers(port, "h1", "B")
+
+    asyncio.run(story())
