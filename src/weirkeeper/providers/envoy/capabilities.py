@@ -13,7 +13,7 @@ BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSock
 ActiveHealthChecks PassiveHealthChecks CircuitBreakers SlowStart BackendProxyProtocol HTTPRouteCORS PrefixXForwarded
 IpRules BasicAuth ExternalAuth LocalRateLimit RequestBodyLimit BufferedRequests
 BackendTLSPolicy BackendSystemTrust BackendTLSPolicySANValidation BackendClientCertificate TlsVersions TlsCiphers ClientCertificateValidation
-TLSTermination ProxyProtocol AccessLog StatsName
+TLSTermination ProxyProtocol AccessLog
 """
 
 CAPABILITIES = Capabilities(
