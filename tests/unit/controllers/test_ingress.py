@@ -219,3 +219,9 @@ def test_expressions_on_a_host_change_the_paths_of_other_ingresses():
     found = intent(ingress(path("/x.y", "Exact")), other)
     assert found.routes[0].route.match.path == RegexPath(value="/x\\.y", prefix=True, case_sensitive=False)
     assert codes(found) == [Reason.DEGRADED]
+
+
+def test_wrong_path_type_is_told_the_types():
+    (finding,) = [f for f in intent(ingress(path(kind="Prfix"))).findings if f.reason.name == "INVALID_PATH"]
+    assert "Exact, Prefix, ImplementationSpecific" in finding.for_user
+    assert finding.remedy == "write one of them"

@@ -16,16 +16,18 @@ _SPECIAL = frozenset("^$*+?()[]{}|\\")
 
 
 class WrongPath(Refused, frozen=True):
-    """Why a path matches nothing, with its code."""
+    """Why a path matches nothing, with its code and what helps."""
 
     reason: Reason = Reason.INVALID_PATH
+    remedy: str = "write an absolute path; percent-encode what is not a letter, digit or -._~!$&'()*+,;=:@"
 
 
 def path_match(path: IngressPath, *, own_regex: bool, host_regex: bool) -> PathMatch | WrongPath:
     """The match of a path."""
     text = path.path or "/"
     if path.path_type not in TYPES:
-        return WrongPath(f"the path type {shown(path.path_type)} is none of {', '.join(TYPES)}")
+        listed = ", ".join(TYPES)
+        return WrongPath(f"the path type {shown(path.path_type)} is none of {listed}", remedy="write one of them")
     if not path.path and path.path_type != "ImplementationSpecific":
         return WrongPath(f"a path of type {path.path_type} must not be empty")
     if not text.startswith("/") and not (own_regex and text.startswith(("^/", "(/"))):
@@ -52,7 +54,9 @@ def _literal(path: PathText, *, exact: bool, host_regex: bool) -> PathMatch | Wr
 def _regex(text: str) -> RegexPath | WrongPath:
     checked = checked_regex(text.removeprefix("^"))
     if isinstance(checked, Refused):
-        return WrongPath(f"the expression {shown(text)} {checked.why}", Reason.INVALID_REGEX)
+        return WrongPath(
+            f"the expression {shown(text)} {checked.why}", Reason.INVALID_REGEX, "write an expression that RE2 knows"
+        )
     return RegexPath(value=checked.text, prefix=True, case_sensitive=False)
 
 

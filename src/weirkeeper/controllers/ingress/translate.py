@@ -149,10 +149,10 @@ class _Routes:
     def _refused(self, host: Hostname, match: PathMatch | WrongPath, field: str) -> bool:
         self.count += 1
         if isinstance(match, WrongPath):
-            remedy = "write an absolute path; percent-encode what is not a letter, digit or -._~!$&'()*+,;=:@"
-            remedy = "write an expression that RE2 knows" if match.reason == Reason.INVALID_REGEX else remedy
             at = self.scope.at(f"{field}.path")
-            self.scope.tell(error(match.reason, at, f"{match.why}; the path is left out", remedy, Effect.RULE_DROPPED))
+            self.scope.tell(
+                error(match.reason, at, f"{match.why}; the path is left out", match.remedy, Effect.RULE_DROPPED)
+            )
             return True
         if self.count > MOST_PATHS:
             if self.count == MOST_PATHS + 1:
