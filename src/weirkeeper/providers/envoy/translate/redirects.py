@@ -22,7 +22,8 @@ def redirect_action(redirect: Redirect, path: PathMatch, hostname: str) -> Any:
 
 def _whole(url: str) -> Any:
     parts = urlsplit(url)
-    made = rc.RedirectAction(path_redirect=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+    query, fragment = f"?{parts.query}" if parts.query else "", f"#{parts.fragment}" if parts.fragment else ""
+    made = rc.RedirectAction(path_redirect=f"{parts.path or '/'}{query}{fragment}")
     made.strip_query = not parts.query
     if parts.scheme:
         made.scheme_redirect = parts.scheme
