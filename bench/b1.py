@@ -75,7 +75,7 @@ class Ours:
         if self.case == "https":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        self.connections = [Connection(port, source, context, f"w.{DOMAIN}") for _, source in sorted(source_ports(self.plane, port, context, f"w.{DOMAIN}").items())]
+        self.connections = [Connection(port, source, context, host(0)) for _, source in sorted(source_ports(self.plane, port, context, host(0)).items())]
         for n in (0, self.size // 2, self.size - 1):
             until_right(self.connections, *self._target(n), before={"404", "503"}, after=f"200 {objects.rev(0)}")
         return took
