@@ -42,11 +42,18 @@ def check_garbage(site: Site) -> None:
     if site.stage.rig.traffic:
         site.answers("a")
     site.apply(
-        site.ingress({"use-regex": "true"}, name="bad-regex", host="r." + site.host, paths=[("/(", "ImplementationSpecific", "a")]),
+        site.ingress(
+            {"use-regex": "true"},
+            name="bad-regex",
+            host="r." + site.host,
+            paths=[("/(", "ImplementationSpecific", "a")],
+        ),
         site.ingress(name="bad-host", host="not a host", paths=[("/", "Prefix", "b")]),
         site.ingress({"denylist-source-range": "everyone"}, name="bad-range", host="d." + site.host),
         site.tls_secret_garbage("broken"),
-        site.ingress(name="bad-tls", host="t." + site.host, tls=[{"hosts": ["t." + site.host], "secretName": "broken"}]),
+        site.ingress(
+            name="bad-tls", host="t." + site.host, tls=[{"hosts": ["t." + site.host], "secretName": "broken"}]
+        ),
     )
     said = {finding.origin.ref.name for finding in site.findings()}
     assert said >= {"bad-regex", "bad-host", "bad-range", "bad-tls"}, said

@@ -16,7 +16,12 @@ class Rig:
     """
 
     def __init__(
-        self, provider: Provider, *, options: Mapping[str, str] | None = None, traffic: bool = True, patience: float = 10.0
+        self,
+        provider: Provider,
+        *,
+        options: Mapping[str, str] | None = None,
+        traffic: bool = True,
+        patience: float = 10.0,
     ) -> None:
         self.provider, self.traffic, self.patience = provider, traffic, patience
         self._options = dict(options or {})

@@ -45,12 +45,26 @@ def core(name: str, given: Given) -> Callable[[Then], Scenario]:
 
 
 def needs(
-    name: str, features: str, given: Given, *, probe: Ask | None = None, listens: bool = False, matching: bool = False, ready: str = ""
+    name: str,
+    features: str,
+    given: Given,
+    *,
+    probe: Ask | None = None,
+    listens: bool = False,
+    matching: bool = False,
+    ready: str = "",
 ) -> Callable[[Then], Scenario]:
     """A scenario that needs these features (separated by spaces)."""
     wished = tuple(features.split())
     return lambda then: Scenario(
-        name=name, features=wished, given=given, then=then, probe=probe or Ask(), listens=listens, matching=matching, ready=ready
+        name=name,
+        features=wished,
+        given=given,
+        then=then,
+        probe=probe or Ask(),
+        listens=listens,
+        matching=matching,
+        ready=ready,
     )
 
 

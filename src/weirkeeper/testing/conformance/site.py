@@ -65,7 +65,9 @@ class Site:
         rule = {"http": {"paths": backend}} | ({"host": self.host if host is None else host} if host != "" else {})
         metadata = {"annotations": {NGINX + key: text for key, text in (annotations or {}).items()}}
         rules = [rule] if backend else []
-        return self.manifest("networking.k8s.io/v1", "Ingress", name, metadata, spec={"ingressClassName": CLASS, "rules": rules, **spec})
+        return self.manifest(
+            "networking.k8s.io/v1", "Ingress", name, metadata, spec={"ingressClassName": CLASS, "rules": rules, **spec}
+        )
 
     @staticmethod
     def to(service: str, port: int | str = 80) -> dict[str, object]:
@@ -103,7 +105,9 @@ class Site:
 
     def tls_secret_garbage(self, name: str) -> Manifest:
         """A Secret that looks like a certificate and is none."""
-        return self.secret(name, tls_crt="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", tls_key="none")
+        return self.secret(
+            name, tls_crt="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", tls_key="none"
+        )
 
     def manifest(
         self, version: str, kind: str, name: str, metadata: Mapping[str, object] | None = None, **fields: object
@@ -133,7 +137,11 @@ class Site:
         **intent: object,
     ) -> KubeObject:
         """An object that means these routes of the site's host; backends `a` and `b` are there."""
-        ports: dict[str, Iterable[int]] = {"a": (self.backends.a.port,), "b": (self.backends.b.port,), **(endpoints or {})}
+        ports: dict[str, Iterable[int]] = {
+            "a": (self.backends.a.port,),
+            "b": (self.backends.b.port,),
+            **(endpoints or {}),
+        }
         own = {one.id: one for one in (self.backend("a"), self.backend("b"), *backends)}
         fields: Any = {
             "load_balancer": self.load_balancer,
@@ -262,7 +270,9 @@ class Site:
 
     def findings(self) -> tuple[Finding, ...]:
         """What owners of this site's objects should know."""
-        return tuple(f for ref, found in self.stage.findings().items() for f in found if ref.namespace == self.namespace)
+        return tuple(
+            f for ref, found in self.stage.findings().items() for f in found if ref.namespace == self.namespace
+        )
 
 
 def _bytes(text: str | bytes) -> bytes:

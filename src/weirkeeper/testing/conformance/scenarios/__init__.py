@@ -4,5 +4,7 @@ from weirkeeper.testing.conformance.scenario import Scenario, all_scenarios
 from weirkeeper.testing.conformance.scenarios import backends, changing, core, guards, listening, matching
 
 SCENARIOS: tuple[Scenario, ...] = tuple(
-    scenario for module in (core, matching, changing, backends, guards, listening) for scenario in all_scenarios(vars(module).values())
+    scenario
+    for module in (core, matching, changing, backends, guards, listening)
+    for scenario in all_scenarios(vars(module).values())
 )

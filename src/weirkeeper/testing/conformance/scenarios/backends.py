@@ -23,7 +23,11 @@ def _both(site: Site) -> list[Manifest]:
 
 def _secure(site: Site, annotations: dict[str, str], *more: Manifest) -> list[Manifest]:
     wished = {"backend-protocol": "HTTPS", **annotations}
-    return [*site.service("secure", site.backends.secure.port), *more, site.ingress(wished, paths=[("/", "Prefix", "secure")])]
+    return [
+        *site.service("secure", site.backends.secure.port),
+        *more,
+        site.ingress(wished, paths=[("/", "Prefix", "secure")]),
+    ]
 
 
 def _names(site: Site, count: int = 40, **more: object) -> set[str | None]:
@@ -33,7 +37,10 @@ def _names(site: Site, count: int = 40, **more: object) -> set[str | None]:
 @needs(
     "requests are split by weight",
     "WeightedBackends",
-    lambda site: [site.ingress(), site.ingress({"canary": "true", "canary-weight": "50"}, name="canary", paths=[("/", "Prefix", "b")])],
+    lambda site: [
+        site.ingress(),
+        site.ingress({"canary": "true", "canary-weight": "50"}, name="canary", paths=[("/", "Prefix", "b")]),
+    ],
 )
 def weights(site: Site) -> None:
     site.until(lambda got: got.header("x-echo-name") == "b")
@@ -107,7 +114,11 @@ by_uri = _hashed("the same path goes to the same endpoint", "", "$request_uri")
 
 
 def _balanced(name: str, feature: str, word: str) -> Scenario:
-    @needs(name, feature, lambda site: [*_both(site), site.ingress({"load-balance": word}, paths=[("/", "Prefix", "both")])])
+    @needs(
+        name,
+        feature,
+        lambda site: [*_both(site), site.ingress({"load-balance": word}, paths=[("/", "Prefix", "both")])],
+    )
     def balanced(site: Site) -> None:
         site.until(lambda got: got.status == 200)
         assert _names(site) == {"a", "b"}
@@ -133,11 +144,21 @@ def over_tls(site: Site) -> None:
     lambda site: [
         *_secure(
             site,
-            {"proxy-ssl-verify": "on", "proxy-ssl-secret": "trust", "proxy-ssl-name": SECURE_NAME, "proxy-ssl-server-name": "on"},
+            {
+                "proxy-ssl-verify": "on",
+                "proxy-ssl-secret": "trust",
+                "proxy-ssl-name": SECURE_NAME,
+                "proxy-ssl-server-name": "on",
+            },
             site.secret("trust", ca_crt=site.backends.authority.pem()),
         ),
         site.ingress(
-            {"backend-protocol": "HTTPS", "proxy-ssl-verify": "on", "proxy-ssl-secret": "trust", "proxy-ssl-name": "not." + SECURE_NAME},
+            {
+                "backend-protocol": "HTTPS",
+                "proxy-ssl-verify": "on",
+                "proxy-ssl-secret": "trust",
+                "proxy-ssl-name": "not." + SECURE_NAME,
+            },
             name="wrong",
             paths=[("/wrong", "Prefix", "secure")],
         ),
@@ -180,7 +201,10 @@ def backend_versions(site: Site) -> None:
 @needs(
     "a backend is spoken to by HTTP 2 in clear",
     "HTTPRouteBackendProtocolH2C",
-    lambda site: [*site.service("two", site.backends.a.port, app_protocol="kubernetes.io/h2c"), site.ingress(paths=[("/", "Prefix", "two")])],
+    lambda site: [
+        *site.service("two", site.backends.a.port, app_protocol="kubernetes.io/h2c"),
+        site.ingress(paths=[("/", "Prefix", "two")]),
+    ],
 )
 def h2c(site: Site) -> None:
     assert site.answers("a").echo.protocol == "HTTP/2"
@@ -189,7 +213,10 @@ def h2c(site: Site) -> None:
 @needs(
     "a backend speaks gRPC",
     "BackendProtocolGRPC",
-    lambda site: [*site.service("calls", site.backends.a.port, app_protocol="grpc"), site.ingress(paths=[("/", "Prefix", "calls")])],
+    lambda site: [
+        *site.service("calls", site.backends.a.port, app_protocol="grpc"),
+        site.ingress(paths=[("/", "Prefix", "calls")]),
+    ],
 )
 def grpc(site: Site) -> None:
     site.until(lambda got: got.status == 200)
@@ -206,7 +233,10 @@ def grpc(site: Site) -> None:
 @needs(
     "a backend that says it speaks WebSocket",
     "",
-    lambda site: [*site.service("socket", site.backends.a.port, app_protocol="kubernetes.io/ws"), site.ingress(paths=[("/", "Prefix", "socket")])],
+    lambda site: [
+        *site.service("socket", site.backends.a.port, app_protocol="kubernetes.io/ws"),
+        site.ingress(paths=[("/", "Prefix", "socket")]),
+    ],
 )
 def websocket_backend(site: Site) -> None:
     site.answers("a")
@@ -236,7 +266,10 @@ def dns(site: Site) -> None:
 @needs(
     "a backend is its Service's own address",
     "ServiceAddressBackend",
-    lambda site: [*site.service("own", site.backends.a.port, clusterIP="192.0.2.1"), site.ingress({"service-upstream": "true"}, paths=[("/", "Prefix", "own")])],
+    lambda site: [
+        *site.service("own", site.backends.a.port, clusterIP="192.0.2.1"),
+        site.ingress({"service-upstream": "true"}, paths=[("/", "Prefix", "own")]),
+    ],
 )
 def service_address(site: Site) -> None:
     site.until(lambda got: got.status in {502, 503, 504})
@@ -333,7 +366,8 @@ def stats_name(site: Site) -> None:
             site.route(to="ciphered"),
             backends=[
                 site.backend(
-                    "ciphered", tls=BackendTls(max_version="1.2", ciphers=("ECDHE-ECDSA-AES128-GCM-SHA256",))  # type: ignore[arg-type]
+                    "ciphered",
+                    tls=BackendTls(max_version="1.2", ciphers=("ECDHE-ECDSA-AES128-GCM-SHA256",)),  # type: ignore[arg-type]
                 )
             ],
             endpoints={"ciphered": (site.backends.secure.port,)},
@@ -356,7 +390,10 @@ def backend_ciphers(site: Site) -> None:
                 site.backend(
                     "verified",
                     tls=BackendTls(
-                        server_name=Hostname(SECURE_NAME), system_trust=True, verify=True, san_dns=(Hostname(SECURE_NAME),)
+                        server_name=Hostname(SECURE_NAME),
+                        system_trust=True,
+                        verify=True,
+                        san_dns=(Hostname(SECURE_NAME),),
                     ),
                 )
             ],

@@ -109,7 +109,9 @@ def path_rewrite(site: Site) -> None:
     "the path is rewritten by regular expression",
     "RegexPathMatch RegexPathRewrite",
     lambda site: [
-        site.ingress({"rewrite-target": "/$2/to/$1"}, paths=[("/from/([a-z]+)/([0-9]+)", "ImplementationSpecific", "a")]),
+        site.ingress(
+            {"rewrite-target": "/$2/to/$1"}, paths=[("/from/([a-z]+)/([0-9]+)", "ImplementationSpecific", "a")]
+        ),
         site.ingress(name="ready", host="ready." + site.host, paths=[("/.ready", "Exact", "b")]),
     ],
     probe=Ask(path="/from/x/1"),
@@ -284,7 +286,9 @@ def error_pages(site: Site) -> None:
     "cross-origin requests are answered by policy",
     "HTTPRouteCORS",
     lambda site: [
-        site.ingress({"enable-cors": "true", "cors-allow-origin": "https://ok.example", "cors-allow-methods": "GET, PUT"})
+        site.ingress(
+            {"enable-cors": "true", "cors-allow-origin": "https://ok.example", "cors-allow-methods": "GET, PUT"}
+        )
     ],
 )
 def cors(site: Site) -> None:
@@ -322,7 +326,9 @@ def location_rewrite(site: Site) -> None:
     assert got.header("location") == "/x"
 
 
-@needs("the prefix is told to the backend", "PrefixXForwarded", lambda site: [site.ingress({"x-forwarded-prefix": "/pre"})])
+@needs(
+    "the prefix is told to the backend", "PrefixXForwarded", lambda site: [site.ingress({"x-forwarded-prefix": "/pre"})]
+)
 def forwarded_prefix(site: Site) -> None:
     assert site.answers("a").echo.header("x-forwarded-prefix") == "/pre"
 

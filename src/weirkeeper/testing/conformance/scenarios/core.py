@@ -52,7 +52,9 @@ def prefix_path(site: Site) -> None:
 )
 def precedence(site: Site) -> None:
     site.answers("a")
-    answers = {path: site.get(path).header("x-echo-name") for path in ("/x", "/long", "/long/x", "/long/er/", "/long/er")}
+    answers = {
+        path: site.get(path).header("x-echo-name") for path in ("/x", "/long", "/long/x", "/long/er/", "/long/er")
+    }
     assert answers == {"/x": "a", "/long": "b", "/long/x": "b", "/long/er/": "a", "/long/er": "b"}
 
 
@@ -117,7 +119,7 @@ def default_backend(site: Site) -> None:
                         "host": site.host,
                         "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": site.to("a", "web")}]},
                     }
-                ]
+                ],
             },
         )
     ],
@@ -128,7 +130,10 @@ def named_port(site: Site) -> None:
 
 @core(
     "all endpoints get requests",
-    lambda site: [*site.service("both", site.backends.a.port, site.backends.b.port), site.ingress(paths=[("/", "Prefix", "both")])],
+    lambda site: [
+        *site.service("both", site.backends.a.port, site.backends.b.port),
+        site.ingress(paths=[("/", "Prefix", "both")]),
+    ],
 )
 def several_endpoints(site: Site) -> None:
     site.until(lambda got: got.status == 200)
@@ -151,7 +156,10 @@ def endpoint_update(site: Site) -> None:
     site.answers("a")
 
 
-@core("a Service that is not there answers 503 and is said", lambda site: [site.ingress(paths=[("/", "Prefix", "nobody")])])
+@core(
+    "a Service that is not there answers 503 and is said",
+    lambda site: [site.ingress(paths=[("/", "Prefix", "nobody")])],
+)
 def unknown_service(site: Site) -> None:
     site.until(lambda got: got.status == UNAVAILABLE)
     assert Reason.SERVICE_NOT_FOUND in {found.reason for found in site.findings()}

@@ -40,13 +40,17 @@ def denied_with(site: Site) -> None:
     "IpRules",
     lambda site: [
         site.ingress({"whitelist-source-range": "127.0.0.1/32"}),
-        site.ingress({"whitelist-source-range": "10.0.0.0/8, 2001:db8::/32"}, name="else", paths=[("/else", "Prefix", "a")]),
+        site.ingress(
+            {"whitelist-source-range": "10.0.0.0/8, 2001:db8::/32"}, name="else", paths=[("/else", "Prefix", "a")]
+        ),
     ],
 )
 def allowed(site: Site) -> None:
     site.answers("a")
     assert site.get("/else").status == 403
-    assert site.get("/else", headers=(("x-forwarded-for", "10.1.2.3"),)).status == 403, "a header of a stranger is trusted"
+    assert site.get("/else", headers=(("x-forwarded-for", "10.1.2.3"),)).status == 403, (
+        "a header of a stranger is trusted"
+    )
 
 
 @needs(
@@ -198,7 +202,9 @@ def rate_limit_exceptions(site: Site) -> None:
     lambda site: [
         site.neutral(
             site.route(
-                rate_limits=(GlobalRateLimit(domain=HeaderValue("d"), descriptors=((HeaderValue("k"), HeaderValue("v")),)),)
+                rate_limits=(
+                    GlobalRateLimit(domain=HeaderValue("d"), descriptors=((HeaderValue("k"), HeaderValue("v")),)),
+                )
             )
         )
     ],

@@ -128,7 +128,10 @@ def proxy_protocol(site: Site) -> None:
 @needs(
     "HTTP 3 is served",
     "Http3",
-    lambda site: [site.ingress(), site.neutral(listeners=[site.listener(PORTS["http3"], http=HttpOptions(http3=True))])],
+    lambda site: [
+        site.ingress(),
+        site.neutral(listeners=[site.listener(PORTS["http3"], http=HttpOptions(http3=True))]),
+    ],
     listens=True,
 )
 def http3(site: Site) -> None:

@@ -23,7 +23,9 @@ from weirkeeper.testing.conformance.scenario import Ask, needs
 from weirkeeper.testing.conformance.site import Site
 
 
-def _header(name: str, match: Exactly | Matches | Present | Contains | BeginsWith, *, inverted: bool = False) -> HeaderMatch:
+def _header(
+    name: str, match: Exactly | Matches | Present | Contains | BeginsWith, *, inverted: bool = False
+) -> HeaderMatch:
     return HeaderMatch(name=HeaderName(name), match=match, inverted=inverted)
 
 
@@ -36,7 +38,9 @@ def _ready(site: Site) -> Route:
     return site.route(RouteMatch(path=ExactPath(value=PathText("/.ready"))), to="b")
 
 
-def _goes(site: Site, to: str, path: str = "/", *, method: str = "GET", headers: tuple[tuple[str, str], ...] = ()) -> None:
+def _goes(
+    site: Site, to: str, path: str = "/", *, method: str = "GET", headers: tuple[tuple[str, str], ...] = ()
+) -> None:
     got = site.get(path, method=method, headers=headers)
     assert got.header("x-echo-name") == to, (path, method, headers, got.status)
 
