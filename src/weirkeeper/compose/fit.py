@@ -111,9 +111,12 @@ def unsupported(
     degraded = capabilities.degrades.get(feature)
     if degraded is not None:
         return Finding(
-            severity=Severity.INFO,
+            severity=Severity.WARNING if about.kind is FeatureKind.SECURITY else Severity.INFO,
             reason=Reason.DEGRADED,
             for_user=Sentence(f"{feature}: {degraded}"),
+            remedy=Sentence(
+                "nothing, if that is acceptable; else use a class whose load balancer supports it (`weir features`)"
+            ),
             for_operator=Sentence(f"{engine} approximates {feature} ({where})"),
             origin=origin,
             feature=feature,

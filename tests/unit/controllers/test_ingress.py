@@ -4,6 +4,8 @@ import pytest
 from build import SHOP, World, codes, ingress, intent, notes, path, routes
 
 from weirkeeper.controllers.ingress import IngressSettings
+from weirkeeper.controllers.ingress.paths import path_match
+from weirkeeper.kube.types import IngressPath
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.match import ExactPath, RegexPath, SegmentPrefix
 from weirkeeper.model.route import Forward, Redirect, Respond
@@ -225,3 +227,12 @@ def test_wrong_path_type_is_told_the_types():
     (finding,) = [f for f in intent(ingress(path(kind="Prfix"))).findings if f.reason.name == "INVALID_PATH"]
     assert "Exact, Prefix, ImplementationSpecific" in finding.for_user
     assert finding.remedy == "write one of them"
+
+
+@pytest.mark.parametrize(
+    ("written", "matched"),
+    [("/%7Eb", "/~b"), ("/%7eb/%41", "/~b/A"), ("/a%20b", "/a%20b"), ("/100%25", "/100%25"), ("/%2Ex", "/.x")],
+)
+def test_paths_are_written_as_requests_come_after_normalisation(written: str, matched: str) -> None:
+    path = IngressPath(path=written, path_type="Exact")
+    assert path_match(path, own_regex=False, host_regex=False) == ExactPath(value=matched)

@@ -57,8 +57,10 @@ def several_defaults(ingress: Ingress, defaults: Sequence[tuple[Ref, IngressClas
 
 
 def served_without_class(ingress: Ingress, named: Wanted, ours: OurClass) -> tuple[Finding, ...]:
-    """What to say when the built-in class serves an Ingress."""
-    said = f"names the class {shown(named.name)}, which is not there" if named.name else "names no class"
+    """What to say when the built-in class serves an Ingress that names another one. One that names none means just that."""
+    if not named.name:
+        return ()
+    said = f"names the class {shown(named.name)}, which is not there"
     return (
         info(
             Reason.UNKNOWN_CLASS,

@@ -12,6 +12,8 @@ from weirkeeper.model.text import PathText, Refused, RegexText, parse, shown
 
 TYPES = ("Exact", "Prefix", "ImplementationSpecific")
 ROOT = SegmentPrefix(value=PathText("/"))
+_HEX = frozenset("0123456789abcdefABCDEF")
+_UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
 _SPECIAL = frozenset("^$*+?()[]{}|\\")
 
 
@@ -34,13 +36,24 @@ def path_match(path: IngressPath, *, own_regex: bool, host_regex: bool) -> PathM
         return WrongPath(f"the path {shown(text)} does not begin with /")
     if own_regex or (host_regex and path.path_type == "ImplementationSpecific"):
         return _regex(text)
-    typed = parse(PathText, text)
+    typed = parse(PathText, decoded(text))
     if isinstance(typed, Refused):
         return WrongPath(typed.why)
-    strange = _never_asked_for(text)
+    strange = _never_asked_for(typed)
     if strange:
         return WrongPath(f"the path {shown(text)} {strange}")
     return _literal(typed, exact=path.path_type == "Exact", host_regex=host_regex)
+
+
+def decoded(text: str) -> str:
+    """The path as requests come after normalisation: what need not be encoded is not (RFC 3986, 6.2.2.2)."""
+    head, *pieces = text.split("%")
+    made = [head]
+    for piece in pieces:
+        code, rest = piece[:2], piece[2:]
+        plain = chr(int(code, 16)) if len(code) == 2 and set(code) <= _HEX else ""  # noqa: PLR2004
+        made.append(plain + rest if plain in _UNRESERVED and plain else f"%{piece}")
+    return "".join(made)
 
 
 def _literal(path: PathText, *, exact: bool, host_regex: bool) -> PathMatch | WrongPath:

@@ -22,6 +22,7 @@ CAPABILITIES = Capabilities(
     supported=frozenset(SUPPORTED.split()),
     degrades={
         "PeakEwma": "the one of two endpoints with fewer requests under way is chosen, whatever their latency",
+        "CustomErrorPages": "error answers are passed on as they are; without endpoints the answer is 503",
         "ExternalAuthSignIn": "clients without a login get the service's own answer instead of a redirect to the sign-in page",
         "ExternalAuthMethod": "the service is asked with the method of the request",
         "ExternalAuthHost": "the service is asked under the host of the request",

@@ -87,6 +87,8 @@ def start(folder: Folder, binary: Path, document: bytes, concurrency: int | None
         "warn",
         "--drain-strategy",
         "immediate",
+        "--file-flush-interval-msec",  # access log lines are for people who watch them: 10 s is Envoy's default
+        "1000",
     ]
     if concurrency is not None:
         command += ["--concurrency", str(concurrency)]
