@@ -51,7 +51,7 @@ def decoded(text: str) -> str:
     made = [head]
     for piece in pieces:
         code, rest = piece[:2], piece[2:]
-        plain = chr(int(code, 16)) if len(code) == 2 and set(code) <= _HEX else ""  # noqa: PLR2004
+        plain = chr(int(code, 16)) if len(code) == 2 and set(code) <= _HEX else ""
         made.append(plain + rest if plain in _UNRESERVED and plain else f"%{piece}")
     return "".join(made)
 

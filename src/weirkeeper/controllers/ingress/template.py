@@ -44,7 +44,11 @@ CORS_HEADERS = tuple(
 )
 CORS_MAX_AGE = Milliseconds(1_728_000_000)
 STATUSES = {f"http_{code}": code for code in (403, 404, 429, 500, 502, 503, 504)}
-CONDITIONS: dict[str, tuple[RetryCondition, ...]] = {"error": ("connect", "reset"), "timeout": ("connect",), "invalid_header": ("reset",)}
+CONDITIONS: dict[str, tuple[RetryCondition, ...]] = {
+    "error": ("connect", "reset"),
+    "timeout": ("connect",),
+    "invalid_header": ("reset",),
+}
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length", "host"}
 )
@@ -234,7 +238,9 @@ def affinity(options: Options, path: PathText) -> Affinity | None:
             same_site=word(SameSite, options.cookie_same_site),
             persistent=options.affinity_mode == "persistent",
         )
-    return None if options.hash_by is None else HashOn(on=word(HashSource, options.hash_by.on), name=options.hash_by.name)
+    return (
+        None if options.hash_by is None else HashOn(on=word(HashSource, options.hash_by.on), name=options.hash_by.name)
+    )
 
 
 def unheard(route: Route) -> Route:
