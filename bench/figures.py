@@ -31,7 +31,8 @@ def summary(values: list[float]) -> dict[str, float]:
 
 
 def _version(command: list[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().replace("\n", "; ")[:200]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return said.replace(command[0], Path(command[0]).name).replace("\n", "; ")[:200]
 
 
 def machine() -> dict[str, object]:
