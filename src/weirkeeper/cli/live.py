@@ -79,7 +79,8 @@ def drawn(state: Shown) -> RenderableType:
     if state.finding_count > len(lines):
         lines.append(Text(f"… and {state.finding_count - len(lines)} more findings (`weir check` lists all)", "dim"))
     head = Text(
-        f"weir up · {state.hosts} hosts · {state.finding_count} findings · {state.instances} engines · {state.last}"
+        f"weir up · {counted(state.hosts, 'host')} · {counted(state.finding_count, 'finding')} · "
+        f"{counted(state.instances, 'engine')} · {state.last}"
     )
     return Group(head, table, *lines)
 
@@ -154,3 +155,8 @@ def _finding_line(finding: Finding) -> Text:
     if finding.remedy:
         line.append(f" → {finding.remedy}", "dim")
     return line
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
