@@ -22,11 +22,6 @@ ROUTES = frozenset({SRDS, RDS})
 """Kinds that send requests to clusters: these wait for what they need, for ever if it never comes."""
 
 
-def by_name(kind: str) -> bool:
-    """Whether an engine asks for this kind by name; all others are wished as a whole."""
-    return kind in BY_NAME
-
-
 def rank(kind: str) -> int:
     """The place of a kind in the order of sending; unknown kinds come last."""
     return ORDER.index(kind) if kind in ORDER else len(ORDER)

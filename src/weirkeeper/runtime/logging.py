@@ -5,7 +5,6 @@ observation or a number.
 """
 
 import json
-import logging
 import sys
 import traceback
 from collections.abc import Callable
@@ -63,18 +62,6 @@ class Log:
         shown = {key: str(value)[:longest] for key, value in fields.items()}
         self._stream.write(self._format(self._now(), level, message, shown) + "\n")
         self._stream.flush()
-
-
-class LibraryLines(logging.Handler):
-    """Takes what libraries log by Python's own logging into the same lines."""
-
-    def __init__(self, log: Log) -> None:
-        super().__init__(logging.WARNING)
-        self._log = log
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record as one line."""
-        self._log.warning("library", name=record.name, level=record.levelname, said=record.getMessage())
 
 
 def _text_line(now: datetime, level: str, message: str, fields: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""A few numbers about the program itself: counters that only rise, and gauges.
+"""A few numbers about the program itself: counters, which only rise.
 
 Comes in: names with labels. Goes out: all of them as values, and as the text that Prometheus reads. Labels come from a fixed, small set (worker names,
 providers, severities): never a host, never an object.
@@ -21,23 +21,16 @@ class Metrics:
 
     def __init__(self) -> None:
         self._counters: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
-        self._gauges: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
 
     def count(self, name: str, by: float = 1, **labels: str) -> None:
         """Raise a counter."""
         key = (name, tuple(sorted(labels.items())))
         self._counters[key] = self._counters.get(key, 0) + by
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Set a gauge."""
-        self._gauges[name, tuple(sorted(labels.items()))] = value
-
     def samples(self) -> Iterator[Sample]:
         """Every number, in a fixed order."""
         for key in sorted(self._counters):
             yield Sample(f"{key[0]}_total", key[1], self._counters[key])
-        for key in sorted(self._gauges):
-            yield Sample(*key, self._gauges[key])
 
     def text(self) -> str:
         """The numbers in Prometheus' text format."""

@@ -21,9 +21,10 @@ from envoy.config.route.v3 import scoped_route_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2  # noqa: F401
 from google.protobuf import json_format
+from real_envoy import Seen, Wishes
 
 from weirkeeper.distribute.kinds import CDS, EDS, GOOGLE, LDS, SRDS
-from weirkeeper.model.observation import ItemObservation, ItemState, LoadBalancerObservation
+from weirkeeper.model.observation import ItemState
 from weirkeeper.model.text import Digest, Id
 from weirkeeper.providers.base import EngineItem, EngineSettings, ItemKey
 from weirkeeper.providers.envoy.engine import EnvoyEngine
@@ -106,58 +107,6 @@ def host_items(host: str, name: str, port: int) -> dict[ItemKey, EngineItem | No
     return {key(SRDS, host): scope(host, name), key(CDS, name): cluster(name), key(EDS, name): assignment(name, port)}
 
 
-class Wishes:
-    """A ``Desired`` of a dict."""
-
-    def __init__(self, items: dict) -> None:
-        self.all, self.new, self.bell = dict(items), {}, asyncio.Event()
-
-    def items(self) -> dict:
-        return dict(self.all)
-
-    async def changed(self) -> dict:
-        await self.bell.wait()
-        self.bell.clear()
-        new, self.new = self.new, {}
-        return new
-
-    def put(self, changes: dict) -> None:
-        self.new.update(changes)
-        for k, v in changes.items():
-            self.all.pop(k, None) if v is None else self.all.update({k: v})
-        self.bell.set()
-
-
-class Seen:
-    def __init__(self) -> None:
-        self.items: dict[tuple[str, str], ItemObservation] = {}
-        self.front: LoadBalancerObservation | None = None
-        self.bell = asyncio.Event()
-
-    def __call__(self, seen: ItemObservation | LoadBalancerObservation) -> None:
-        if isinstance(seen, ItemObservation):
-            self.items[seen.kind, seen.name] = seen
-        else:
-            self.front = seen
-        self.bell.set()
-
-    async def programmed(self, changes: dict, seconds: float = 20) -> None:
-        async with asyncio.timeout(seconds):
-            while not all(self._has(k, v) for k, v in changes.items() if v is not None):
-                self.bell.clear()
-                await self.bell.wait()
-
-    def _has(self, k: ItemKey, v: EngineItem) -> bool:
-        found = self.items.get((k.kind, k.name))
-        return found is not None and found.version == v.version and found.state is ItemState.PROGRAMMED
-
-    async def serving(self) -> None:
-        async with asyncio.timeout(30):
-            while self.front is None or not self.front.instances:
-                self.bell.clear()
-                await self.bell.wait()
-
-
 @asynccontextmanager
 async def origin(letter: str) -> AsyncIterator[int]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -193,7 +142,7 @@ async def running(folder: Path, wishes: Wishes, drain: float = 0.2) -> AsyncIter
     engine = EnvoyEngine(EngineSettings(state_directory=str(folder), concurrency=1, drain_seconds=drain))
     task = asyncio.create_task(engine.serve(wishes, seen))
     try:
-        await seen.serving()
+        await seen.instances(1)
         yield seen
     finally:
         task.cancel()
@@ -287,9 +236,11 @@ def test_moves_under_load_fail_no_request(state: Path) -> None:
     asyncio.run(story())
 
 
+HERE = Path(__file__).parent
+SHARED = (str(HERE.parents[1] / "support"), str(HERE.parent / "envoy_translation"))
 CHILD = """
 import asyncio, sys
-sys.path.insert(0, {folder!r})
+sys.path[:0] = {folders!r}
 import test_envoy as t
 from pathlib import Path
 async def main():
@@ -305,7 +256,7 @@ def test_a_killed_control_plane_leaves_envoy_serving_and_the_next_adopts_it(stat
     async def story() -> None:
         async with origin("A") as a:
             port = free_port()
-            code = CHILD.format(folder=str(Path(__file__).parent), port=port, origin=a, state=str(state))
+            code = CHILD.format(folders=[str(HERE), *SHARED], port=port, origin=a, state=str(state))
             child = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, start_new_session=True
             )

@@ -22,10 +22,9 @@ from weirkeeper.flow import Graph, Read, Source, Table
 from weirkeeper.kube.types import Secret as SecretObject
 from weirkeeper.model.certificate import Certificate
 from weirkeeper.model.finding import Effect, Finding, Reason
-from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.secret import Secret
-from weirkeeper.model.text import Digest, Hostname, Id, PemText, Refused, Timestamp, parse, shown
+from weirkeeper.model.text import Digest, Hostname, PemText, Refused, Timestamp, parse, shown
 from weirkeeper.model.value import Value
 
 K = TypeVar("K")
@@ -218,13 +217,3 @@ def _unnamed(wish: CertificateWish, pair: Pair) -> tuple[Finding, ...]:
             Effect.NONE,
         ),
     )
-
-
-def secret_ref(owner: Ref, name: str) -> Ref:
-    """A Secret in the namespace of its owner."""
-    return Ref(cluster=owner.cluster, kind="Secret", namespace=owner.namespace, name=name)
-
-
-def certificate_id(secret: Ref) -> Id | Refused:
-    """The id of the certificate in a Secret."""
-    return parse(Id, secret.key)
