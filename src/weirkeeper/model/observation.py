@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from weirkeeper.model.address import PublicAddress
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.text import Digest, Id, Label, Name, Sentence, Timestamp
+from weirkeeper.model.text import Digest, Id, IpAddress, Label, Name, Sentence, Timestamp
 from weirkeeper.model.value import Value
 
 
@@ -36,6 +36,22 @@ class LoadBalancerObservation(Value, frozen=True, kw_only=True):
     provider: Name
     addresses: tuple[PublicAddress, ...] = ()
     instances: int = 0
+
+
+class InstanceObservation(Value, frozen=True, kw_only=True):
+    """One instance of a load balancer, as one replica of the control plane sees it through the instance's own stream.
+
+    ``replica`` is the control plane replica that the stream ends at (an instance that moves to another one is seen twice until the first lets go).
+    ``addresses`` are where clients reach the instance, by its own word. ``serving``: it has acknowledged a first full configuration; without it the
+    instance is gone.
+    """
+
+    load_balancer: Id
+    provider: Name
+    instance: Label
+    replica: Label = Label("")
+    addresses: tuple[IpAddress, ...] = ()
+    serving: bool = True
 
 
 class StatusWish(Value, frozen=True, kw_only=True):
