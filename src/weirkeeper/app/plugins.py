@@ -1,0 +1,71 @@
+"""Which plugins a program is made of: found by entry point, set up from the settings.
+
+Comes in: names. Goes out: controllers and providers, ready to declare. An unknown name stops the start and lists the known ones. Nothing registers itself.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import entry_points
+from typing import Any, NamedTuple
+
+from weirkeeper.controllers.base import Controller
+from weirkeeper.errors import StartRefused, UnknownPlugin
+from weirkeeper.model.text import IpAddress, Name, trusted
+from weirkeeper.providers.base import Provider
+from weirkeeper.settings import Settings
+
+CONTROLLERS = "weirkeeper.controllers"
+PROVIDERS = "weirkeeper.providers"
+
+SetUp = Callable[[Controller], Controller]
+"""Gives a controller that has settings the ones of this program."""
+
+
+def known_plugins(group: str) -> tuple[str, ...]:
+    """The names of all installed plugins of a group."""
+    return tuple(sorted({point.name for point in entry_points(group=group)}))
+
+
+def plugin(group: str, name: str) -> Any:
+    """The plugin of that name; an unknown one stops the start and names those that are there."""
+    for point in entry_points(group=group):
+        if point.name == name:
+            return point.load()
+    raise UnknownPlugin(group.rpartition(".")[2].removesuffix("s"), name, known_plugins(group))
+
+
+class Plugins(NamedTuple):
+    """What a program is made of: who gives meaning, and who programs engines."""
+
+    controllers: tuple[Controller, ...]
+    providers: tuple[Provider, ...]
+
+
+def chosen(controllers: Iterable[str], providers: Iterable[str], set_up: Mapping[str, SetUp]) -> Plugins:
+    """The plugins of these names, each at most once, set up where something is said about them."""
+    named = tuple(dict.fromkeys(controllers))
+    found = [(name, plugin(CONTROLLERS, name)) for name in named]
+    engines = tuple(plugin(PROVIDERS, name) for name in dict.fromkeys(providers))
+    if not engines:
+        raise StartRefused(f"no provider is named; installed are: {', '.join(known_plugins(PROVIDERS))}")
+    return Plugins(
+        controllers=tuple(set_up[name](controller) if name in set_up else controller for name, controller in found),
+        providers=engines,
+    )
+
+
+def plugins(settings: Settings) -> Plugins:
+    """The plugins of a program that serves a folder."""
+    return chosen(settings.controllers, settings.providers, {"ingress": lambda _: _ingress_of_folder(settings)})
+
+
+def _ingress_of_folder(settings: Settings) -> Controller:
+    from weirkeeper.controllers.ingress import IngressController  # noqa: PLC0415 - only where it is asked for
+    from weirkeeper.controllers.ingress.settings import IngressSettings  # noqa: PLC0415
+
+    wished = IngressSettings(
+        http_port=settings.http_port,
+        https_port=settings.https_port,
+        addresses=tuple(trusted(IpAddress, address) for address in settings.addresses),
+        provider=Name(settings.providers[0]),
+    )
+    return IngressController(wished)

@@ -1,0 +1,113 @@
+"""The ring put together, without its rim: intake → reconciler → dispatch, and observations back into the intake.
+
+Comes in: plugins, and the feeds whose first word is awaited. Goes out: a `Ring`, to which a program adds feeds on one side and engines on the other.
+"""
+
+import asyncio
+import datetime as dt
+import gc
+from collections.abc import Callable, Iterable
+
+from weirkeeper.app.plugins import Plugins
+from weirkeeper.errors import StartRefused
+from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation, Today
+from weirkeeper.model.text import Timestamp
+from weirkeeper.reconcile import Outcome, Reconciler
+from weirkeeper.runtime.changes import Changes
+from weirkeeper.runtime.dispatch import Dispatcher
+from weirkeeper.runtime.intake import Batch, Intake
+from weirkeeper.runtime.logging import Log
+from weirkeeper.runtime.metrics import Metrics
+from weirkeeper.runtime.supervise import Worker, supervise
+
+Listen = Callable[[Outcome], None]
+
+
+class Ring:
+    """What every program has, whatever feeds it."""
+
+    def __init__(self, plugins: Plugins, log: Log, *, awaited: Iterable[str]) -> None:
+        self.log = log
+        self.metrics = Metrics()
+        self.changes = Changes(log, self.metrics)
+        self.providers = plugins.providers
+        self.reconciler = Reconciler(plugins.controllers, plugins.providers)
+        self.intake = Intake(self.reconciler, self._deliver, awaited=awaited)
+        self.dispatcher = Dispatcher(tuple(provider.name for provider in plugins.providers))
+        self.listeners: list[Listen] = []
+        """Told of each outcome, on the loop, after the engines."""
+        self.instances: dict[str, int] = {}
+
+    def workers(self) -> list[Worker]:
+        """What keeps the ring turning."""
+        return [
+            Worker("intake", self.intake.run),
+            Worker("freeze", self._freeze),
+            Worker("calendar", self._calendar),
+        ]
+
+    def observe(self, seen: ItemObservation | LoadBalancerObservation) -> None:
+        """What an engine saw comes in by the same door as objects do."""
+        self.changes.observed(seen)
+        if isinstance(seen, LoadBalancerObservation):
+            self.instances[seen.load_balancer] = seen.instances
+        self.metrics.count("observations")
+        self.intake.observe(seen)
+
+    def _deliver(self, outcome: Outcome, batch: Batch) -> None:
+        self.changes.delivered(outcome, batch)
+        self.dispatcher.send(outcome)
+        self.metrics.count("settles")
+        self.metrics.count("events", len(batch.events))
+        self.metrics.count("settle_seconds", batch.ended - batch.began)
+        self.metrics.count("derivation_runs", sum(outcome.runs.values()))
+        for listen in self.listeners:
+            listen(outcome)
+
+    async def _calendar(self) -> None:
+        """Says what day it is: certificates come near their end while nothing else changes."""
+        while True:
+            self.intake.offer((today(),))
+            await asyncio.sleep(3600)
+
+    async def _freeze(self) -> None:
+        """After the first settle nearly everything that lives will live on: the collector need not look at it again.
+
+        Until then it is off: it would walk all that was just built, over and over (a third of the first settle at 10,000 Ingresses).
+        """
+        gc.disable()
+        try:
+            await self.intake.synced.wait()
+            gc.collect()
+            gc.freeze()
+        finally:
+            gc.enable()
+
+
+async def run_until(stop: asyncio.Event, workers: list[Worker], log: Log, metrics: Metrics) -> None:
+    """Run the workers until `stop` is set. Everything that was started has ended when this returns."""
+    running = asyncio.create_task(supervise(workers, log, metrics), name="supervise")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        running.cancel()
+        await asyncio.wait((running, stopping))
+    if not running.cancelled() and (error := running.exception()) is not None:
+        raise _refusal(error) from error
+
+
+def today() -> Today:
+    """The present day in UTC."""
+    return Today(day=Timestamp(dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT00:00:00Z")))
+
+
+def _refusal(error: BaseException) -> BaseException:
+    """The reason for not starting, out of the group that a tree of tasks raises."""
+    if isinstance(error, BaseExceptionGroup):
+        refused = error.subgroup(StartRefused)
+        while isinstance(refused, BaseExceptionGroup):
+            refused = refused.exceptions[0]  # type: ignore[assignment]
+        return refused or error
+    return error
