@@ -70,7 +70,7 @@ class HttpOptions(Value, frozen=True, kw_only=True):
     header_timeout: Milliseconds = Milliseconds(10_000)
     connection_idle: Milliseconds = Milliseconds(3_600_000)
     max_connection_age: Milliseconds | None = None
-    server_header: ServerHeader = "pass"
+    server_header: ServerHeader = "append"
     max_streams: int = 100
 
 
