@@ -41,6 +41,74 @@ class Settings(Value, frozen=True, kw_only=True):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _said("The least that is logged.")] = "info"
 
 
+class RunSettings(Value, frozen=True, kw_only=True):
+    """What an installation in a cluster decides. Each is a flag of `weir run`, a variable of the environment and a key of its configuration file.
+
+    Every name that an install uses is here, so that several live side by side: no two may share `namespace` and `name`.
+    """
+
+    controllers: Annotated[
+        tuple[str, ...], _said("The controllers that read objects; empty: every one installed.")
+    ] = ()
+    providers: Annotated[tuple[str, ...], _said("The providers that program engines; the first is the default.")] = (
+        "envoy",
+    )
+    kubeconfig: Annotated[str, _said("Kubeconfig file; empty: $KUBECONFIG, then the pod's own account.")] = ""
+    context: Annotated[str, _said("Context of the kubeconfig; empty: its current one.")] = ""
+    name: Annotated[str, _said("Name of this install: of its Lease, Secrets and ConfigMaps.")] = "weirkeeper"
+    namespace: Annotated[str, _said("Namespace of this install; empty: the pod's own.")] = ""
+    identity: Annotated[str, _said("Name of this replica; empty: the host's name.")] = ""
+    pod_address: Annotated[str, _said("Address at which the other replicas reach this one.")] = ""
+    watch_namespaces: Annotated[tuple[str, ...], _said("Namespaces to serve; empty: all.")] = ()
+    watch_labels: Annotated[str, _said("Label selector of the Ingresses to serve; empty: all.")] = ""
+    class_controllers: Annotated[tuple[str, ...], _said("The controller names whose IngressClasses are ours.")] = (
+        "weirkeeper.io/ingress",
+    )
+    http_port: Annotated[int, _said("Port for HTTP where no class says so.")] = 80
+    https_port: Annotated[int, _said("Port for HTTPS where no class says so.")] = 443
+    publish: Annotated[
+        tuple[str, ...],
+        _said("What statuses show: `instances`, `service:NAMESPACE/NAME`, or addresses and host names."),
+    ] = ("instances",)
+    ads_address: Annotated[str, _said("Where engines connect (mutual TLS).")] = "0.0.0.0:18000"
+    exchange_address: Annotated[
+        str, _said("Where instances trade a token for a certificate, and replicas meet (TLS).")
+    ] = "0.0.0.0:18001"
+    health_address: Annotated[str, _said("Where /livez, /readyz and /metrics answer (HTTP).")] = "0.0.0.0:8080"
+    server_names: Annotated[
+        tuple[str, ...], _said("DNS names of the control plane in its certificate; empty: those of its Service.")
+    ] = ()
+    authority_directory: Annotated[
+        str, _said("Folder with tls.crt, tls.key and ca.crt made by somebody else; empty: an authority of our own.")
+    ] = ""
+    instance_accounts: Annotated[
+        tuple[str, ...],
+        _said("Who may run instances: `NAMESPACE/SERVICEACCOUNT=LOAD-BALANCER`, `*` for all; empty: `<name>-envoy`."),
+    ] = ()
+    certificate_seconds: Annotated[int, _said("Life of the certificates of instances and replicas.")] = 86_400
+    token_audience: Annotated[str, _said("Audience that the tokens of instances must have.")] = "weirkeeper"
+    lease_seconds: Annotated[float, _said("Life of the leader's lease.")] = 10.0
+    renew_seconds: Annotated[float, _said("How long the leader tries to renew before it steps down.")] = 7.0
+    retry_seconds: Annotated[float, _said("How often replicas look at the lease.")] = 1.5
+    grace_seconds: Annotated[float, _said("How long an instance may be gone before its address goes.")] = 5.0
+    drain_seconds: Annotated[float, _said("How long removed backends stay for requests that run.")] = 5.0
+    snapshot_directory: Annotated[
+        str, _said("Folder for the last good configuration; empty: none. Keys are kept only where it is in memory.")
+    ] = ""
+    snapshot_seconds: Annotated[float, _said("How often the last good configuration is written, if it changed.")] = 10.0
+    snapshot_after_seconds: Annotated[
+        float, _said("How long to wait for the API server at the start before the last good configuration is served.")
+    ] = 2.0
+    clear_status: Annotated[bool, _said("Whether to clear the statuses we wrote when this replica stops for good.")] = (
+        False
+    )
+    state_directory: Annotated[str, _said("Where the read API's socket is; empty: a folder of this install.")] = ""
+    log_format: Annotated[Literal["text", "json"], _said("How log lines are written.")] = "json"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], _said("The least that is logged; followed while running.")
+    ] = "info"
+
+
 def state_home(environment: Mapping[str, str] = os.environ) -> Path:
     """Where the states of all folders are kept (XDG base directories)."""
     home = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "/tmp")) / ".local" / "state")  # noqa: S108

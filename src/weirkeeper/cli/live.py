@@ -104,6 +104,7 @@ def curl_lines(app: Application, most: int = 6) -> list[str]:
     program, graph = app.reconciler.program, app.reconciler.graph
     listeners = sorted(graph.rows(program.listeners).values(), key=lambda one: (one.port, one.id))
     certified = {name for c in graph.rows(program.certificates).values() for name in c.names}
+    certified |= {name.hostname for name in graph.rows(program.server_names)}
     lines: list[str] = []
     for key, host in sorted(graph.rows(program.virtual_hosts).items()):
         served = [one for one in listeners if (one.load_balancer, one.group) == (key.load_balancer, key.group)]

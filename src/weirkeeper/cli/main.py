@@ -20,6 +20,7 @@ class Row(NamedTuple):
 
 COMMANDS = {
     "up": Row("weirkeeper.cli.up:up", "Serve a folder of manifests with a real load balancer, and follow its edits."),
+    "run": Row("weirkeeper.cli.run:run", "Serve a Kubernetes cluster: watch, program load balancers, write statuses."),
     "check": Row("weirkeeper.cli.check:check", "Say what is wrong in manifests; the exit code tells too."),
     "translate": Row("weirkeeper.cli.translate:translate", "Show the configuration that manifests become."),
     "plan": Row("weirkeeper.cli.plan:plan", "Show what serving the manifests now would change."),

@@ -31,7 +31,8 @@ class EngineItem(Value, frozen=True, kw_only=True):
     """One piece of engine configuration: bytes as the engine takes them, their digest as version, and what must be there first.
 
     ``needs`` are keys of items of the same load balancer that the engine must have taken before this one may go live. ``serves`` are the DNS names
-    of a certificate, where the engine asks for certificates by SNI. ``origins`` are the objects to tell when the engine refuses it.
+    of a certificate, where the engine asks for certificates by SNI. ``origins`` are the objects to tell when the engine refuses it. ``private``: it
+    holds a key. ``withheld``: its body is not known here (a snapshot without keys): an engine keeps what it has of it, and is sent nothing.
     """
 
     body: bytes
@@ -39,6 +40,8 @@ class EngineItem(Value, frozen=True, kw_only=True):
     needs: tuple[tuple[str, str], ...] = ()
     serves: tuple[Hostname, ...] = ()
     default: bool = False
+    private: bool = False
+    withheld: bool = False
     origins: tuple[Origin, ...] = ()
 
 

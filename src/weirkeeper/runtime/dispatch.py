@@ -31,6 +31,11 @@ class Mailbox:
         self._changes.update(changes)
         self._news.set()
 
+    def replace(self, items: Mapping[ItemKey, EngineItem]) -> None:
+        """Wish these items and no others."""
+        gone: dict[ItemKey, EngineItem | None] = {key: None for key in self._items if key not in items}
+        self.put({**items, **gone})
+
     def items(self) -> Mapping[ItemKey, EngineItem]:
         """All items that are wished now. What changes from here on is what `changed` answers."""
         self._changes = {}
@@ -57,8 +62,21 @@ class Dispatcher:
 
     def __init__(self, providers: tuple[str, ...]) -> None:
         self.mailboxes: Mapping[str, Mailbox] = {name: Mailbox() for name in providers}
+        self.stand_in = False
+        """Whether the items are those of a snapshot."""
 
     def send(self, outcome: Outcome) -> None:
-        """Put what changed into the mailboxes."""
+        """Put what changed into the mailboxes. The first outcome is everything: what stood in for it until then goes."""
         for provider, changes in outcome.items.items():
-            self.mailboxes[provider].put(changes)
+            if self.stand_in:
+                self.mailboxes[provider].replace({key: item for key, item in changes.items() if item is not None})
+            else:
+                self.mailboxes[provider].put(changes)
+        self.stand_in = False
+
+    def lend(self, items: Mapping[str, Mapping[ItemKey, EngineItem]]) -> None:
+        """Let these items stand in until the first outcome is there."""
+        self.stand_in = True
+        for provider, many in items.items():
+            if provider in self.mailboxes:
+                self.mailboxes[provider].replace(many)

@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 
 from weirkeeper.controllers.base import Kind
 from weirkeeper.feeds.base import Seen, Synced
-from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation, Today
+from weirkeeper.model.observation import InstanceObservation, ItemObservation, LoadBalancerObservation, Today
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.reconcile import Event, Outcome
 
@@ -73,6 +73,7 @@ class Intake:
         self._news = asyncio.Event()
         self._slow = {kind.kind for kind in settler.kinds.values() if not kind.namespaced}
         self._unsettled: Batch | None = None
+        self._began: float | None = None
         self.still = asyncio.Lock()
         """Held while a settle runs: whoever holds it may read the tables."""
         self.synced = asyncio.Event()
@@ -82,6 +83,11 @@ class Intake:
     def waiting(self) -> int:
         """How many events wait for the next batch."""
         return len(self._waiting)
+
+    @property
+    def settling_for(self) -> float:
+        """For how long the present settle has been running, in seconds; 0 where none does."""
+        return 0.0 if self._began is None else self._clock() - self._began
 
     def offer(self, events: Iterable[Event]) -> None:
         """Take events. What is offered in one call is never split, save by the endpoint lane."""
@@ -98,7 +104,7 @@ class Intake:
         if self._waiting and not self._awaited:
             self._news.set()
 
-    def observe(self, seen: ItemObservation | LoadBalancerObservation) -> None:
+    def observe(self, seen: ItemObservation | InstanceObservation | LoadBalancerObservation) -> None:
         """Take an observation: the same door."""
         self.offer((seen,))
 
@@ -130,9 +136,12 @@ class Intake:
     async def _settle(self, batch: Batch) -> None:
         self._unsettled = batch
         async with self.still:
-            began = self._clock()
+            self._began = began = self._clock()
             inline = self._is_small(batch)
-            outcome = self._work(batch) if inline else await _in_thread(self._work, batch)
+            try:
+                outcome = self._work(batch) if inline else await _in_thread(self._work, batch)
+            finally:
+                self._began = None
             done = batch._replace(began=began, ended=self._clock())
         self._unsettled = None
         if inline and done.ended - began > LONG:
@@ -169,6 +178,8 @@ def _key(event: Event) -> tuple[Hashable, ...]:
             return (event.provider, ItemKey(event.load_balancer, event.kind, event.name))
         case LoadBalancerObservation():
             return (event.provider, event.load_balancer)
+        case InstanceObservation():
+            return (event.provider, event.load_balancer, event.instance, event.replica)
         case Synced():
             return ("synced", event.feed)
         case Today():

@@ -20,10 +20,17 @@ def item(
     origins: tuple[Origin, ...] = (),
     serves: tuple[Hostname, ...] = (),
     default: bool = False,
+    private: bool = False,
 ) -> Row:
     """The row for one resource; its version is a digest of its bytes."""
     version = Digest(hashlib.blake2b(body, digest_size=8).hexdigest())
     made = EngineItem(
-        body=body, version=version, needs=tuple(sorted(set(needs))), serves=serves, default=default, origins=origins
+        body=body,
+        version=version,
+        needs=tuple(sorted(set(needs))),
+        serves=serves,
+        default=default,
+        private=private,
+        origins=origins,
     )
     return ItemKey(load_balancer, kind, name), made

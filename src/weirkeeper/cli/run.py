@@ -1,0 +1,92 @@
+"""`weir run`: the control plane of a cluster, until it is stopped.
+
+Comes in: settings, by flag, environment or file. Goes out: exit code 0 after a clean end, 2 where it cannot start. Every setting of `RunSettings` is a
+flag; the sentences are the struct's own.
+"""
+
+import asyncio
+import inspect
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from weirkeeper.cli.answers import explained_live
+from weirkeeper.cli.configuration import choices, kinds, run_settings
+from weirkeeper.errors import WeirkeeperError
+from weirkeeper.runtime.logging import Log
+from weirkeeper.settings import RunSettings
+
+SINGULAR = {"controllers": "--controller", "providers": "--provider"}
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        envvar="WEIR_CONFIG",
+        help="Configuration file (YAML); its log level is followed while running.",
+        show_envvar=True,
+    ),
+]
+
+
+def run(config: Path | None = None, **flags: str | None) -> None:
+    """Serve a Kubernetes cluster: watch its objects, program load balancers, write statuses."""
+    refused = ""
+    try:
+        settings = run_settings({k: v for k, v in flags.items() if v is not None}, os.environ, config)
+        asyncio.run(_serve(settings, config))
+    except* WeirkeeperError as group:
+        refused = str(_leaf(group))
+    if refused:
+        typer.echo(f"weir run: {refused}", err=True)
+        raise typer.Exit(2)
+
+
+async def _serve(settings: RunSettings, config: Path | None) -> None:
+    from weirkeeper.app.cluster import ClusterApplication  # noqa: PLC0415 - heavy; a refused flag should answer at once
+
+    log = Log(sys.stderr, json_lines=settings.log_format == "json", level=settings.log_level)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    program = await ClusterApplication.connected(settings, log, config=config, explain=explained_live)
+    await program.run(stop)
+    log.info("ended")
+
+
+def _leaf(error: BaseException) -> BaseException:
+    return _leaf(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _flags() -> list[inspect.Parameter]:
+    """One flag a setting. Text here; `configuration` gives it its type, the same way for all three places."""
+    described = get_type_hints(RunSettings, include_extras=True)
+    return [_flag(name, kind, described[name]) for name, kind in kinds().items()]
+
+
+def _flag(name: str, kind: object, described: object) -> inspect.Parameter:
+    sentence = next(one.description for one in get_args(described) if hasattr(one, "description"))
+    plain = f"--{name.replace('_', '-')}"
+    names = (SINGULAR[name], plain) if name in SINGULAR else (plain,)
+    default = RunSettings.__struct_defaults__[RunSettings.__struct_fields__.index(name)]
+    shown = ",".join(default) if isinstance(default, tuple) else str(default)
+    option = typer.Option(*names, metavar=choices(kind), help=sentence + (f" Default: {shown}." if shown else ""))
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+    )
+
+
+def _with_flags(function: Any) -> Any:
+    first = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigFile)
+    parameters = [first, *_flags()]
+    function.__signature__ = inspect.Signature(parameters)
+    function.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": None}
+    return function
+
+
+_with_flags(run)
