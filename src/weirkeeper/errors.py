@@ -1,9 +1,11 @@
 """The whole exception tree. What a user wrote wrong is a `Finding`, never one of these.
 
 WeirkeeperError           something outside the core failed
+├── ApiFailure            a request to an API server failed (its own tree is drawn in kube/errors.py)
 └── StartRefused          the program cannot start as it is set up; the message says what to change
     ├── UnknownPlugin     a controller or provider of that name is not installed
-    └── AlreadyRunning    another process keeps the state folder
+    ├── AlreadyRunning    another process keeps the state folder
+    └── AccessRefused     what says how to reach a cluster can't be used (kube/errors.py)
 """
 
 from collections.abc import Iterable

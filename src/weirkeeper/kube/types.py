@@ -4,7 +4,7 @@ Comes in: JSON or YAML of an object. Goes out: small frozen structs. Controllers
 Field names are the API's own (camel case on the wire). Unknown fields are skipped, as the API server's own clients do.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -37,6 +37,9 @@ class KubeObject(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     kind: str
     metadata: Metadata
     cluster: str = LOCAL
+
+    metadata_only: ClassVar[bool] = False
+    """Whether nothing but the metadata is asked for (`PartialObjectMetadata` on the wire)."""
 
     @property
     def ref(self) -> Ref:
@@ -231,3 +234,17 @@ class ConfigMap(KubeObject, frozen=True, kw_only=True, rename="camel"):
 
 class Namespace(KubeObject, frozen=True, kw_only=True, rename="camel"):
     """v1 Namespace (metadata only)."""
+
+    metadata_only: ClassVar[bool] = True
+
+
+class Node(KubeObject, frozen=True, kw_only=True, rename="camel"):
+    """v1 Node (metadata only)."""
+
+    metadata_only: ClassVar[bool] = True
+
+
+class PartialObjectMetadata(KubeObject, frozen=True, kw_only=True, rename="camel"):
+    """Any object of which the metadata alone matters."""
+
+    metadata_only: ClassVar[bool] = True
