@@ -128,7 +128,7 @@ def issue_instance(
         return wished
     named = instance if _READABLE.fullmatch(instance) else "instance"
     names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(subject(load_balancer))])
-    return _issue(keys, wished.public_key(), named, names, (ExtendedKeyUsageOID.CLIENT_AUTH,), now=now, life=life)
+    return _issue(keys, wished, named, names, (ExtendedKeyUsageOID.CLIENT_AUTH,), now=now, life=life)
 
 
 def issue_replica(
@@ -232,7 +232,7 @@ def _key_usage(*, certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _requested(text: str) -> "x509.CertificateSigningRequest | Refused":
+def _requested(text: str) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey | Refused:
     try:
         request = x509.load_pem_x509_csr(text.encode())
         genuine = request.is_signature_valid
@@ -242,9 +242,9 @@ def _requested(text: str) -> "x509.CertificateSigningRequest | Refused":
     if not genuine:
         return Refused("the request is not signed with its own key")
     if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES:
-        return request
+        return key
     if isinstance(key, rsa.RSAPublicKey) and 2048 <= key.key_size <= 4096:
-        return request
+        return key
     return Refused("the request's key is neither ECDSA P-256 or P-384 nor RSA of 2048 to 4096 bits")
 
 

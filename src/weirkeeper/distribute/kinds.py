@@ -12,6 +12,9 @@ LDS = GOOGLE + "envoy.config.listener.v3.Listener"
 SRDS = GOOGLE + "envoy.config.route.v3.ScopedRouteConfiguration"
 RDS = GOOGLE + "envoy.config.route.v3.RouteConfiguration"
 
+SERVER_NAME = "weirkeeper.ServerName"
+"""Never sent: which secret (the body is its name) stands behind a name that engines ask for by SNI."""
+
 ORDER = (CDS, EDS, SDS, ECDS, LDS, SRDS, RDS)
 """What is there before what: an engine may be told of a kind when those in front of it are on their way."""
 

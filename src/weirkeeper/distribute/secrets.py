@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from weirkeeper.distribute.kinds import SDS
 from weirkeeper.distribute.store import Shelf
-from weirkeeper.model.text import Hostname
 
 MOST_DERIVED = 4_000
 K = TypeVar("K")
@@ -35,7 +34,7 @@ class Aliases:
         self._wires.setdefault(found, {})[wire] = None
         self._folded.setdefault(host, {})[wire] = None
         self._below.setdefault(host.partition(".")[2], {})[wire] = None
-        if found is not None and found != wire and wire not in shelf.entries[SDS, found].item.serves:
+        if found is not None and found != wire and not shelf.exact(wire):
             self._derived[wire] = None
         return found
 
@@ -60,7 +59,7 @@ class Aliases:
             found[source] = None
         entry = shelf.entries.get((SDS, source))
         for host in entry.item.serves if entry is not None else ():
-            found.update(self._by_host(host))
+            found.update(self.asked(host))
         if entry is not None and entry.item.default:
             found.update(self.wires_without())
         return list(found)
@@ -75,7 +74,8 @@ class Aliases:
             return []
         return list(self._derived)[:TAKEN_BACK]
 
-    def _by_host(self, host: Hostname) -> dict[str, None]:
+    def asked(self, host: str) -> dict[str, None]:
+        """The names asked for, in any letter case, that this host name (exact or ``*.suffix``) could stand for."""
         folded = host.lower()
         return self._below.get(folded[2:], {}) if folded.startswith("*.") else self._folded.get(folded, {})
 

@@ -1,7 +1,7 @@
-"""The delta ADS service over gRPC: bytes in, bytes out, one task a stream, and wake-ups when the wished items change.
+"""One provider's engines, each told what it lacks: one task a stream, and wake-ups when the wished items change.
 
-Comes in: changes of the store (``put``, ``replace``), streams of engines on a Unix socket or on TCP with mutual TLS. Goes out: responses, and
-observations through ``observe``. What to say is decided in ``stream``; here are only tasks, sockets and the clock.
+Comes in: changes of the store (``put``, ``replace``), streams of engines whose identity is proven (``converse``). Goes out: responses, and
+observations through ``observe``. What to say is decided in ``stream``, who may listen in ``door``; here are only tasks and the clock.
 
 Nothing is queued: each stream's writer asks ``next`` when it is woken and when its last write was taken, so a slow engine costs one response of
 memory and delays nobody.
@@ -9,15 +9,14 @@ memory and delays nobody.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
-
-import grpc
-import grpc.aio
-import msgspec
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Protocol
 
 from weirkeeper.distribute import wire
-from weirkeeper.distribute.identity import Stranger, load_balancer_of
+from weirkeeper.distribute.credentials import FixedTls, MutualTls, TlsSource
+from weirkeeper.distribute.door import METHOD as METHOD
+from weirkeeper.distribute.door import SERVICE as SERVICE
+from weirkeeper.distribute.door import Door, decoded
 from weirkeeper.distribute.progress import Progress
 from weirkeeper.distribute.store import DesiredStore
 from weirkeeper.distribute.stream import DeltaStream, Doubts
@@ -25,49 +24,58 @@ from weirkeeper.model.observation import ItemObservation
 from weirkeeper.model.text import Id, Name
 from weirkeeper.providers.base import EngineItem, ItemChanges, ItemKey
 
-SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
-METHOD = "DeltaAggregatedResources"
-LARGEST_REQUEST = 64 << 20
-GRACE = 0.2
 MOST_REMEMBERED = 100
-_OPTIONS = [
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", LARGEST_REQUEST),
-    ("grpc.so_reuseport", 0),
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    (
-        "grpc.keepalive_time_ms",
-        10_000,
-    ),  # an engine that stands still, or whose machine is gone, is no instance after this
-    (
-        "grpc.http2.ping_timeout_ms",
-        10_000,
-    ),  # and this (keepalive_timeout_ms alone drops nobody); a busy one may apply for seconds
-    ("grpc.keepalive_timeout_ms", 20_000),
-]
-
-
-class MutualTls(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's own certificate and key, and the authority that signs the certificates of instances; all PEM."""
-
-    chain: bytes
-    key: bytes
-    authority: bytes
-
-    def credentials(self) -> grpc.ServerCredentials:
-        """What gRPC calls it; a client without a certificate does not get in."""
-        return grpc.ssl_server_credentials([(self.key, self.chain)], self.authority, require_client_auth=True)
+OVERDUE = 2.0
+"""A stream over its age ends when nothing is on its way, and at so many times its age in any case."""
 
 
 class Connection:
-    """One engine's stream and the bell that wakes its writer."""
+    """One engine's stream and the bell that wakes its writer. ``peer`` is the address that it came from, empty on a Unix socket."""
 
-    def __init__(self, stream: DeltaStream, node: wire.Node) -> None:
+    def __init__(self, stream: DeltaStream, node: wire.Node, peer: str, age: float | None) -> None:
         self.stream = stream
         self.node = node
+        self.peer = peer
+        self.age = age
+        self.began = time.monotonic()
         self.bell = asyncio.Event()
         self.ended = False
         self.serving = False
+
+    def old_at(self) -> float | None:
+        """When this stream is to end for its age; later where something is on its way, but not for ever."""
+        if self.age is None:
+            return None
+        return self.began + self.age * (1.0 if self.stream.converged() else OVERDUE)
+
+
+class Told(Protocol):
+    """Who is told of instances: that a stream began, that its engine has all that it should have, that the stream ended."""
+
+    def came(self, load_balancer: Id, connection: Connection) -> None:
+        """A stream began."""
+        ...
+
+    def serves(self, load_balancer: Id, connection: Connection) -> None:
+        """Its engine has all that it should have."""
+        ...
+
+    def went(self, load_balancer: Id, connection: Connection) -> None:
+        """The stream ended."""
+        ...
+
+
+class Unheard:
+    """For a distributor whose instances nobody counts one by one."""
+
+    def came(self, load_balancer: Id, connection: Connection) -> None:
+        """Nobody asks."""
+
+    def serves(self, load_balancer: Id, connection: Connection) -> None:
+        """Nobody asks."""
+
+    def went(self, load_balancer: Id, connection: Connection) -> None:
+        """Nobody asks."""
 
 
 class Fleet:
@@ -102,35 +110,26 @@ class Distributor:
         provider: Name,
         drain_seconds: float = 5.0,
         serving: Callable[[Id, int], None] = lambda _load_balancer, _instances: None,
+        told: Told | None = None,
+        age: Callable[[], float | None] = lambda: None,
     ) -> None:
         self.store = store
         self._observe = observe
         self._provider = provider
         self._drain = drain_seconds
         self._serving = serving
+        self._told = told if told is not None else Unheard()
+        self._age = age
         self._fleets: dict[Id, Fleet] = {}
-        self._server: Any = None
+        self._door = Door(lambda _load_balancer, _node: self)
 
-    async def start(self, address: str, tls: MutualTls | None = None) -> int:
-        """Listen; returns the port (1 for a Unix socket). TCP without mutual TLS is refused."""
-        if tls is None and not address.startswith("unix:"):
-            raise ValueError(f"{address} needs mutual TLS; only a Unix socket goes without")
-        self._server = grpc.aio.server(options=_OPTIONS)
-        serve = self._serve_verified if tls is not None else self._serve_trusted
-        rpc = grpc.stream_stream_rpc_method_handler(serve)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: rpc}),))
-        port = (
-            self._server.add_secure_port(address, tls.credentials())
-            if tls is not None
-            else self._server.add_insecure_port(address)
-        )
-        await self._server.start()
-        return int(port)
+    async def start(self, address: str, tls: MutualTls | TlsSource | None = None) -> int:
+        """Listen for this provider alone; returns the port (1 for a Unix socket). TCP without mutual TLS is refused."""
+        return await self._door.open(address, FixedTls(tls) if isinstance(tls, MutualTls) else tls)
 
     async def stop(self) -> None:
         """End all streams; engines keep what they have."""
-        if self._server is not None:
-            await self._server.stop(GRACE)
+        await self._door.close()
 
     def put(self, changes: ItemChanges) -> None:
         """Wish these items; engines are told at once."""
@@ -139,6 +138,20 @@ class Distributor:
     def replace(self, items: dict[ItemKey, EngineItem]) -> None:
         """Wish these items and no others."""
         self._ring(self.store.replace(items), [(key.load_balancer, (key.kind, key.name)) for key in items])
+
+    def learn(self, refused: Iterable[ItemObservation], forgiven: Iterable[ItemObservation]) -> None:
+        """Versions that engines refused elsewhere, which are not sent here; and those that may be tried again."""
+        keys: list[tuple[Id, tuple[str, str]]] = []
+        for one in refused:
+            shelf, key = self.store.shelf(one.load_balancer), (str(one.kind), str(one.name))
+            if shelf.refusal(key, one.engine_version) is None:
+                shelf.refuse(key, one.version, one.engine_version, one.message)
+                keys.append((one.load_balancer, key))
+        for one in forgiven:
+            key = (str(one.kind), str(one.name))
+            self.store.shelf(one.load_balancer).forgive(key, one.engine_version, one.version)
+            keys.append((one.load_balancer, key))
+        self._ring({load_balancer for load_balancer, _ in keys}, keys)
 
     def instances(self, load_balancer: Id) -> int:
         """How many connected engines have been through their first full sync."""
@@ -157,32 +170,16 @@ class Distributor:
         for connection in fleet.connections:
             connection.bell.set()
 
-    async def _serve_trusted(self, incoming: AsyncIterator[bytes], context: Any) -> None:
-        await self._serve(incoming, context, None)
-
-    async def _serve_verified(self, incoming: AsyncIterator[bytes], context: Any) -> None:
-        names = context.auth_context().get("x509_subject_alternative_name", [])
-        await self._serve(incoming, context, [name.decode(errors="replace") for name in names])
-
-    async def _serve(self, incoming: AsyncIterator[bytes], context: Any, names: list[str] | None) -> None:
-        async for raw in incoming:
-            request = _decoded(raw)
-            if request is None or request.node is None:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request must carry the node")
-                return
-            load_balancer = load_balancer_of(request.node.id, names)
-            if isinstance(load_balancer, Stranger):
-                await context.abort(grpc.StatusCode.PERMISSION_DENIED, load_balancer.why)
-                return
-            await self._converse(load_balancer, request, incoming, context)
-            return
-
-    async def _converse(self, name: Id, first: wire.Request, incoming: AsyncIterator[bytes], context: Any) -> None:
+    async def converse(
+        self, name: Id, first: wire.Request, incoming: AsyncIterator[bytes], context: Any, peer: str = ""
+    ) -> None:
+        """Serve one stream of an engine of this load balancer until it ends, or is old."""
         shelf, node = self.store.shelf(name), first.node or wire.Node()
         fleet = self._fleets.setdefault(name, Fleet(Progress(self._provider, name, shelf)))
         doubts = fleet.doubts.pop(node.id, None)
-        connection = Connection(DeltaStream(shelf, self._drain, doubts=doubts), node)
+        connection = Connection(DeltaStream(shelf, self._drain, doubts=doubts), node, peer, self._age())
         fleet.connections.append(connection)
+        self._told.came(name, connection)
         reader = asyncio.create_task(self._read(fleet, connection, first, incoming), name=f"read {node.id}")
         try:
             await self._write(name, fleet, connection, context)
@@ -193,6 +190,7 @@ class Distributor:
             self._report(fleet.progress.parted(fleet.streams))
             if connection.serving:
                 self._serving(name, self.instances(name))
+            self._told.went(name, connection)
 
     async def _read(
         self, fleet: Fleet, connection: Connection, first: wire.Request, incoming: AsyncIterator[bytes]
@@ -201,7 +199,7 @@ class Distributor:
         try:
             self._hear(fleet, connection, first)
             async for raw in incoming:
-                request = _decoded(raw)
+                request = decoded(raw)
                 if request is None:
                     break
                 self._hear(fleet, connection, request)
@@ -226,23 +224,20 @@ class Distributor:
                 await context.write(message)
             self._report(fleet.progress.look(fleet.streams))
             self._count(name, connection)
-            await _rung(bell, stream.wake_at())
+            now, old = time.monotonic(), connection.old_at()
+            if old is not None and old <= now:
+                return
+            await _rung(bell, min((due for due in (stream.wake_at(), old) if due is not None), default=None))
 
     def _count(self, name: Id, connection: Connection) -> None:
         if not connection.serving and connection.stream.converged():
             connection.serving = True
             self._serving(name, self.instances(name))
+            self._told.serves(name, connection)
 
     def _report(self, observations: list[ItemObservation]) -> None:
         for observation in observations:
             self._observe(observation)
-
-
-def _decoded(raw: bytes) -> wire.Request | None:
-    try:
-        return wire.request(raw)
-    except wire.Malformed:
-        return None
 
 
 async def _rung(bell: asyncio.Event, due: float | None) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from weirkeeper.distribute.blame import rivals
-from weirkeeper.distribute.kinds import CDS, EDS, SDS
+from weirkeeper.distribute.kinds import CDS, EDS, SDS, SERVER_NAME
 from weirkeeper.model.text import Id
 from weirkeeper.providers.base import EngineItem, ItemChanges, ItemKey
 
@@ -58,6 +58,7 @@ class Shelf:
         self._stands_on: Counter[Key] = Counter()
         self._serves: dict[str, set[str]] = {}
         self._defaults: set[str] = set()
+        self._bound: dict[str, str] = {}
 
     def put(self, key: Key, item: EngineItem | None) -> bool:
         """Wish an item, or its absence. False where nothing changed."""
@@ -93,9 +94,11 @@ class Shelf:
             self._rivals.setdefault((key[0], rival), {})[engine, *key] = None
         self._write(key)
 
-    def forgive(self, key: Key, engine: str) -> None:
-        """Let engines of this version try again what they refused."""
-        if self._refused.pop((engine, *key), None) is not None:
+    def forgive(self, key: Key, engine: str, version: str | None = None) -> None:
+        """Let engines of this version try again what they refused; where an item's version is given, only if it was that one."""
+        row = self._refused.get((engine, *key))
+        if row is not None and version in {None, row.version}:
+            del self._refused[engine, *key]
             self._write(key)
 
     def accept(self, key: Key, version: str) -> None:
@@ -118,10 +121,22 @@ class Shelf:
         return found
 
     def secret(self, hostname: str) -> str | None:
-        """The name of the certificate for a name that a client asked for: exact, one label up, else the default."""
+        """The name of the certificate for a name that a client asked for: exact, one label up, else the default.
+
+        At each step what was bound to the name goes before certificates that merely hold it.
+        """
         host = hostname.lower()
-        names = self._serves.get(host) or self._serves.get("*." + host.partition(".")[2]) or self._defaults
-        return min(names) if names else None
+        for name in (host, "*." + host.partition(".")[2]):
+            bound = self._bound.get(name)
+            if bound is not None and (SDS, bound) in self.entries:
+                return bound
+            if name in self._serves:
+                return min(self._serves[name])
+        return min(self._defaults) if self._defaults else None
+
+    def exact(self, hostname: str) -> bool:
+        """Whether there is a certificate for just this name, as it is written."""
+        return hostname in self._bound or hostname in self._serves
 
     def _replace(self, key: Key, old: Entry | None, item: EngineItem) -> None:
         fresh = Entry(item, None)
@@ -193,6 +208,8 @@ class Shelf:
                 self._serves.setdefault(host.lower(), set()).add(key[1])
             if item.default:
                 self._defaults.add(key[1])
+        elif key[0] == SERVER_NAME:
+            self._bound[key[1].lower()] = item.body.decode()
 
     def _unindex(self, key: Key, item: EngineItem) -> None:
         if key[0] == SDS:
@@ -202,6 +219,8 @@ class Shelf:
                 if not names:
                     del self._serves[host.lower()]
             self._defaults.discard(key[1])
+        elif key[0] == SERVER_NAME:
+            self._bound.pop(key[1].lower(), None)
 
 
 class DesiredStore:

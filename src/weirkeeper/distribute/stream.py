@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from weirkeeper.distribute import silence, wire
-from weirkeeper.distribute.kinds import BY_NAME, CDS, ECDS, EDS, LDS, RDS, ROUTES, SDS, SRDS, rank
+from weirkeeper.distribute.kinds import BY_NAME, CDS, ECDS, EDS, LDS, RDS, ROUTES, SDS, SERVER_NAME, SRDS, rank
 from weirkeeper.distribute.lane import Lane, Row, Sent
 from weirkeeper.distribute.secrets import Aliases
 from weirkeeper.distribute.store import Key, Shelf
@@ -205,7 +205,10 @@ class DeltaStream:
             self._wake((lane.kind, row.name))
             for cluster in self._companions.get((lane.kind, row.name), ()):
                 self._wake(cluster)
-        return [Acked(lane.kind, tuple((row.source, row.version) for row in sent.rows))]
+        events: list[Event] = [Acked(lane.kind, tuple((row.source, row.version) for row in sent.rows))]
+        if lane.kind == SDS:
+            events.append(Acked(SERVER_NAME, tuple(_server_names(sent.rows))))
+        return events
 
     def _settle(self, lane: Lane, row: Row, order: int) -> None:
         """What the engine may have held before this answer it no longer does; count again who needs what."""
@@ -263,6 +266,8 @@ class DeltaStream:
     def has(self, key: Key, version: str) -> bool:
         """Whether this engine has this version, or does not want to know."""
         lane = self.lanes.get(key[0])
+        if key[0] == SERVER_NAME:
+            return all(self._shows(wire_name) for wire_name in list(self._aliases.asked(key[1])))
         if lane is None:
             return key[0] in BY_NAME
         if key[0] == SDS:
@@ -291,8 +296,10 @@ class DeltaStream:
         changed = self.shelf.changed_since(self._cursor)
         self._cursor = self.shelf.number
         for key in self._everything() if changed is None else changed:
-            lane = self.lanes.get(key[0])
-            if lane is not None and key[0] == SDS:
+            lane = self.lanes.get(SDS if key[0] == SERVER_NAME else key[0])
+            if lane is not None and key[0] == SERVER_NAME:
+                lane.dirty.update(self._aliases.asked(key[1]))
+            elif lane is not None and key[0] == SDS:
                 lane.dirty.update(dict.fromkeys(self._aliases.touched(self.shelf, key[1])))
             elif lane is not None and (lane.wildcard or key[1] in lane.names):
                 lane.dirty[key[1]] = None
@@ -371,7 +378,7 @@ class DeltaStream:
             self._waiting.setdefault(need, {})[lane.kind, name] = None
             self._wake((lane.kind, name))
             return None
-        return Row(name, source, wished)
+        return None if wished.withheld else Row(name, source, wished)
 
     def _to_remove(self, lane: Lane, name: str) -> bool:
         """Whether the absence of an item is to be told. The engine's own unsubscription ends assignments and filters."""
@@ -445,6 +452,12 @@ class DeltaStream:
             source = self._aliases.resolve(self.shelf, name) if name in lane.names else None
             return None if source is None else self.shelf.wished((SDS, source), self.engine)
         return self.shelf.wished((lane.kind, name), self.engine)
+
+    def _shows(self, name: str) -> bool:
+        """Whether the engine has the certificate that should stand behind a name that it asked for."""
+        lane = self.lanes[SDS]
+        wished = self._wished(lane, name)
+        return wished is None or _version(lane.have.get(name)) == wished.version
 
     def _source(self, lane: Lane, name: str) -> str | None:
         if lane.kind != SDS:
@@ -539,6 +552,14 @@ def _resource(kind: str, row: Row) -> bytes:
     assert row.item is not None
     body = row.item.body if row.name == row.source else wire.renamed(row.item.body, row.name)
     return wire.resource(kind, row.name, row.item.version, body)
+
+
+def _server_names(rows: Iterable[Row]) -> Iterator[tuple[str, str | None]]:
+    """The hosts, exact and one label up, that these secrets were sent for."""
+    for row in rows:
+        if row.name != row.source:
+            host = row.name.lower()
+            yield from ((host, row.version), ("*." + host.partition(".")[2], row.version))
 
 
 def _version(have: EngineItem | str | None) -> str | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import msgspec
 
 _WIDTH = {1: 8, 5: 4}
+ADDRESSES = "weirkeeper.addresses"
+"""The key in a node's metadata under which an instance lists the addresses at which clients reach it."""
 
 
 class Malformed(ValueError):
@@ -18,10 +20,11 @@ class Malformed(ValueError):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """Who is asking: the id that it claims, and which engine of which version it is."""
+    """Who is asking: the id that it claims, which engine of which version it is, and the addresses that its metadata lists."""
 
     id: str = ""
     engine: str = ""
+    addresses: tuple[str, ...] = ()
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +145,18 @@ def _pair(value: bytes) -> dict[str, str]:
 def _node(value: bytes) -> Node:
     parts = dict(fields(value))
     version = _build(parts[8]) if 8 in parts else _lossy(parts.get(7, b""))
-    return Node(_lossy(parts.get(1, b"")), f"{_lossy(parts.get(6, b''))} {version}".strip())
+    engine = f"{_lossy(parts.get(6, b''))} {version}".strip()
+    return Node(_lossy(parts.get(1, b"")), engine, _addresses(parts.get(3, b"")))
+
+
+def _addresses(metadata: bytes) -> tuple[str, ...]:
+    """The texts in that list of the metadata, which is a ``google.protobuf.Struct``: a map from keys to values."""
+    for _, entry in fields(metadata):
+        parts = dict(fields(entry))
+        if parts.get(1, b"") == ADDRESSES.encode():
+            listed = dict(fields(parts.get(2, b""))).get(6, b"")
+            return tuple(_lossy(dict(fields(value)).get(3, b"")) for _, value in fields(listed))
+    return ()
 
 
 def _build(value: bytes) -> str:
