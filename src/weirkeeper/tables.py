@@ -14,13 +14,28 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from weirkeeper.compose.certificates import CertificateClaim, bound_certificate, merged_wish
+from weirkeeper.compose.certificates import (
+    CertificateClaim,
+    CertificateReport,
+    CertificateUse,
+    certificate_uses,
+    claimed_names,
+    common_wish,
+    secrets_wished,
+    served_certificate,
+    winning_certificate,
+)
 from weirkeeper.compose.fit import fit_backend, fit_listener, fit_virtual_host
 from weirkeeper.compose.listeners import listener_conflict
 from weirkeeper.compose.virtual_hosts import host_key, virtual_host
 from weirkeeper.controllers.base import COMMON_KINDS, CertificateWish, Controller, Inputs, Intent
 from weirkeeper.controllers.shared.backends import declare_endpoint_sets, declare_slice_findings
-from weirkeeper.controllers.shared.certificates import CertificateResult, clock, declare_certificates
+from weirkeeper.controllers.shared.certificates import (
+    CertificateResult,
+    clock,
+    declare_certificates,
+    unnamed_hosts,
+)
 from weirkeeper.flow import Graph, Read, Source, Table
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import Certificate, TrustBundle
@@ -28,7 +43,7 @@ from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSetWish
 from weirkeeper.model.features import Capabilities
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
-from weirkeeper.model.ids import HostKey, Part, Ref
+from weirkeeper.model.ids import HostKey, Part, Ref, ServerName
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
 from weirkeeper.model.route import Forward, HostedRoute, VirtualHost
@@ -36,7 +51,7 @@ from weirkeeper.model.text import Id, Sentence
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
 from weirkeeper.status.ingress import ingress_status
 
-K = TypeVar("K", HostKey, Part)
+K = TypeVar("K", HostKey, Part, ServerName)
 V = TypeVar("V")
 R = TypeVar("R")
 W = TypeVar("W")
@@ -87,6 +102,7 @@ class Program:
         )
         self.slice_findings = declare_slice_findings(graph, self.inputs)
         self.certificates = self._declare_certificates()
+        self.server_names = self._declare_server_names()
         self.listeners = self._declare_listeners()
         hosts = graph.index("routes_by_host", self.hosted_routes, lambda _, hosted: (host_key(hosted),))
         self.virtual_hosts = graph.group("virtual_hosts", hosts, lambda _, key, members: virtual_host(key, members))
@@ -101,20 +117,38 @@ class Program:
 
     def _declare_certificates(self) -> Table[Part, Certificate]:
         graph = self.graph
-        wishes = graph.spread("certificate_claims", self.intents, _certificates)
-        by_part = graph.index("certificate_claims_by_part", wishes, lambda key, _: (key.part,))
-        merged = graph.group("certificate_wishes", by_part, lambda _, __, members: merged_wish(members))
-        self.certificate_results: Table[Part, CertificateResult] = declare_certificates(graph, self.inputs, merged)
-        rivals = graph.index("certificates_by_host", merged, lambda part, w: ((part.load_balancer, h) for h in w.hosts))
+        secrets = graph.spread(
+            "certificate_secrets",
+            self.intents,
+            lambda _, __, i: _first(secrets_wished(i.load_balancer, i.certificates)),
+        )
+        uses = graph.spread(
+            "certificate_uses", self.intents, lambda _, __, i: _first(certificate_uses(i.load_balancer, i.certificates))
+        )
+        wishes = graph.derive("certificate_wishes", secrets, lambda _, part, secret: common_wish(part, secret))
+        self.certificate_results: Table[Part, CertificateResult] = declare_certificates(graph, self.inputs, wishes)
 
-        def bound(read: Read, part: Part, result: CertificateResult) -> Certificate | None:
-            wish = read.get(merged, part)
-            if wish is None or result.certificate is None:
+        def served(read: Read, part: Part, result: CertificateResult) -> Certificate | None:
+            if result.certificate is None:
                 return None
-            claims = {host: read.lookup(rivals, (part.load_balancer, host)) for host in wish.hosts}
-            return bound_certificate(part, wish, result.certificate, claims)
+            by_names, by_hosts, default = (
+                read.contains(uses, CertificateUse(part, use)) for use in ("names", "hosts", "default")
+            )
+            return served_certificate(result.certificate, by_names=by_names and not by_hosts, default=default)
 
-        return graph.derive("certificates", self.certificate_results, bound)
+        self.certificate_reports = graph.derive("certificate_reports", self.certificate_results, _report)
+        return graph.derive("certificates", self.certificate_results, served)
+
+    def _declare_server_names(self) -> Table[ServerName, Id]:
+        graph = self.graph
+        claims = graph.spread("certificate_claims", self.intents, _certificates)
+        by_host = graph.index("certificate_claims_by_host", claims, claimed_names)
+
+        def bound(read: Read, _: ServerName, claims: Sequence[tuple[CertificateClaim, CertificateWish]]) -> Id | None:
+            part = winning_certificate(claims)
+            return part.id if read.contains(self.certificates, part) else None
+
+        return graph.group("server_names", by_host, bound)
 
     def _declare_listeners(self) -> Table[Part, Listener]:
         graph = self.graph
@@ -156,6 +190,7 @@ class Program:
             backends=graph.derive(f"{name}.backends", backends, lambda _, __, fitted: _only(fitted, Backend)),
             endpoint_sets=mine.of(self.endpoint_sets),
             certificates=mine.of(self.certificates),
+            server_names=mine.of(self.server_names),
             trust_bundles=mine.of(self.trust_bundles),
         )
         self.composed[name] = composed
@@ -215,9 +250,10 @@ class Program:
     ) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
         found = []
         for wish in intent.certificates:
-            result = read.get(self.certificate_results, Part(intent.load_balancer, wish.id))
-            if result is not None:
-                found += [msgspec.structs.replace(problem, origin=wish.origin) for problem in result.problems]
+            report = read.get(self.certificate_reports, Part(intent.load_balancer, wish.id))
+            if report is not None:
+                found += [msgspec.structs.replace(problem, origin=wish.origin) for problem in report.problems]
+                found += unnamed_hosts(wish, report.names) if report.names is not None else ()
         yield from _by_object("certificate", str(ref), found)
 
     def _status(self, read: Read, ref: Ref, intent: Intent) -> StatusWish | None:
@@ -285,6 +321,10 @@ def _endpoint_sets(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, End
 def _certificates(_: Read, ref: Ref, intent: Intent) -> Iterator[tuple[CertificateClaim, CertificateWish]]:
     for position, wish in enumerate(intent.certificates):
         yield CertificateClaim(Part(intent.load_balancer, wish.id), ref, position), wish
+
+
+def _report(_: Read, __: Part, result: CertificateResult) -> CertificateReport:
+    return CertificateReport(result.problems, result.certificate.names if result.certificate else None)
 
 
 def _first(rows: Iterable[tuple[R, W]]) -> Iterator[tuple[R, W]]:

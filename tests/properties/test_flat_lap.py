@@ -5,12 +5,13 @@ import pytest
 
 from weirkeeper.controllers.ingress import CONTROLLER
 from weirkeeper.feeds.base import Seen, Synced
-from weirkeeper.kube.types import EndpointSlice, Ingress, Service
+from weirkeeper.kube.types import EndpointSlice, Ingress, IngressTls, Secret, Service
 from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
 from weirkeeper.providers.envoy import PROVIDER as ENVOY
 from weirkeeper.providers.memory import PROVIDER as MEMORY
 from weirkeeper.providers.memory import MemoryEngine
 from weirkeeper.reconcile import Reconciler
+from weirkeeper.testing.certificates import Authority
 
 SIZES = (10, 100, 1_000, 10_000)
 
@@ -26,6 +27,21 @@ def ingress(number: int, path: str = "/") -> Ingress:
             "spec": {"rules": [{"host": f"h{number}.example.com", "http": {"paths": paths}}]},
         },
         Ingress,
+    )
+
+
+def secured(number: int) -> Ingress:
+    """An Ingress with TLS; all of them share one Secret."""
+    plain = ingress(number)
+    tls = (IngressTls(hosts=(f"h{number}.example.com",), secret_name="shared"),)
+    return msgspec.structs.replace(plain, spec=msgspec.structs.replace(plain.spec, tls=tls))
+
+
+def shared_secret() -> Secret:
+    pair = Authority().issue("*.example.com")
+    texts = {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.decode()}
+    return msgspec.convert(
+        {"kind": "Secret", "metadata": {"name": "shared", "namespace": "default"}, "stringData": texts}, Secret
     )
 
 
@@ -55,7 +71,7 @@ def endpoints(number: int, port: int = 8080) -> EndpointSlice:
     )
 
 
-def seen(thing: Ingress | Service | EndpointSlice) -> Seen:
+def seen(thing: Ingress | Service | EndpointSlice | Secret) -> Seen:
     return Seen(ref=thing.ref, object=thing)
 
 
@@ -106,3 +122,20 @@ def test_an_endpoint_change_runs_no_route_derivation() -> None:
     runs = reconciler.settle().runs
     assert runs
     assert not {name for name in runs if "host" in name or "route" in name or "intent" in name or "scope" in name}
+
+
+@pytest.mark.parametrize("provider", [MEMORY, ENVOY], ids=["memory", "envoy"])
+def test_a_new_host_of_a_shared_secret_and_its_rotation_cost_the_same_however_many_share_it(provider: object) -> None:
+    found = {}
+    for size in (10, 1_000):
+        reconciler, engine = Reconciler([CONTROLLER], [provider]), MemoryEngine()
+        synced = Synced(feed="test", kinds=tuple(kind for _, kind in reconciler.kinds))
+        everything = [seen(make(n)) for n in range(size) for make in (secured, service)]
+        lap(reconciler, engine, provider.name, [synced, seen(shared_secret()), *everything])
+        before = {key: item.version for key, item in engine.held.items()}
+        new = lap(reconciler, engine, provider.name, [seen(secured(size + 1))])
+        rotated = lap(reconciler, engine, provider.name, [seen(shared_secret())])
+        changed = [key for key, item in engine.held.items() if key in before and item.version != before[key]]
+        found[size] = (new, rotated, len(changed))
+    assert found[10] == found[1_000], found
+    assert found[10][2] == 1  # the certificate itself, and no host

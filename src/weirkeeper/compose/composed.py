@@ -7,14 +7,17 @@ from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import Certificate, TrustBundle
 from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSet
-from weirkeeper.model.ids import HostKey, Part
+from weirkeeper.model.ids import HostKey, Part, ServerName
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.route import VirtualHost
 from weirkeeper.model.text import Id
 
 
 class Composed(NamedTuple):
-    """The tables that a provider translates: only rows of load balancers that name it, fitted to what it can do."""
+    """The tables that a provider translates: only rows of load balancers that name it, fitted to what it can do.
+
+    ``server_names`` are the hosts for which objects name a certificate, with its id; it goes before the ``names`` of certificates.
+    """
 
     load_balancers: Table[Id, LoadBalancer]
     listeners: Table[Part, Listener]
@@ -22,4 +25,5 @@ class Composed(NamedTuple):
     backends: Table[Part, Backend]
     endpoint_sets: Table[Part, EndpointSet]
     certificates: Table[Part, Certificate]
+    server_names: Table[ServerName, Id]
     trust_bundles: Table[Part, TrustBundle]

@@ -1,13 +1,19 @@
-"""The whole configuration of one load balancer, put together on demand from the composed tables."""
+"""The whole configuration of one load balancer, put together on demand from the composed tables.
+
+Comes in: the settled tables. Goes out: one value. Here a certificate's ``names`` are all hosts that it answers for, whoever said so.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+import msgspec
+
 from weirkeeper.compose.composed import Composed
 from weirkeeper.flow import Graph, Table
+from weirkeeper.model.certificate import Certificate
 from weirkeeper.model.config import LoadBalancerConfig
 from weirkeeper.model.ids import HostKey, Part
-from weirkeeper.model.text import Id
+from weirkeeper.model.text import Hostname, Id
 
 K = TypeVar("K", HostKey, Part)
 V = TypeVar("V")
@@ -28,9 +34,27 @@ def load_balancer_config(graph: Graph, composed: Composed, load_balancer: Id) ->
         virtual_hosts=hosts,
         backends=of(composed.backends),
         endpoint_sets=of(composed.endpoint_sets),
-        certificates=of(composed.certificates),
+        certificates=certificates_with_names(graph, composed, load_balancer),
         trust_bundles=of(composed.trust_bundles),
         findings=tuple(sorted((f for host in hosts for f in host.findings), key=lambda f: f.sort_key)),
+    )
+
+
+def certificates_with_names(graph: Graph, composed: Composed, load_balancer: Id) -> tuple[Certificate, ...]:
+    """The certificates, each with all names that it answers for. A name that an object claims is nobody else's."""
+    claimed = {
+        key.hostname: held
+        for key, held in graph.rows(composed.server_names).items()
+        if key.load_balancer == load_balancer
+    }
+    by_certificate: dict[Id, list[Hostname]] = {}
+    for host, held in claimed.items():
+        by_certificate.setdefault(held, []).append(host)
+    return tuple(
+        msgspec.structs.replace(
+            one, names=tuple(sorted({*by_certificate.get(one.id, ()), *(n for n in one.names if n not in claimed)}))
+        )
+        for one in _parts_of(graph, load_balancer)(composed.certificates)
     )
 
 

@@ -41,6 +41,13 @@ class HostKey(NamedTuple):
     hostname: Hostname
 
 
+class ServerName(NamedTuple):
+    """The identity of a name that TLS clients ask a load balancer for: a host, or ``*.suffix``."""
+
+    load_balancer: Id
+    hostname: Hostname
+
+
 class Part(NamedTuple):
     """The identity of a listener, backend, endpoint set, certificate or bundle within a load balancer."""
 

@@ -7,7 +7,7 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from weirkeeper.distribute import blame, secrets, store, stream, wire
-from weirkeeper.distribute.kinds import CDS, EDS, LDS, SDS, SRDS
+from weirkeeper.distribute.kinds import CDS, EDS, LDS, SDS, SERVER_NAME, SRDS
 from weirkeeper.distribute.store import Shelf
 from weirkeeper.distribute.stream import DeltaStream
 
@@ -87,6 +87,38 @@ def test_derived_names_are_capped_and_the_oldest_taken_back(monkeypatch: pytest.
     assert "own.example" not in removed
     one.receive(wire.Request(kind=SDS, subscribe=("n0.wild.example",)), 0)
     assert [resource.name for resource in heard(one.next(0)).resources] == ["n0.wild.example"]
+
+
+def test_what_is_bound_to_a_name_goes_before_what_merely_holds_it_and_a_new_binding_is_sent() -> None:
+    shelf = shelf_of(
+        {
+            (SDS, "cert/a"): item("1", serves=("shop.example",)),
+            (SDS, "cert/b"): item("2"),
+            (SERVER_NAME, "*.example"): item("w", body=b"cert/b"),
+        }
+    )
+    assert [shelf.secret(name) for name in ("shop.example", "other.example", "x.y.example")] == [
+        "cert/a",
+        "cert/b",
+        None,
+    ]
+    one = DeltaStream(shelf, 5)
+    one.receive(wire.Request(kind=SDS, node=wire.Node("web/1", "e"), subscribe=("Shop.example",)), 0)
+    found = heard(one.next(0))
+    assert [resource.name for resource in found.resources] == ["Shop.example"]
+    one.receive(wire.Request(kind=SDS, nonce=found.nonce), 0)
+    shelf.put((SERVER_NAME, "shop.example"), item("2", body=b"cert/b"))
+    assert shelf.secret("SHOP.example") == "cert/b"
+    found = heard(one.next(0))
+    assert [resource.name for resource in found.resources] == ["Shop.example"]
+    assert not one.has((SERVER_NAME, "shop.example"), "2")
+    told = one.receive(wire.Request(kind=SDS, nonce=found.nonce), 0)
+    assert one.has((SERVER_NAME, "shop.example"), "2")
+    assert "shop.example" in {name for event in told if event.kind == SERVER_NAME for name, _ in event.versions}
+    shelf.put((SDS, "cert/b"), None)
+    assert shelf.secret("shop.example") == "cert/a"
+    shelf.put((SERVER_NAME, "shop.example"), None)
+    assert shelf.secret("shop.example") == "cert/a"
 
 
 def test_rivals_are_the_other_known_names_of_a_message() -> None:
@@ -202,7 +234,9 @@ def test_a_cluster_whose_refusal_is_never_heard_is_taken_back_and_tried_alone() 
     one.receive(wire.Request(kind=CDS, nonce=first, error="bad: no"), 2)
     one.receive(wire.Request(kind=CDS, nonce=taken.nonce), 2)
     found = one.receive(wire.Request(kind=CDS, nonce=alone.nonce, error="bad: no"), 2)
-    assert [(event.name, event.message) for event in found if isinstance(event, stream.Rejected)] == [("bad", "bad: no")]
+    assert [(event.name, event.message) for event in found if isinstance(event, stream.Rejected)] == [
+        ("bad", "bad: no")
+    ]
     assert shelf.refusal((CDS, "bad"), "e") == "bad: no"
     again = heard(one.next(2))
     assert [resource.name for resource in again.resources] == ["good"], "it was in a refused response"

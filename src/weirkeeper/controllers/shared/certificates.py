@@ -95,7 +95,9 @@ def certificate_result(wish: CertificateWish, pair: Pair | Refused, day: str | N
         fingerprint=Digest(pair.fingerprint),
         origin=Origin(ref=wish.secret),
     )
-    return CertificateResult(certificate=certificate, problems=(*_dated(wish, pair, day), *_unnamed(wish, pair)))
+    return CertificateResult(
+        certificate=certificate, problems=(*_dated(wish, pair, day), *unnamed_hosts(wish, pair.names))
+    )
 
 
 def key_pair(secret: SecretObject) -> Pair | Refused:
@@ -204,8 +206,9 @@ def _dated(wish: CertificateWish, pair: Pair, day: str | None) -> tuple[Finding,
     return ()
 
 
-def _unnamed(wish: CertificateWish, pair: Pair) -> tuple[Finding, ...]:
-    missing = [host for host in wish.hosts if not any(covers(name, host) for name in pair.names)]
+def unnamed_hosts(wish: CertificateWish, names: tuple[Hostname, ...]) -> tuple[Finding, ...]:
+    """What its owner should know when the certificate does not name a host that it is wished for."""
+    missing = [host for host in wish.hosts if not any(covers(name, host) for name in names)]
     if not missing or wish.client:
         return ()
     return (

@@ -10,6 +10,9 @@ ENDPOINTS = TYPE + "envoy.config.endpoint.v3.ClusterLoadAssignment"
 SECRET = TYPE + "envoy.extensions.transport_sockets.tls.v3.Secret"
 EXTENSION = TYPE + "envoy.config.core.v3.TypedExtensionConfig"
 
+SERVER_NAME = "weirkeeper.ServerName"
+"""No resource of Envoy's: which secret stands behind a name that it asks for by SNI."""
+
 SCOPE_HEADER = "x-weir-scope"
 """The scope key of a request: set before routing, removed before the backend."""
 

@@ -10,7 +10,7 @@ from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.features import Capabilities
 from weirkeeper.model.filters import Timeouts
-from weirkeeper.model.ids import HostKey, Part
+from weirkeeper.model.ids import HostKey, Part, ServerName
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import VirtualHost
@@ -51,6 +51,7 @@ class EnvoyProvider:
             graph.spread("envoy/clusters", composed.backends, _cluster),
             graph.spread("envoy/endpoints", composed.endpoint_sets, _endpoints),
             graph.spread("envoy/certificates", composed.certificates, _certificate),
+            graph.spread("envoy/server-names", composed.server_names, _server_name),
             graph.spread("envoy/bundles", composed.trust_bundles, _bundle),
         ]
         by_port = graph.index("envoy/by-port", composed.listeners, lambda key, one: [(key.load_balancer, one.port)])
@@ -220,6 +221,11 @@ def _certificate(_: Read, key: Part, wished: Certificate) -> Iterator[Row]:
         default=wished.default,
         origins=(wished.origin,),
     )
+
+
+def _server_name(_: Read, key: ServerName, certificate: Id) -> Iterator[Row]:
+    """The body is the name of the secret: this stays with us and says what Envoy gets when it asks for the host."""
+    yield item(key.load_balancer, names.SERVER_NAME, key.hostname, names.certificate_name(certificate).encode())
 
 
 def _bundle(_: Read, key: Part, wished: TrustBundle) -> Iterator[Row]:
