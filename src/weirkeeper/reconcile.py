@@ -14,14 +14,20 @@ from weirkeeper.feeds.base import Seen, Synced
 from weirkeeper.flow import Change, Graph, Settled
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import HostKey, Ref
-from weirkeeper.model.observation import ItemObservation, ItemState, LoadBalancerObservation, Today
+from weirkeeper.model.observation import (
+    InstanceObservation,
+    ItemObservation,
+    ItemState,
+    LoadBalancerObservation,
+    Today,
+)
 from weirkeeper.providers.base import EngineItem, ItemKey, Provider, StatusWish
-from weirkeeper.tables import Program, RejectedItem
+from weirkeeper.tables import InstanceKey, Program, RejectedItem
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-Event: TypeAlias = Seen | Synced | ItemObservation | LoadBalancerObservation | Today
+Event: TypeAlias = Seen | Synced | ItemObservation | LoadBalancerObservation | InstanceObservation | Today
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +71,9 @@ class Reconciler:
                     self._observe(event)
                 case LoadBalancerObservation():
                     self.graph.put(self.program.observations, event.load_balancer, event)
+                case InstanceObservation():
+                    key = InstanceKey(event.load_balancer, event.provider, event.instance, event.replica)
+                    self.graph.put(self.program.instances, key, event if event.serving else None)
                 case Today():
                     self.graph.put(self.program.clock, "day", event.day)
 
@@ -74,7 +83,8 @@ class Reconciler:
         kind = self.kinds.get((seen.ref.group, seen.ref.kind))
         if kind is None or (seen.object is None and seen.problem is not None):
             return  # an object that no longer parses: its last good form stays
-        self.graph.put(self.program.inputs.of(kind.type), seen.ref, seen.object)
+        found = None if seen.object is None else seen.object.without_status()
+        self.graph.put(self.program.inputs.of(kind.type), seen.ref, found)
 
     def _observe(self, seen: ItemObservation) -> None:
         key = RejectedItem(seen.provider, ItemKey(seen.load_balancer, seen.kind, seen.name))

@@ -37,6 +37,7 @@ from weirkeeper.controllers.shared.certificates import (
     unnamed_hosts,
 )
 from weirkeeper.flow import Graph, Read, Source, Table
+from weirkeeper.kube.types import Service
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import Certificate, TrustBundle
 from weirkeeper.model.config import LoadBalancer
@@ -45,10 +46,11 @@ from weirkeeper.model.features import Capabilities
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
 from weirkeeper.model.ids import HostKey, Part, Ref, ServerName
 from weirkeeper.model.listener import Listener
-from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation
+from weirkeeper.model.observation import InstanceObservation, ItemObservation, LoadBalancerObservation
 from weirkeeper.model.route import Forward, HostedRoute, VirtualHost
 from weirkeeper.model.text import Id, Sentence
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
+from weirkeeper.status.addresses import Addresses, front_addresses
 from weirkeeper.status.ingress import ingress_status
 
 K = TypeVar("K", HostKey, Part, ServerName)
@@ -65,6 +67,15 @@ class RejectedItem(NamedTuple):
 
     provider: str
     key: ItemKey
+
+
+class InstanceKey(NamedTuple):
+    """An instance of a load balancer as one replica of the control plane sees it."""
+
+    load_balancer: Id
+    provider: str
+    instance: str
+    replica: str
 
 
 class Fitted(NamedTuple):
@@ -87,6 +98,7 @@ class Program:
         self.problems: Source[Ref, tuple[Finding, ...]] = graph.source("problems")
         self.rejections: Source[RejectedItem, ItemObservation] = graph.source("rejections")
         self.observations: Source[Id, LoadBalancerObservation] = graph.source("observations")
+        self.instances: Source[InstanceKey, InstanceObservation] = graph.source("instances")
         self.clock = clock(graph)
         self.providers = tuple(providers)
 
@@ -113,6 +125,7 @@ class Program:
         for provider in providers:
             self._declare_provider(provider)
         self.findings = self._declare_findings()
+        self.addresses = self._declare_addresses()
         self.statuses = graph.derive("statuses", self.intents, self._status)
 
     def _declare_certificates(self) -> Table[Part, Certificate]:
@@ -165,6 +178,24 @@ class Program:
             self.wished_listeners,
             lambda read, part, listener: None if read.contains(self.listener_conflicts, part) else listener,
         )
+
+    def _declare_addresses(self) -> Table[Id, Addresses]:
+        """Where each load balancer answers. Statuses read this, so that an instance more or less changes them all and nothing else."""
+        graph = self.graph
+        instances = graph.index("instances_by_front", self.instances, lambda key, _: (key.load_balancer,))
+        listeners = graph.index("listeners_by_front", self.listeners, lambda part, _: (part.load_balancer,))
+
+        def addresses(read: Read, name: Id, front: LoadBalancer) -> Addresses | None:
+            said = None if front.published is None else front.published.service
+            return front_addresses(
+                front.published,
+                seen=read.get(self.observations, name),
+                instances=[instance for _, instance in read.lookup(instances, name)],
+                service=None if said is None else read.get(self.inputs.of(Service), said),
+                ports=[listener.port for _, listener in read.lookup(listeners, name)],
+            )
+
+        return graph.derive("addresses", self.load_balancers, addresses)
 
     def _declare_provider(self, provider: Provider) -> None:
         graph, name, can = self.graph, provider.name, provider.capabilities
@@ -259,7 +290,7 @@ class Program:
     def _status(self, read: Read, ref: Ref, intent: Intent) -> StatusWish | None:
         if ref.kind != "Ingress":
             return None
-        return ingress_status(ref, read.get(self.observations, intent.load_balancer))
+        return ingress_status(ref, read.get(self.addresses, intent.load_balancer))
 
 
 class _ProviderFilter:

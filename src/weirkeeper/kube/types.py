@@ -4,7 +4,7 @@ Comes in: JSON or YAML of an object. Goes out: small frozen structs. Controllers
 Field names are the API's own (camel case on the wire). Unknown fields are skipped, as the API server's own clients do.
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import msgspec
 
@@ -47,6 +47,10 @@ class KubeObject(KubeStruct, frozen=True, kw_only=True, rename="camel"):
         group = self.api_version.rpartition("/")[0]
         m = self.metadata
         return Ref(cluster=self.cluster, group=group, kind=self.kind, namespace=m.namespace, name=m.name)
+
+    def without_status(self) -> Self:
+        """The object as its owner wrote it. What is read of a status that we write ourselves must not look like a change of the object."""
+        return self
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -127,10 +131,54 @@ class IngressSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     rules: tuple[IngressRule, ...] | None = ()
 
 
-class Ingress(KubeObject, frozen=True, kw_only=True, rename="camel"):
-    """networking.k8s.io/v1 Ingress."""
+class PortStatus(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A port at which an address answers."""
 
+    port: int
+    protocol: str = "TCP"
+    error: str | None = None
+
+
+class AddressStatus(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """One entry of ``status.loadBalancer.ingress``: an IP address or a host name, and its ports."""
+
+    ip: str = ""
+    hostname: str = ""
+    ports: tuple[PortStatus, ...] | None = ()
+
+
+class LoadBalancerStatus(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """``status.loadBalancer`` of an Ingress or a Service."""
+
+    ingress: tuple[AddressStatus, ...] | None = ()
+
+
+class ObjectStatus(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """The status of an Ingress or a Service."""
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
+
+
+class VersionedMetadata(Metadata, frozen=True, kw_only=True, rename="camel"):
+    """Metadata of an object that we write to: the version that a write must name."""
+
+    resource_version: str = ""
+
+
+class Ingress(KubeObject, frozen=True, kw_only=True, rename="camel"):
+    """networking.k8s.io/v1 Ingress. ``status`` and the resource version are for whoever writes the status, and for nobody else."""
+
+    metadata: VersionedMetadata
     spec: IngressSpec = IngressSpec()
+    status: ObjectStatus | None = None
+
+    def without_status(self) -> Self:
+        """The Ingress as its owner wrote it."""
+        if self.status is None and not getattr(self.metadata, "resource_version", ""):
+            return self
+        return msgspec.structs.replace(
+            self, status=None, metadata=msgspec.structs.replace(self.metadata, resource_version="")
+        )
 
 
 class ParametersReference(KubeStruct, frozen=True, kw_only=True, rename="camel"):
@@ -175,6 +223,7 @@ class ServiceSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     external_name: str = ""
     cluster_i_p: str = msgspec.field(default="", name="clusterIP")
     cluster_i_ps: tuple[str, ...] = msgspec.field(default=(), name="clusterIPs")
+    external_i_ps: tuple[str, ...] | None = msgspec.field(default=(), name="externalIPs")
     selector: dict[str, str] | None = None
 
 
@@ -182,6 +231,7 @@ class Service(KubeObject, frozen=True, kw_only=True, rename="camel"):
     """v1 Service."""
 
     spec: ServiceSpec = ServiceSpec()
+    status: ObjectStatus | None = None
 
 
 class EndpointConditions(KubeStruct, frozen=True, kw_only=True, rename="camel"):

@@ -1,5 +1,6 @@
 """Addresses wished and addresses given."""
 
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Hostname, Id, IpAddress, Label
 from weirkeeper.model.value import Value
@@ -31,3 +32,10 @@ class PublicAddress(Value, frozen=True, kw_only=True):
     ip: IpAddress | None = None
     hostname: Hostname | None = None
     ports: tuple[int, ...] = ()
+
+
+class Published(Value, frozen=True, kw_only=True):
+    """Which addresses the statuses of a load balancer's objects say: those of a Service in front of it, or these. Without it: its instances' own."""
+
+    service: Ref | None = None
+    addresses: tuple[PublicAddress, ...] = ()

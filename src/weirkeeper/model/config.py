@@ -6,7 +6,7 @@ holds all routes is made anew at every change of one. It is not a user-facing Ku
 
 from typing import Annotated
 
-from weirkeeper.model.address import AddressClaim
+from weirkeeper.model.address import AddressClaim, Published
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import Certificate, TrustBundle
 from weirkeeper.model.endpoint import EndpointSet
@@ -47,6 +47,7 @@ class LoadBalancer(Value, frozen=True, kw_only=True):
     provider: Name = Name("envoy")
     defaults: Defaults = Defaults()
     infrastructure: Infrastructure = Infrastructure()
+    published: Published | None = None
     origin: Origin
 
 

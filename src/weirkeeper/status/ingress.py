@@ -1,29 +1,21 @@
 """What an Ingress's status should say.
 
-Comes in: the Ingress's identity and what was observed of its load balancer. Goes out: the addresses at which it answers, with their ports, in a fixed order
-(networking.k8s.io/v1, IngressLoadBalancerStatus); none while no instance has acknowledged: status follows ACKs, never hope.
+Comes in: the Ingress's identity and the addresses of its load balancer. Goes out: the wished status, and its entries as the API has them
+(networking.k8s.io/v1, IngressLoadBalancerStatus).
 """
 
+from weirkeeper.kube.types import AddressStatus, PortStatus
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.observation import LoadBalancerObservation
-from weirkeeper.providers.base import StatusWish
-
-Entry = dict[str, object]
+from weirkeeper.model.observation import StatusWish
+from weirkeeper.status.addresses import Addresses
 
 
-def ingress_status(ref: Ref, seen: LoadBalancerObservation | None) -> StatusWish:
-    """The wished status."""
-    if seen is None or seen.instances == 0:
-        return StatusWish(ref=ref)
-    return StatusWish(
-        ref=ref,
-        addresses=tuple(sorted((address.ip or "", address.hostname or "") for address in seen.addresses)),
-        ports=tuple(sorted({port for address in seen.addresses for port in address.ports})),
-    )
+def ingress_status(ref: Ref, found: Addresses | None) -> StatusWish:
+    """The wished status; without addresses where the load balancer answers nowhere."""
+    return StatusWish(ref=ref) if found is None else StatusWish(ref=ref, addresses=found.places, ports=found.ports)
 
 
-def entries(wish: StatusWish) -> tuple[Entry, ...]:
+def entries(wish: StatusWish) -> tuple[AddressStatus, ...]:
     """``status.loadBalancer.ingress`` as the API writes it."""
-    ports = [{"port": port, "protocol": "TCP"} for port in wish.ports]
-    places: list[Entry] = [{"ip": ip} if ip else {"hostname": hostname} for ip, hostname in wish.addresses]
-    return tuple({**place, "ports": ports} if ports else place for place in places)
+    ports = tuple(PortStatus(port=port) for port in wish.ports)
+    return tuple(AddressStatus(ip=ip, hostname=hostname, ports=ports) for ip, hostname in wish.addresses)

@@ -8,6 +8,7 @@ import msgspec
 
 from weirkeeper.controllers.base import EndpointSetWish, HostedRoute, Inputs, Intent
 from weirkeeper.controllers.ingress.parameters import GROUP, ClassSpec, LoadBalancerClassParameters
+from weirkeeper.controllers.ingress.publish import class_published
 from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.shared.hostnames import ANY
 from weirkeeper.controllers.shared.ids import id_of
@@ -98,6 +99,7 @@ def class_intent(read: Read, inputs: Inputs, ours: OurClass, settings: IngressSe
     listeners, wrong = _listeners(ours, settings)
     default = _default_backend(read, inputs, ours, settings)
     certificates = _certificates(ours)
+    published, unpublished = class_published(read, inputs, ours.spec.publish, ours.origin, settings.published)
     return Intent(
         load_balancer=ours.load_balancer,
         defines=LoadBalancer(
@@ -105,6 +107,7 @@ def class_intent(read: Read, inputs: Inputs, ours: OurClass, settings: IngressSe
             class_name=_name(ours.name),
             provider=_name(ours.spec.provider) or settings.provider,
             defaults=_defaults(ours.spec),
+            published=published,
             origin=ours.origin,
         ),
         listeners=listeners,
@@ -112,7 +115,7 @@ def class_intent(read: Read, inputs: Inputs, ours: OurClass, settings: IngressSe
         backends=default.backends,
         endpoint_sets=default.endpoint_sets,
         certificates=certificates,
-        findings=(*ours.findings, *wrong, *default.findings),
+        findings=(*ours.findings, *wrong, *default.findings, *unpublished),
     )
 
 

@@ -50,11 +50,27 @@ class ClassTls(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     ciphers: tuple[str, ...] = ()
 
 
+class ServiceReference(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A Service."""
+
+    namespace: str
+    name: str
+
+
+class Publish(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Which addresses statuses say: one of the three; nothing takes the program's setting."""
+
+    instances: bool = False
+    service: ServiceReference | None = None
+    addresses: tuple[str, ...] = ()
+
+
 class ClassSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     """All choices."""
 
     provider: str = ""
     ports: Ports = Ports()
+    publish: Publish = Publish()
     default_backend: ClassBackend | None = None
     default_certificate: SecretReference | None = None
     ssl_redirect: bool = True

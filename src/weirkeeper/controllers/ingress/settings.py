@@ -1,5 +1,6 @@
 """Settings of the Ingress controller, given by whoever runs the program; what owners of classes may choose is in ``parameters``."""
 
+from weirkeeper.model.address import Published
 from weirkeeper.model.text import IpAddress, Name
 from weirkeeper.model.value import Value
 
@@ -12,6 +13,7 @@ class IngressSettings(Value, frozen=True, kw_only=True):
 
     ``controllers``: whose IngressClasses are ours. ``implicit_class``: where no IngressClass object is there at all, one named like this serves
     every Ingress. ``addresses``: where listeners bind; none: everywhere. ``api_server``: names and addresses that no backend may have, besides the well-known ones.
+    ``published``: which addresses statuses say where a class does not choose; nothing: those of its instances.
     """
 
     controllers: tuple[str, ...] = (OURS, INGRESS_NGINX)
@@ -21,6 +23,7 @@ class IngressSettings(Value, frozen=True, kw_only=True):
     addresses: tuple[IpAddress, ...] = ()
     provider: Name = Name("envoy")
     api_server: tuple[str, ...] = ()
+    published: Published | None = None
 
 
 def in_cluster(api_server: tuple[str, ...] = (), *, nginx_classes: bool = False) -> IngressSettings:

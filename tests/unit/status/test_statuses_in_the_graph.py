@@ -1,0 +1,156 @@
+"""Statuses through the front door: instances come, go and move between replicas; classes choose what is published; our own writes change nothing."""
+
+import msgspec
+import pytest
+import yaml
+
+from weirkeeper.controllers.ingress import IngressController
+from weirkeeper.controllers.ingress.settings import IngressSettings
+from weirkeeper.feeds.base import Seen
+from weirkeeper.kube.types import AddressStatus, LoadBalancerStatus, ObjectStatus, VersionedMetadata
+from weirkeeper.model.address import PublicAddress, Published
+from weirkeeper.model.finding import Reason
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.observation import InstanceObservation
+from weirkeeper.providers.memory import PROVIDER
+from weirkeeper.reconcile import Reconciler
+
+CLASS = """
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: edge}
+spec: {controller: weirkeeper.io/ingress, parameters: {apiGroup: weirkeeper.io, kind: LoadBalancerClassParameters, name: p}}
+"""
+INGRESS = """
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop, namespace: d}
+spec: {ingressClassName: edge, rules: [{host: shop.example}]}
+"""
+REF = Ref(group="networking.k8s.io", kind="Ingress", namespace="d", name="shop")
+CLASS_REF = Ref(group="networking.k8s.io", kind="IngressClass", name="edge")
+PORTS = (80, 443)
+
+
+def parameters(publish):
+    spec = {"publish": publish}
+    return yaml.safe_dump(
+        {
+            "apiVersion": "weirkeeper.io/v1alpha1",
+            "kind": "LoadBalancerClassParameters",
+            "metadata": {"name": "p"},
+            "spec": spec,
+        }
+    )
+
+
+def objects(program, *texts):
+    kinds = program.kinds
+    for text in texts:
+        found = yaml.safe_load(text)
+        kind = kinds[found["apiVersion"].rpartition("/")[0], found["kind"]]
+        thing = msgspec.convert(found, kind.type)
+        program.receive([Seen(ref=thing.ref, object=thing)])
+
+
+def built(publish=(), default=None, *more):
+    program = Reconciler([IngressController(IngressSettings(published=default))], [PROVIDER])
+    objects(program, CLASS, INGRESS, parameters(dict(publish)), *more)
+    program.settle()
+    return program
+
+
+def instance(name, *addresses, replica="r", serving=True):
+    return InstanceObservation(
+        load_balancer="ingress/edge",
+        provider="memory",
+        instance=name,
+        replica=replica,
+        addresses=addresses,
+        serving=serving,
+    )
+
+
+def told(program, *events):
+    program.receive(events)
+    program.settle()
+    wish = program.graph.rows(program.program.statuses)[REF]
+    return tuple(ip or host for ip, host in wish.addresses), wish.ports
+
+
+def test_status_follows_the_instances_of_all_replicas():
+    program = built()
+    assert told(program) == ((), ())
+    assert told(program, instance("a", "10.0.0.1")) == (("10.0.0.1",), PORTS)
+    assert told(program, instance("b", "10.0.0.2", replica="q")) == (("10.0.0.1", "10.0.0.2"), PORTS)
+    assert told(program, instance("a", "10.0.0.1", replica="q"), instance("a", serving=False)) == (
+        ("10.0.0.1", "10.0.0.2"),
+        PORTS,
+    )
+    assert told(program, instance("a", replica="q", serving=False)) == (("10.0.0.2",), PORTS)
+    assert told(program, instance("b", replica="q", serving=False)) == ((), ())
+
+
+def test_an_instance_more_runs_nothing_but_statuses():
+    program = built()
+    program.receive([instance("a", "10.0.0.1")])
+    runs = {name for name, count in program.settle().runs.items() if count}
+    assert runs == {"instances_by_front", "addresses", "statuses"}
+
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: front, namespace: w}
+spec: {type: LoadBalancer, ports: [{port: 8443}]}
+status: {loadBalancer: {ingress: [{hostname: lb.example}]}}
+"""
+FRONT = {"service": {"namespace": "w", "name": "front"}}
+FIXED = Published(addresses=(PublicAddress(ip="192.0.2.9"),))
+
+
+@pytest.mark.parametrize(
+    ("publish", "default", "status"),
+    [
+        ({}, FIXED, (("192.0.2.9",), PORTS)),
+        ({"instances": True}, FIXED, (("10.0.0.1",), PORTS)),
+        ({"addresses": ["lb.other", "192.0.2.7"]}, FIXED, (("lb.other", "192.0.2.7"), PORTS)),
+        (FRONT, FIXED, (("lb.example",), (8443,))),
+    ],
+)
+def test_a_class_chooses_else_the_program(publish, default, status):
+    program = built(publish, default, SERVICE)
+    assert told(program, instance("a", "10.0.0.1")) == status
+    assert program.graph.rows(program.program.findings).get(CLASS_REF) is None
+
+
+@pytest.mark.parametrize(
+    ("publish", "reason"),
+    [
+        ({"addresses": ["no host"]}, Reason.INVALID_CLASS),
+        ({"addresses": ["*.example"]}, Reason.INVALID_CLASS),
+        ({"addresses": ["192.0.2.1"], "instances": True}, Reason.INVALID_CLASS),
+        ({"service": {"namespace": "w", "name": "gone"}}, Reason.SERVICE_NOT_FOUND),
+    ],
+)
+def test_what_cannot_be_published_is_said_on_the_class(publish, reason):
+    program = built(publish)
+    assert [finding.reason for finding in program.graph.rows(program.program.findings)[CLASS_REF]] == [reason]
+
+
+def test_a_status_or_version_alone_is_no_change_of_an_ingress():
+    program = built()
+    found = program.graph.rows(
+        program.program.inputs.of(
+            type(msgspec.convert(yaml.safe_load(INGRESS), program.kinds[REF.group, "Ingress"].type))
+        )
+    )[REF]
+    written = msgspec.structs.replace(
+        found,
+        metadata=VersionedMetadata(name="shop", namespace="d", resource_version="7"),
+        status=ObjectStatus(load_balancer=LoadBalancerStatus(ingress=(AddressStatus(ip="10.0.0.1"),))),
+    )
+    program.receive([Seen(ref=REF, object=written)])
+    outcome = program.settle()
+    assert outcome.empty
+    assert sum(outcome.runs.values()) == 0
