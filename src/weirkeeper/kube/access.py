@@ -82,9 +82,7 @@ class FileToken:
         """The token as of at most `REREAD` seconds ago; the one before where the file can't be read now."""
         if self._read_at is None or self._clock() - self._read_at >= REREAD:
             self._read()
-        if not self._token:
-            raise Unauthorized(f"the token file {self._path} is empty or can't be read", reason="NoCredentials")
-        return f"Bearer {self._token}"
+        return bearer(self._token, f"the token file {self._path}")
 
     async def certificate(self) -> Pair | None:
         """None."""
@@ -106,6 +104,18 @@ class FileToken:
             return  # asked again at the next request
         self._token = found or self._token
         self._read_at = self._clock()
+
+
+def is_token(text: str) -> bool:
+    """Whether this can stand in a header: printable ASCII without spaces."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def bearer(token: str, source: str) -> str:
+    """The header's value; `Unauthorized` where this is no token. `source` says where it came from."""
+    if not is_token(token):
+        raise Unauthorized(f"{source} holds no token, or can't be read", reason="NoCredentials")
+    return f"Bearer {token}"
 
 
 class Trust(NamedTuple):
@@ -130,12 +140,13 @@ class Tls:
 
     def context(self, pair: Pair | None = None) -> ssl.SSLContext:
         """The context for the next connection; `pair` is what the credentials bring, and counts before a configured one."""
-        if pair != self._pair or self._changed():
+        changed = self._changed()
+        if pair != self._pair or changed:
             try:
                 self._context, self._pair = context_of(self._trust, pair), pair
-            except AccessRefused:
+            except AccessRefused as error:  # what was read before holds; a new certificate that is none can't be used
                 if pair != self._pair:
-                    raise
+                    raise Unauthorized(str(error), reason="NoCredentials") from error
         return self._context
 
     def look_again(self) -> None:
