@@ -187,9 +187,13 @@ class IpRules(Value, frozen=True, kw_only=True):
 
 
 class ErrorPages(Value, frozen=True, kw_only=True):
-    """Answers with these codes are replaced by what the backend says to the same request (ingress-nginx: X-Code and so on)."""
+    """Answers with these codes are replaced by what the backend says to the same request (ingress-nginx: X-Code and so on).
+
+    ``own_codes`` are replaced only where the load balancer itself answers, such as 503 where a Service has no endpoints.
+    """
 
     codes: tuple[int, ...]
+    own_codes: tuple[int, ...] = ()
     backend: Id
     headers: tuple[HeaderValuePair, ...] = ()
 

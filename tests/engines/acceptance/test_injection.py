@@ -345,7 +345,7 @@ def _settled(made: Made, texts: list[str]) -> tuple[dict[Any, bytes], int]:
 def test_no_string_of_a_manifest_reaches_a_listener_or_a_program() -> None:
     plain, _ = _settled(lambda n, _: [_ingress(n)], ["x"])
     constant = {key: body for key, body in plain.items() if key.kind in {names.LISTENER, names.EXTENSION}}
-    assert len(constant) >= 3, "two listeners, and the program that makes scope keys"
+    assert len(constant) >= 3, "two listeners, and the programs"
     wrong = []
     for sink, (made, texts) in _sinks().items():
         items, _ = _settled(made, texts)

@@ -241,7 +241,7 @@ def test_answers_of_its_own(front: Front) -> None:
     answer = front.get("/respond")
     assert (answer.status, answer.text, answer.header("content-type")) == (418, "%REQ(x)% tea", "text/x-%REQ(x)%")
     assert [front.get(path).status for path in ("/nothing", "/none", "/nobackends", "/down")] == [404, 503, 503, 503]
-    assert front.get("/nothing").header("server") is None
+    assert front.get("/nothing").header("server") == "envoy"
 
 
 @pytest.mark.parametrize(

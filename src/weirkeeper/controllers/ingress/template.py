@@ -1,12 +1,14 @@
 """What all routes of one Ingress have in common, from its options: one route as a template, made once."""
 
+import msgspec
+
 from weirkeeper.controllers.ingress import access
 from weirkeeper.controllers.ingress.annotations.options import Options
 from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.shared.report import error, warning
 from weirkeeper.controllers.shared.secrets import known_absent
 from weirkeeper.controllers.shared.services import NoBackend, service_ref
-from weirkeeper.kube.types import ConfigMap, Service, ServiceBackendPort
+from weirkeeper.kube.types import ConfigMap, IngressBackend, Service, ServiceBackendPort
 from weirkeeper.model.filters import (
     Affinity,
     CookieAffinity,
@@ -180,13 +182,27 @@ def _error_pages(scope: Scope) -> ErrorPages | None:
         )
         return None
     backend = scope.keep(found.backend, found.wish)
-    headers = {"X-Namespace": scope.ref.namespace, "X-Ingress-Name": scope.ref.name, "X-Service-Name": ref.name}
-    pairs = [(name, parse(HeaderValue, value)) for name, value in headers.items()]
     return ErrorPages(
-        codes=tuple(sorted({*options.custom_errors} or {503})),
+        codes=tuple(sorted({*options.custom_errors})),
+        own_codes=(503,),
         backend=backend.id,
-        headers=tuple(HeaderValuePair(name=HeaderName(n), value=v) for n, v in pairs if not isinstance(v, Refused)),
+        headers=_told({"X-Namespace": scope.ref.namespace, "X-Ingress-Name": scope.ref.name}),
     )
+
+
+def with_service(pages: ErrorPages, backend: IngressBackend) -> ErrorPages:
+    """The pages, told which Service and port of the Ingress the request was for."""
+    wished = backend.service
+    if wished is None:
+        return pages
+    port = wished.port.name or str(wished.port.number)
+    more = _told({"X-Service-Name": wished.name, "X-Service-Port": port})
+    return msgspec.structs.replace(pages, headers=(*pages.headers, *more))
+
+
+def _told(headers: dict[str, str]) -> tuple[HeaderValuePair, ...]:
+    pairs = [(name, parse(HeaderValue, value)) for name, value in headers.items()]
+    return tuple(HeaderValuePair(name=HeaderName(n), value=v) for n, v in pairs if not isinstance(v, Refused))
 
 
 def _cookie_rewrites(options: Options) -> tuple[CookieRewrite, ...]:

@@ -17,7 +17,7 @@ from weirkeeper.controllers.ingress.claimed import Claimed, HostOf
 from weirkeeper.controllers.ingress.paths import ROOT, WrongPath, groups_of, literal_start, path_match, whole
 from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.ingress.settings import IngressSettings
-from weirkeeper.controllers.ingress.template import affinity, redirects_all, template, unheard
+from weirkeeper.controllers.ingress.template import affinity, redirects_all, template, unheard, with_service
 from weirkeeper.controllers.ingress.variants import Variant, wished_variant
 from weirkeeper.controllers.shared.hostnames import ANY, covers, hostname
 from weirkeeper.controllers.shared.ids import id_of
@@ -185,6 +185,8 @@ class _Routes:
         route = (
             self._shaped(route, match, backend, field) if self.options is not PLAIN or backend is not None else route
         )
+        if route.error_pages is not None:
+            route = msgspec.structs.replace(route, error_pages=with_service(route.error_pages, path.backend))
         if self._redirects(host, path):
             yield self._hosted(host, self._to_https(route))
         if place is None:

@@ -11,7 +11,8 @@ HTTPRouteRequestMirror HTTPRouteRequestPercentageMirror HTTPRouteRequestTimeout 
 WeightedBackends CookieAffinity HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing DirectResponse
 BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket BackendProtocolGRPC DnsBackend
 ActiveHealthChecks PassiveHealthChecks CircuitBreakers SlowStart BackendProxyProtocol HTTPRouteCORS PrefixXForwarded
-IpRules BasicAuth ExternalAuth LocalRateLimit RequestBodyLimit BufferedRequests
+CustomErrorPages CookieRewrite LocationRewrite
+IpRules BasicAuth ExternalAuth ExternalAuthSignIn LocalRateLimit RequestBodyLimit BufferedRequests
 BackendTLSPolicy BackendSystemTrust BackendTLSPolicySANValidation BackendClientCertificate TlsVersions TlsCiphers ClientCertificateValidation
 TLSTermination ProxyProtocol AccessLog
 """
@@ -22,8 +23,6 @@ CAPABILITIES = Capabilities(
     supported=frozenset(SUPPORTED.split()),
     degrades={
         "PeakEwma": "the one of two endpoints with fewer requests under way is chosen, whatever their latency",
-        "CustomErrorPages": "error answers are passed on as they are; without endpoints the answer is 503",
-        "ExternalAuthSignIn": "clients without a login get the service's own answer instead of a redirect to the sign-in page",
         "ExternalAuthMethod": "the service is asked with the method of the request",
         "ExternalAuthHost": "the service is asked under the host of the request",
         "BasicAuthRealm": "the realm that is shown is Envoy's own",

@@ -19,7 +19,11 @@ SCOPE_HEADER = "x-weir-scope"
 STATE_HEADER = "x-weir-state"
 """What the key filter has found for an oddly written host: ``done``, then the names of the filters that are switched off."""
 
+DETAILS_HEADER = "x-weir-details"
+"""Why Envoy answers, written into an answer where the route changes its answers, and removed by the filter that does so."""
+
 KEYS = "weir.keys"
+ANSWERS = "weir.answers"
 IP_RULES = "weir.ip"
 CORS = "weir.cors"
 RATE = "weir.rate"
@@ -28,7 +32,7 @@ AUTH = "weir.auth"
 BUFFER = "weir.buffer"
 SESSION = "weir.session"
 
-OPTIONAL = (CORS, IP_RULES, RATE, BASIC, AUTH, BUFFER, SESSION)
+OPTIONAL = (ANSWERS, CORS, IP_RULES, RATE, BASIC, AUTH, BUFFER, SESSION)
 """Filters that a route switches on, in the order of their running."""
 
 DEMANDING = (BASIC, AUTH, BUFFER)

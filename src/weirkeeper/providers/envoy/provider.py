@@ -20,7 +20,7 @@ from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.capabilities import CAPABILITIES
 from weirkeeper.providers.envoy.options import EnvoyOptions
 from weirkeeper.providers.envoy.printed import printed
-from weirkeeper.providers.envoy.translate import clusters, endpoints, hosts, key_filter, listeners, secrets
+from weirkeeper.providers.envoy.translate import answers, clusters, endpoints, hosts, key_filter, listeners, secrets
 from weirkeeper.providers.envoy.translate.hosts import HostPart, group_token
 from weirkeeper.providers.envoy.translate.items import Row, item
 
@@ -57,6 +57,7 @@ class EnvoyProvider:
         by_port = graph.index("envoy/by-port", composed.listeners, lambda key, one: [(key.load_balancer, one.port)])
         ports = graph.group("envoy/ports", by_port, _port)
         tables.append(self._listeners(graph, composed, ports))
+        tables.append(graph.spread("envoy/answers-filter", composed.load_balancers, _answers_filter))
         if self.options.layout == "scoped":
             tables.append(graph.spread("envoy/key-filter", composed.load_balancers, _key_filter))
             tables += self._scopes(graph, composed, ports)
@@ -236,6 +237,10 @@ def _bundle(_: Read, key: Part, wished: TrustBundle) -> Iterator[Row]:
         secrets.bundle_secret(wished),
         origins=(wished.origin,),
     )
+
+
+def _answers_filter(_: Read, key: Id, __: LoadBalancer) -> Iterator[Row]:
+    yield item(key, names.EXTENSION, names.ANSWERS, answers.answers_filter())
 
 
 def _key_filter(_: Read, key: Id, __: LoadBalancer) -> Iterator[Row]:

@@ -25,6 +25,7 @@ from weirkeeper.model.route import Forward, Route, VirtualHost, WeightedBackend
 from weirkeeper.model.secret import Secret
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey
 from weirkeeper.providers.envoy import PROVIDER, EnvoyOptions, EnvoyProvider, names
+from weirkeeper.providers.envoy.translate.answer_script import LUA as ANSWERS_LUA
 from weirkeeper.providers.envoy.translate.basic_auth import NOBODY
 from weirkeeper.providers.envoy.translate.endpoints import load_assignment
 from weirkeeper.providers.envoy.translate.hosts import group_token, host_part
@@ -33,6 +34,7 @@ from weirkeeper.providers.envoy.translate.values import literal, quoted
 from weirkeeper.providers.envoy.translate.wire import nested, varint
 
 ORIGIN = Origin(ref=Ref(kind="Ingress", namespace="default", name="test"))
+SCRIPTS = ((names.EXTENSION, names.KEYS), (names.EXTENSION, names.ANSWERS))
 LB: Any = "lb"
 
 
@@ -153,7 +155,7 @@ def test_policy_hosts_answer_421_elsewhere_unless_the_group_has_them() -> None:
     assert statuses("p|*") == [421], "a host that the policy's group does not have"
     assert statuses("g|own.example") == [0, 404]
     needs = rows[ItemKey(LB, names.LISTENER, "port-443")].needs
-    assert {(names.SECRET, "cert/c"), (names.SECRET, "cert/d"), (names.EXTENSION, names.KEYS)} == set(needs)
+    assert {(names.SECRET, "cert/c"), (names.SECRET, "cert/d"), *SCRIPTS} == set(needs)
 
 
 def test_monolithic_layout_has_one_table_for_a_group() -> None:
@@ -161,7 +163,7 @@ def test_monolithic_layout_has_one_table_for_a_group() -> None:
     for name in ("a.example", "*.w.example", "*"):
         world.host(host(name, route()))
     rows = world.rows()
-    assert {(key.kind, key.name) for key in rows} == {(names.ROUTES, "g")}
+    assert {(key.kind, key.name) for key in rows} == {(names.ROUTES, "g"), (names.EXTENSION, names.ANSWERS)}
 
 
 PEM = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
@@ -223,10 +225,8 @@ def test_hostile_texts_stay_values(text: str) -> None:
     made = scope.route_configuration.virtual_hosts[0].routes[0]
     for one in (*made.request_headers_to_add, *made.response_headers_to_add):
         assert one.header.value == text.replace("%", "%%")
-    assert (
-        rows[ItemKey(LB, names.EXTENSION, names.KEYS)].body
-        == World().rows()[ItemKey(LB, names.EXTENSION, names.KEYS)].body
-    )
+    for kind, name in SCRIPTS:
+        assert rows[ItemKey(LB, kind, name)].body == World().rows()[ItemKey(LB, kind, name)].body
     assert not set(group_token(text)) & set("%:|")  # type: ignore[arg-type]
 
 
@@ -238,6 +238,7 @@ def test_group_tokens_never_meet() -> None:
 def test_no_key_filter_text_comes_from_a_wish() -> None:
     assert LUA.count("envoy_on_request") == 1
     assert all(name in LUA for name in names.DEMANDING)
+    assert ANSWERS_LUA.count("envoy_on_request") == ANSWERS_LUA.count("envoy_on_response") == 1
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))

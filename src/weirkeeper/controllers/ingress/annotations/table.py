@@ -498,7 +498,7 @@ ROWS: tuple[Row, ...] = (
         "default_backend",
         L,
         "The Service that answers for a Service without endpoints and for custom-http-errors.",
-        note="without custom-http-errors it replaces every 503",
+        note="the Service is asked for GET / with X-Code, X-Format, X-Original-URI and so on, also where there are no endpoints",
     ),
     _no("disable-proxy-intercept-errors", _U, L, "Errors of the class are not replaced.", "a class replaces no errors"),
     _on("proxy-cookie-path", p.replacement, "cookie_paths", M, "Paths in Set-Cookie are replaced."),

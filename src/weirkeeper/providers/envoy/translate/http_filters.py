@@ -33,16 +33,15 @@ def http_filters(*, scoped: bool) -> Iterator[Any]:
     """All filters in order. Without scopes Envoy knows the route at once, so the optional ones are simply off by default."""
     if scoped:
         yield hcm.HttpFilter(name=names.KEYS, config_discovery=discovered())
-    for name in names.OPTIONAL:
-        config = OPTIONAL[name]
-        if name in names.DEMANDING:
-            config = unless(name, name, config)
-        yield hcm.HttpFilter(name=name, typed_config=packed(config), disabled=not scoped)
+    yield hcm.HttpFilter(name=names.ANSWERS, config_discovery=discovered(), disabled=not scoped)
+    for name, config in OPTIONAL.items():
+        made = unless(name, name, config) if name in names.DEMANDING else config
+        yield hcm.HttpFilter(name=name, typed_config=packed(made), disabled=not scoped)
     yield hcm.HttpFilter(name="router", typed_config=packed(router_pb2.Router(suppress_envoy_headers=True)))
 
 
 def discovered() -> Any:
-    """Where the key filter comes from."""
+    """Where a filter that is a script comes from."""
     return config_source_pb2.ExtensionConfigSource(config_source=from_ads(), type_urls=[LUA])
 
 

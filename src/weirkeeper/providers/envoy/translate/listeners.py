@@ -55,8 +55,8 @@ def listener(port: int, listeners: Sequence[Listener], options: EnvoyOptions, de
 
 
 def listener_needs(listeners: Sequence[Listener], *, scoped: bool) -> list[tuple[str, str]]:
-    """The key filter, and the secrets of named certificates and trust bundles."""
-    found = [(names.EXTENSION, names.KEYS)] if scoped else []
+    """The filters that are scripts, and the secrets of named certificates and trust bundles."""
+    found = [(names.EXTENSION, name) for name in ((names.KEYS, names.ANSWERS) if scoped else (names.ANSWERS,))]
     for one in listeners:
         if one.tls is None:
             continue

@@ -24,6 +24,7 @@ from weirkeeper.model.filters import (
 from weirkeeper.model.route import Forward, Redirect, Respond, Route
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.translate.affinity import hash_policies, session_config
+from weirkeeper.providers.envoy.translate.answers import change_answers
 from weirkeeper.providers.envoy.translate.basic_auth import basic_auth_config
 from weirkeeper.providers.envoy.translate.bodies import buffer_config
 from weirkeeper.providers.envoy.translate.cors import cors_config
@@ -66,6 +67,8 @@ def backends_of(route: Route) -> Iterator[str]:
     for auth in route.auth:
         if isinstance(auth, ExternalAuth):
             yield auth.backend
+    if route.error_pages is not None:
+        yield route.error_pages.backend
 
 
 def _route(route: Route, defaults: Timeouts, hostname: str) -> Any:
@@ -85,6 +88,7 @@ def _route(route: Route, defaults: Timeouts, hostname: str) -> Any:
         edit_response(made, route.response_headers)
     if route.forwarded_prefix is not None:
         made.request_headers_to_add.append(header("x-forwarded-prefix", route.forwarded_prefix))
+    change_answers(made, route)
     _guards(made, route)
     return made
 

@@ -278,8 +278,37 @@ def direct_response(site: Site) -> None:
 )
 def error_pages(site: Site) -> None:
     site.answers("a")
-    got = site.get("/?status=404")
-    assert (got.status, got.header("x-echo-name")) == (404, "b" if site.exact("CustomErrorPages") else "a")
+    got = site.get("/x?status=404", headers=(("accept", "text/html"),))
+    if not site.exact("CustomErrorPages"):
+        assert (got.status, got.header("x-echo-name")) == (404, "a")
+        return
+    page = got.echo
+    assert (page.name, page.path, page.host) == ("b", "/", site.host)
+    told = {name: page.header("x-" + name) for name in ("code", "format", "original-uri", "namespace", "ingress-name")}
+    assert told == {
+        "code": "404",
+        "format": "text/html",
+        "original-uri": "/x?status=404",
+        "namespace": site.namespace,
+        "ingress-name": "main",
+    }
+    assert (page.header("x-service-name"), page.header("x-service-port")) == ("a", "80")
+    assert site.get("/?status=403").header("x-echo-name") == "a"
+
+
+@needs(
+    "a default backend answers where a Service has no endpoints",
+    "CustomErrorPages",
+    lambda site: [
+        *site.service("none"),
+        site.ingress({"default-backend": "b"}, paths=[("/", "Prefix", "none"), ("/a", "Prefix", "a")]),
+    ],
+)
+def default_backend(site: Site) -> None:
+    site.answers("a", "/a")
+    got = site.get()
+    assert got.header("x-echo-name") == "b" if site.exact("CustomErrorPages") else got.status == 503
+    assert site.get("/a?status=503").header("x-echo-name") == "a"
 
 
 @needs(
