@@ -177,7 +177,7 @@ class Distributor:
         shelf, node = self.store.shelf(name), first.node or wire.Node()
         fleet = self._fleets.setdefault(name, Fleet(Progress(self._provider, name, shelf)))
         doubts = fleet.doubts.pop(node.id, None)
-        connection = Connection(DeltaStream(shelf, self._drain, doubts=doubts), node, peer, self._age())
+        connection = Connection(DeltaStream(shelf, self._drain, node.engine, doubts), node, peer, self._age())
         fleet.connections.append(connection)
         self._told.came(name, connection)
         reader = asyncio.create_task(self._read(fleet, connection, first, incoming), name=f"read {node.id}")

@@ -123,7 +123,7 @@ def _far(remote: Remote) -> dict[str, Any]:
     places = [server.rpartition(":") for server in remote.servers]
     context = {
         "alpn_protocols": ["h2"],
-        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3"},
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
         "tls_certificate_sds_secret_configs": [_file(CERTIFICATE, f"{remote.folder}/{CERTIFICATE}.json")],
         "validation_context_sds_secret_config": _file(TRUST, f"{remote.folder}/{TRUST}.json"),
     }
@@ -135,7 +135,7 @@ def _far(remote: Remote) -> dict[str, Any]:
     addresses = [{"socket_address": {"address": h.strip("[]"), "port_value": int(p)}} for h, _, p in places]
     return {
         "type": "STRICT_DNS",
-        "dns_refresh_rate": "2s",
+        "dns_refresh_rate": "5s",
         "dns_failure_refresh_rate": {"base_interval": "0.2s", "max_interval": "1s"},
         "lb_policy": "ROUND_ROBIN",
         "load_assignment": _assignment(addresses),
