@@ -14,6 +14,7 @@ from served import LB
 from weirkeeper.distribute import stream
 from weirkeeper.model.observation import ItemObservation, ItemState
 from weirkeeper.model.text import Digest, Id, Label, Name, Sentence
+from weirkeeper.providers.base import ItemKey
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
 
@@ -192,7 +193,7 @@ def test_what_one_replica_heard_refused_the_other_does_not_send(state: Path, sen
             front.backend("bad", a.port)
             front.to("one.example", "good")
             async with replicas(front, keys, 1) as (one,):
-                version = next(item.version for key, item in front.before.items() if key.name == "bad")
+                version = front.before[ItemKey(LB, CLUSTER, "bad")].version
                 hold(state / "tls0", *certificate(keys))
                 envoy = remote_instance(state, 0, [one.port])
                 probe = remote_instance(state, 0, [one.port])
@@ -213,7 +214,7 @@ def test_what_one_replica_heard_refused_the_other_does_not_send(state: Path, sen
                     await front.answers("one.example", "a")
                     assert ("Cluster", "bad") not in sent
                     one.service.learn([])
-                    changes = {key: item for key, item in front.before.items() if key.name == "bad"}
+                    changes = {key: item for key, item in front.before.items() if key[1:] == (CLUSTER, "bad")}
                     await one.seen.programmed(changes)
                     assert ("Cluster", "bad") in sent
 
