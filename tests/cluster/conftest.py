@@ -1,13 +1,11 @@
-"""A namespace for each test in the cluster that KUBECONFIG names; `tests/cluster/run` says which that is."""
+"""A namespace for each test in the cluster that KUBECONFIG names; `tests/cluster/run` says which that is. An install is made once, when the first test asks."""
 
 import json
 import os
 import secrets
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -16,30 +14,8 @@ CRDS = ROOT / "deploy" / "crds"
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-
-class Said(NamedTuple):
-    """What kubectl said."""
-
-    code: int
-    out: str
-    error: str
-
-
-class Kubectl:
-    """`kubectl`, in one namespace."""
-
-    def __init__(self, namespace: str = "default") -> None:
-        self.namespace = namespace
-
-    def __call__(self, *arguments: str, stdin: str = "") -> Said:
-        command = ["kubectl", "--namespace", self.namespace, *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
-        return Said(done.returncode, done.stdout, done.stderr)
-
-    def must(self, *arguments: str, stdin: str = "") -> str:
-        said = self(*arguments, stdin=stdin)
-        assert said.code == 0, f"kubectl {' '.join(arguments)}: {said.error}"
-        return said.out
+from commands import Kubectl  # noqa: E402 - the path above leads to it
+from installs import Install  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -70,3 +46,27 @@ def served_kinds(crds: None) -> set[tuple[str, str]]:
         listed = json.loads(kubectl.must("get", "--raw", path))
         found |= {(version, one["kind"]) for one in listed["resources"]}
     return found
+
+
+@pytest.fixture(scope="session")
+def nodes(crds: None) -> list[str]:
+    """The names of the nodes; installs share them out, so that no two want the same ports."""
+    names = sorted(node["metadata"]["name"] for node in Kubectl().items("nodes"))
+    assert len(names) >= 3, f"these tests need three nodes, there are {names}"
+    return names
+
+
+@pytest.fixture(scope="session")
+def external(nodes: list[str]) -> Install:
+    """The shipped install, with Envoys on two nodes."""
+    install = Install("external", "weirkeeper", "external")
+    install.apply(nodes[:2])
+    return install
+
+
+@pytest.fixture(scope="session")
+def internal(nodes: list[str]) -> Install:
+    """The shipped example of a second install, with an Envoy on the third node."""
+    install = Install("internal", "internal-weirkeeper", "internal")
+    install.apply(nodes[2:3])
+    return install

@@ -1,0 +1,31 @@
+"""Upstream's Ingress conformance scenarios against the shipped install: real pods, real Envoys, the addresses of statuses."""
+
+import contextlib
+
+import pytest
+from ingress_conformance import cluster
+from ingress_conformance.checks import check
+from ingress_conformance.scenarios import CASES
+
+pytestmark = [pytest.mark.cluster, pytest.mark.engine]
+
+
+@pytest.fixture(scope="module")
+def stages(external):
+    """A stage for each feature, made when its first scenario asks for it; one is there at a time."""
+    with contextlib.ExitStack() as stack:
+        running = {}
+
+        def of(feature):
+            if feature.name not in running:
+                stack.close()
+                running.clear()
+                running[feature.name] = stack.enter_context(cluster.running(feature, external))
+            return running[feature.name]
+
+        yield of
+
+
+@pytest.mark.parametrize(("feature", "scenario"), CASES, ids=[f"{f.name}: {s.id}" for f, s in CASES])
+def test_scenario(stages, feature, scenario):
+    check(stages(feature), feature, scenario)

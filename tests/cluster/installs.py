@@ -1,0 +1,112 @@
+"""Installs of the product in the cluster under test: applied as they are shipped, waited for, and asked about.
+
+Comes in: the name of a folder below installs/. Goes out: an `Install` that is up. What a person sees is what is looked at here: roll-outs, statuses, logs.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from commands import Kubectl
+
+from weirkeeper.testing.client import Response, get
+from weirkeeper.testing.client.response import AnswerLost
+from weirkeeper.testing.eventually import poll_until
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+ROLLED_OUT = "120s"
+SHOWN = 30.0
+
+
+class Install:
+    """One install: its namespace, its name, which is its class's too, and the nodes with its Envoys."""
+
+    def __init__(self, folder: str, name: str, label: str) -> None:
+        self.folder, self.name, self.label = folder, name, label
+        self.kubectl = Kubectl(name)
+
+    @property
+    def of_class(self) -> str:
+        """The name of its IngressClass."""
+        return self.name
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of the nodes on which its Envoys run, in order."""
+        pods = self.kubectl.items("pods", "-l", "app.kubernetes.io/component=envoy")
+        return sorted({pod["status"]["hostIP"] for pod in pods if pod["status"].get("hostIP")})
+
+    def apply(self, nodes: list[str]) -> None:
+        """Install, with Envoys on these nodes, and wait until all of it is up."""
+        for node in nodes:
+            self.kubectl.must("label", "--overwrite", "node", node, f"weirkeeper.io/{self.label}=true")
+        self.kubectl.must("apply", "-f", str(ROOT / "deploy" / "crds"))
+        self.kubectl.must("apply", "-k", str(HERE / "installs" / self.folder))
+        self.rolled_out()
+
+    def rolled_out(self) -> None:
+        """Wait until every pod of it is ready."""
+        for what in (f"deployment/{self.name}", f"daemonset/{self.name}-envoy"):
+            said = self.kubectl("rollout", "status", what, f"--timeout={ROLLED_OUT}")
+            assert said.code == 0, f"{what}: {said.out}{said.error}\n{self.told()}"
+
+    def remove(self) -> None:
+        """Take it away again."""
+        self.kubectl.must("delete", "-k", str(HERE / "installs" / self.folder), "--ignore-not-found", "--wait=true")
+
+    def told(self) -> str:
+        """Its pods, and the last lines that each one logged: for a person who looks at a failed test."""
+        return self.kubectl("get", "pods", "-o", "wide").out
+
+    def control_plane(self) -> list[dict]:
+        """The pods of its control plane."""
+        return self.kubectl.items("pods", "-l", "app.kubernetes.io/component=control-plane")
+
+
+def shown(kubectl: Kubectl, name: str) -> list[str]:
+    """The addresses that an Ingress's status shows."""
+    status = kubectl.read("ingress", name).get("status", {}).get("loadBalancer", {})
+    return sorted(entry.get("ip") or entry.get("hostname", "") for entry in status.get("ingress", ()))
+
+
+def until_shown(kubectl: Kubectl, name: str, wished: list[str]) -> None:
+    """Wait until the status shows exactly these addresses."""
+    poll_until(lambda: shown(kubectl, name) == wished, SHOWN, what=f"status of {name} is {wished}", pause=0.1)
+
+
+def reached(address: str, url: str, **more: object) -> Response | None:
+    """The answer of the load balancer at this address; nothing while nobody takes the connection."""
+    try:
+        return get(url, address=address, **more)
+    except (OSError, AnswerLost):
+        return None
+
+
+def until_answered(address: str, url: str, by: str, **more: object) -> Response:
+    """Wait until a backend of that name answers."""
+
+    def look() -> Response | None:
+        answer = reached(address, url, **more)
+        return answer if answer is not None and answer.status == 200 and answer.echo.name == by else None
+
+    return poll_until(look, SHOWN, what=f"{url} at {address} answered by {by}", pause=0.05)
+
+
+def until_status(address: str, url: str, status: int, **more: object) -> Response:
+    """Wait until the answer has this status code."""
+
+    def look() -> Response | None:
+        answer = reached(address, url, **more)
+        return answer if answer is not None and answer.status == status else None
+
+    return poll_until(look, SHOWN, what=f"{url} at {address} answers {status}", pause=0.05)
+
+
+def events_of(kubectl: Kubectl, name: str) -> str:
+    """What `kubectl describe ingress` tells of its events."""
+    return kubectl.must("describe", "ingress", name).partition("Events:")[2]
+
+
+def until(look: Callable[[], object], what: str, seconds: float = SHOWN) -> None:
+    """Wait until the look finds something."""
+    poll_until(look, seconds, what=what, pause=0.1)

@@ -1,0 +1,63 @@
+"""What only the lab can do: reach into a pod's processes, read a container's log, read the API server's audit log.
+
+Comes in: pods. Goes out: process ids, text, audit entries. In a cluster that is no lab these tests are skipped, which `make cluster` counts as a failure unless
+it is given `--allow-skips`.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+
+class Write(NamedTuple):
+    """One write that the API server let through or refused."""
+
+    user: str
+    verb: str
+    resource: str  # with its subresource, as `ingresses/status`
+    namespace: str
+    name: str
+    code: int
+
+
+def home() -> Path:
+    """The lab's folder."""
+    if "WEIR_TEST_LAB" not in os.environ:
+        pytest.skip("only the lab lets a test into its nodes")
+    return Path(os.environ["WEIR_TEST_LAB"])
+
+
+def log_of(namespace: str, pod: str, container: str) -> str:
+    """What a container has written."""
+    return (home() / "logs" / f"{namespace}_{pod}_{container}.log").read_text(errors="replace")
+
+
+def processes_of(pod: str) -> list[int]:
+    """The processes that run in a pod."""
+    home()
+    wished = f"HOSTNAME={pod}".encode()
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if wished in _environment(pid)]
+
+
+def writes() -> list[Write]:
+    """Every write since the lab began."""
+    home()
+    lines = Path(os.environ["WEIR_TEST_AUDIT"]).read_text().splitlines()
+    return [_write(json.loads(line)) for line in lines if line.endswith("}")]
+
+
+def _write(entry: dict) -> Write:
+    at = entry.get("objectRef", {})
+    resource = "/".join(filter(None, (at.get("resource", ""), at.get("subresource", ""))))
+    code = entry.get("responseStatus", {}).get("code", 0)
+    return Write(entry["user"]["username"], entry["verb"], resource, at.get("namespace", ""), at.get("name", ""), code)
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # it ended meanwhile
+        return []

@@ -1,0 +1,83 @@
+"""The control plane is stopped, killed, or asked by a stranger; clients notice nothing of it."""
+
+import os
+import signal
+import time
+
+import lab
+import pytest
+from installs import until, until_answered
+from samples import echo, ingress, service
+from serving import under_load
+
+pytestmark = [pytest.mark.cluster, pytest.mark.engine]
+
+HOST = "steady.example"
+RESTARTED = 30.0
+
+
+@pytest.fixture
+def shop(external, kubectl):
+    """A host that is served."""
+    external.rolled_out()
+    kubectl.apply(echo("shop"), service("shop"), ingress("shop", external.of_class, HOST, "shop"))
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    for address in external.addresses:
+        until_answered(address, f"http://{HOST}/", "shop")
+    return kubectl
+
+
+def restarts(install):
+    """How often each replica's container was restarted."""
+    return {
+        pod["metadata"]["name"]: sum(one["restartCount"] for one in pod["status"].get("containerStatuses", ()))
+        for pod in install.control_plane()
+    }
+
+
+def follows_a_change(install, kubectl, host):
+    """A new host is served everywhere."""
+    kubectl.apply(ingress(host.partition(".")[0], install.of_class, host, "shop"))
+    for address in install.addresses:
+        until_answered(address, f"http://{host}/", "shop")
+
+
+def test_a_stopped_control_plane_is_restarted_and_no_request_fails(external, shop):
+    before = restarts(external)
+    with under_load(external.addresses, HOST) as served:
+        for pod in before:
+            for process in lab.processes_of(pod):
+                os.kill(process, signal.SIGSTOP)
+        began = time.monotonic()
+        until(
+            lambda: all(restarts(external).get(pod, 0) > count for pod, count in before.items()),
+            "both restarted",
+            RESTARTED,
+        )
+        took = time.monotonic() - began
+        external.rolled_out()
+        follows_a_change(external, shop, "after-stop.example")
+        served.stop()
+    assert took <= RESTARTED
+    assert served.count > 500
+    assert served.failures("shop") == []
+
+
+def test_a_killed_control_plane_costs_no_request(external, shop):
+    with under_load(external.addresses, HOST) as served:
+        for number in range(3):
+            for pod in restarts(external):
+                for process in lab.processes_of(pod):
+                    os.kill(process, signal.SIGKILL)
+            follows_a_change(external, shop, f"after-kill-{number}.example")
+        served.stop()
+    assert served.failures("shop") == []
+
+
+def test_a_roll_out_costs_no_request(external, shop):
+    with under_load(external.addresses, HOST) as served:
+        external.kubectl.must("rollout", "restart", f"deployment/{external.name}")
+        external.rolled_out()
+        follows_a_change(external, shop, "after-roll-out.example")
+        served.stop()
+    assert served.failures("shop") == []
