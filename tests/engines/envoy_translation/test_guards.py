@@ -51,12 +51,27 @@ GUARDED = {
     "allowed": route(
         "allowed", auth=(ExternalAuth(backend="auth", path="/verify", response_headers=("x-echo-name",)),)
     ),
+    "redirect": route("redirect", auth=(ExternalAuth(backend="auth", query="status=403", redirect="/to/%REQ(x)%"),)),
     "gone": route("gone", auth=(ExternalAuth(backend="nowhere"),)),
     "ip": route("ip", ip_rules=IpRules(deny=("127.0.0.0/8",))),
     "ip-ok": route("ip-ok", ip_rules=IpRules(allow=("127.0.0.0/8", "::1"), deny=("10.0.0.0/8",))),
     "ip-odd": route("ip-odd", ip_rules=IpRules(allow=("127.0.0",))),
     "body": route("body", body_limit=10),
     "rate": route("rate", rate_limits=(LocalRateLimit(amount=2, per=3_600_000, burst=1, status=429),)),
+    "rate-outside": route(
+        "rate-outside",
+        rate_limits=(
+            LocalRateLimit(amount=1, per=3_600_000, burst=0, status=429, except_from=("127.0.0.0/8", "::1/128")),
+            LocalRateLimit(amount=3, per=3_600_000, burst=0, status=429),
+        ),
+    ),
+    "rate-inside": route(
+        "rate-inside",
+        rate_limits=(LocalRateLimit(amount=1, per=3_600_000, burst=0, status=429, except_from=("10.0.0.0/8",)),),
+    ),
+    "realm": route(
+        "realm", auth=(BasicAuth(users=(Credentials(user="u", hash=Secret(sha("p"))),), realm="the %REQ(x)% shop"),)
+    ),
     "sticky": route("sticky", affinity=CookieAffinity(name="stick", same_site="Lax", ttl=60_000)),
     "denied": route("denied", auth=(Deny(status=503),)),
     "open": route("open"),
@@ -101,7 +116,9 @@ def test_external_auth(port: int, form: str) -> None:
     assert ask(port, form, "refused").status == 403
     assert ask(port, form, "refused", headers=FORGED).status == 403
     assert ask(port, form, "gone").status == 500, "a service that is away lets nobody in"
-    assert ask(port, form, "refused").echo.path == "/verify?status=403&weir-original=/orig?y=1"
+    assert ask(port, form, "refused").echo.path == "/verify?status=403"
+    assert ask(port, form, "refused").echo.header("x-auth-request-redirect") == "/orig?y=1"
+    assert ask(port, form, "redirect").echo.header("x-auth-request-redirect") == "/to/%REQ(x)%"
     passed = ask(port, form, "allowed").echo
     assert (passed.name, passed.path, passed.header("x-echo-name")) == ("a", "/orig?y=1", "auth")
 
@@ -142,6 +159,18 @@ def test_rate(port: int) -> None:
         answers = [ask(port, form, "rate").status for _ in range(5)]
         assert answers == [200, 200, 200, 429, 429]
     assert ask(port, "{}.EXAMPLE", "rate").status == 429, "one bucket, however the host is written"
+
+
+@pytest.mark.parametrize("form", ["{}.example", "x.{}.wild"])
+def test_rate_with_exceptions(port: int, form: str) -> None:
+    assert [ask(port, form, "rate-outside").status for _ in range(5)] == [200, 200, 200, 429, 429], "the second limit"
+    assert [ask(port, form, "rate-inside").status for _ in range(3)] == [200, 429, 429]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_realm(port: int, form: str) -> None:
+    assert ask(port, form, "realm").header("www-authenticate") == 'Basic realm="the %REQ(x)% shop"'
+    assert ask(port, form, "realm", headers=[LOGIN]).status == 200
 
 
 @pytest.mark.parametrize("host", ["unknown", "[::1]", "[::1]:80", "127.0.0.1", "*", "basic.example.org"])

@@ -223,6 +223,7 @@ WRONG = [
     ("custom_http_errors", "200", False),
     ("x_forwarded_prefix", "a\nb", False),
     ("proxy_ssl_verify", "maybe", True),
+    ("auth_request_redirect", "https://$host/x", False),
     ("permanent_redirect_code", "200", False),
 ]
 
@@ -263,6 +264,10 @@ FIELDS = [
     ({"limit_connections": "9"}, "rate_limits.0.amount", 9),
     ({"custom_http_errors": "404,503", "default_backend": "shop"}, "error_pages.codes", (404, 503)),
     ({"default_backend": "shop"}, "error_pages.backend", "d/shop/80"),
+    ({"default_backend": "shop"}, "error_pages.codes", ()),
+    ({"default_backend": "shop"}, "error_pages.own_codes", (503,)),
+    ({"default_backend": "shop"}, "error_pages.headers.2.value", "shop"),
+    ({"default_backend": "shop"}, "error_pages.headers.3.value", "80"),
     ({"mirror_target": "http://shop.d.svc.cluster.local$request_uri"}, "mirrors.0.backend", "d/shop/80"),
     ({"backend_protocol": "grpc"}, "protocol", "grpc"),
 ]  # fmt: skip
@@ -379,9 +384,11 @@ def test_a_service_that_is_asked():
         "auth_url": "http://shop.d.svc.cluster.local/check?x=1",
         "auth_signin": "https://$host/login?rd=$escaped_request_uri",
         "auth_response_headers": "X-User",
+        "auth_request_redirect": "/after",
     }
     [auth] = routes(ingress(annotations=notes(**asked)))[0].auth
     assert isinstance(auth, ExternalAuth)
+    assert auth.redirect == "/after"
     assert (auth.backend, auth.path, auth.query, auth.sign_in, auth.response_headers) == (
         "d/shop/80",
         "/check",

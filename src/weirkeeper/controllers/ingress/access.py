@@ -116,6 +116,7 @@ def _external(scope: Scope) -> Iterator[Auth]:
         sign_in=options.auth_signin,
         sign_in_parameter=options.auth_signin_parameter,
         always_set_cookie=options.auth_always_set_cookie,
+        redirect=options.auth_redirect,
     )
 
 

@@ -100,6 +100,7 @@ class Options(Value, frozen=True, kw_only=True):
     auth_signin_parameter: HeaderName = HeaderName("rd")
     auth_response_headers: tuple[HeaderName, ...] = ()
     auth_always_set_cookie: bool = False
+    auth_redirect: HeaderValue | None = None
     custom_headers: str | None = None
     server_alias: tuple[Hostname, ...] = ()
     upstream_vhost: Authority | None = None

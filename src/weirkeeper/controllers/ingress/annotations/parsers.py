@@ -323,6 +323,14 @@ def location(text: str) -> HeaderValue | Refused | None:
     )
 
 
+def literal(text: str) -> HeaderValue | Refused:
+    """A header value without variables."""
+    trimmed = text.strip()
+    if "$" in trimmed:
+        return Refused(f"{shown(text)} has a variable; only literal text means something here")
+    return parse(HeaderValue, trimmed)
+
+
 def ciphers(text: str) -> tuple[CipherName, ...] | Refused:
     """Names separated by colons."""
     return listed(a(CipherName))(text.replace(":", ",").replace("!", "-"))

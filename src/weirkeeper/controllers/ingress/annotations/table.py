@@ -417,12 +417,12 @@ ROWS: tuple[Row, ...] = (
         "the question carries the request's own headers",
         security=True,
     ),
-    _no(
+    _on(
         "auth-request-redirect",
-        _U,
+        p.literal,
+        "auth_redirect",
         M,
-        "X-Auth-Request-Redirect of the question.",
-        "the question carries X-Original-URL",
+        "X-Auth-Request-Redirect of the question: a literal text (the path of the request).",
     ),
     _no("auth-snippet", _R, C, "Text for the location of the question.", _SNIPPET, security=True),
     _no("auth-cache-key", _U, M, "Answers are kept under this key.", "every request is asked for"),

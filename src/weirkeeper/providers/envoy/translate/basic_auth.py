@@ -11,6 +11,7 @@ from envoy.extensions.filters.http.basic_auth.v3 import basic_auth_pb2
 
 from weirkeeper.model.filters import BasicAuth
 from weirkeeper.model.passwords import PasswordScheme, password_scheme
+from weirkeeper.providers.envoy.translate.newer import realm_of
 from weirkeeper.providers.envoy.translate.values import packed
 
 NOBODY = "-:{SHA}AAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -25,4 +26,7 @@ def basic_auth_config(wished: BasicAuth) -> Any | None:
     if not lines:
         return None
     text = "".join(f"{user}:{hashed}\n" for user, hashed in sorted(lines.items()))
-    return packed(basic_auth_pb2.BasicAuthPerRoute(users=base_pb2.DataSource(inline_string=text)))
+    made = basic_auth_pb2.BasicAuthPerRoute(users=base_pb2.DataSource(inline_string=text))
+    if wished.realm:
+        realm_of(made, wished.realm)
+    return packed(made)

@@ -1,7 +1,6 @@
 """A service that is asked before each request, by HTTP: one filter for all services, its settings per route.
 
-Envoy puts the original path after a prefix and has no fixed path. So the prefix ends in a query parameter, and the service sees its own
-path with the original one as the value of ``weir-original``. What it needs is in ``X-Original-*`` headers as ingress-nginx sends them; their
+The service is asked for its own path. What it needs to know of the request is in ``X-Original-*`` headers as ingress-nginx sends them; their
 values are formatted by Envoy from the request, and no text of a tenant stands in a format.
 """
 
@@ -12,7 +11,8 @@ from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2
 from envoy.type.matcher.v3 import string_pb2
 
 from weirkeeper.model.filters import ExternalAuth
-from weirkeeper.providers.envoy.translate.values import duration, packed
+from weirkeeper.providers.envoy.translate.newer import asked_path
+from weirkeeper.providers.envoy.translate.values import duration, literal, packed
 
 ORIGINAL = (
     ("x-original-url", "%REQ(X-FORWARDED-PROTO)%://%REQ(:AUTHORITY)%%REQ(:PATH)%"),
@@ -47,9 +47,12 @@ def external_auth_config(wished: ExternalAuth) -> Any:
 def http_service(wished: ExternalAuth) -> Any:
     """How the service is asked."""
     uri = http_uri_pb2.HttpUri(uri="http://auth/", cluster=wished.backend, timeout=duration(wished.timeout))
-    query = f"{wished.query}&" if wished.query else ""
-    made = ext_authz_pb2.HttpService(server_uri=uri, path_prefix=f"{wished.path}?{query}weir-original=")
-    made.authorization_request.headers_to_add.extend(base_pb2.HeaderValue(key=k, value=v) for k, v in ORIGINAL)
+    made = ext_authz_pb2.HttpService(server_uri=uri)
+    asked_path(made, f"{wished.path}?{wished.query}" if wished.query else wished.path)
+    told = dict(ORIGINAL)
+    if wished.redirect is not None:
+        told["x-auth-request-redirect"] = literal(wished.redirect)
+    made.authorization_request.headers_to_add.extend(base_pb2.HeaderValue(key=k, value=v) for k, v in told.items())
     made.authorization_request.allowed_headers.CopyFrom(_named((*PASSED, *wished.request_headers)))
     answer = made.authorization_response
     if wished.response_headers:

@@ -9,7 +9,8 @@ from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb
 from envoy.type.v3 import http_status_pb2, token_bucket_pb2
 
 from weirkeeper.model.filters import LocalRateLimit
-from weirkeeper.providers.envoy.translate.values import duration, number, packed
+from weirkeeper.providers.envoy.translate.newer import address_outside
+from weirkeeper.providers.envoy.translate.values import cidr, duration, number, packed
 
 UNLIMITED = 4_000_000_000
 CLIENTS = 20_000
@@ -46,6 +47,10 @@ def _add(made: Any, limit: LocalRateLimit, position: str) -> None:
         by_header = rc.RateLimit.Action.RequestHeaders(header_name=limit.key, descriptor_key="header")
         actions.append(rc.RateLimit.Action(request_headers=by_header))
         entries.append(ratelimit_pb2.RateLimitDescriptor.Entry(key="header"))
+    if limit.except_from:
+        ranges = [found for found in map(cidr, limit.except_from) if found is not None]
+        actions.append(address_outside("limited", "1", ranges))
+        entries.append(ratelimit_pb2.RateLimitDescriptor.Entry(key="limited", value="1"))
     bucket = _bucket(limit.amount + limit.burst, limit.amount, limit.per)
     made.rate_limits.append(rc.RateLimit(actions=actions))
     made.descriptors.append(ratelimit_pb2.LocalRateLimitDescriptor(entries=entries, token_bucket=bucket))
