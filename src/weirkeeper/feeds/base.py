@@ -15,6 +15,8 @@ from weirkeeper.model.value import Value
 
 FILE = "File"
 """The kind of refs that stand for a place in a file rather than for an object: `Ref(kind=FILE, name="shop.yaml:12")`."""
+FEED = "Feed"
+"""The kind of refs that stand for a part of a feed: what cannot be listed, what is held. They only ever carry a problem."""
 
 
 class Cause(StrEnum):
@@ -24,6 +26,8 @@ class Cause(StrEnum):
     CHANGED = "changed"
     DELETED = "deleted"
     RELIST_ABSENT = "absent after relisting"
+    NOT_FOUND = "asked for by name and not there"
+    FORGOTTEN = "no longer asked for"
 
 
 class Seen(Value, frozen=True, kw_only=True):
@@ -59,4 +63,4 @@ class Offer(Protocol):
         ...
 
 
-GONE = (Cause.DELETED, Cause.RELIST_ABSENT)
+GONE = (Cause.DELETED, Cause.RELIST_ABSENT, Cause.NOT_FOUND, Cause.FORGOTTEN)
