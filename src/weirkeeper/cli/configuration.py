@@ -29,6 +29,23 @@ def key(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
+def described() -> Mapping[str, tuple[str, str]]:
+    """The sentence and the default of each setting, as text."""
+    told = {}
+    for name, kind in get_type_hints(RunSettings, include_extras=True).items():
+        sentence = next(one.description for one in get_args(kind) if hasattr(one, "description"))
+        default = RunSettings.__struct_defaults__[RunSettings.__struct_fields__.index(name)]
+        told[name] = (
+            sentence,
+            ",".join(default)
+            if isinstance(default, tuple)
+            else str(default).lower()
+            if default in {True, False}
+            else str(default),
+        )
+    return told
+
+
 def run_settings(flags: Mapping[str, str], environment: Mapping[str, str], file: Path | None) -> RunSettings:
     """The settings of a start. Flags and variables are text; what is empty or absent falls through to the next place."""
     found: dict[str, Any] = {} if file is None else _of_file(file)
@@ -46,7 +63,7 @@ def _of_file(file: Path) -> dict[str, Any]:
         said = yaml.load(file.read_text(), Loader=yaml.BaseLoader)  # noqa: S506 - the loader that makes text of everything
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise StartRefused(f"the configuration file {file} cannot be read: {error}") from None
-    if said in {None, ""}:
+    if said is None or said == "":
         return {}
     if not isinstance(said, dict):
         raise StartRefused(f"the configuration file {file} is no mapping of settings to values")

@@ -33,7 +33,45 @@ def pages(providers: Sequence[Provider]) -> Mapping[str, str]:
         "features.md": features_page(providers),
         "findings.md": findings_page(),
         "annotations.md": annotations_page(),
+        "metrics.md": metrics_page(),
+        "configuration.md": configuration_page(),
     }
+
+
+def metrics_page() -> str:
+    """Every number that `/metrics` shows."""
+    from weirkeeper.runtime.metrics import NAMES  # noqa: PLC0415 - only `weir docs` needs it
+
+    lines = [
+        NOTE,
+        "# Metrics\n",
+        "What `/metrics` shows (Prometheus text format), and the read API of `weir up` too. Every name begins with `weirkeeper_`; counters end with `_total`. Labels",
+        "come from small, fixed sets: no number of hosts or objects makes more series.\n",
+        _row(["Metric", "Kind", "What it says", "When it tells of trouble"]),
+        _row(["---"] * 4),
+    ]
+    for name, known in sorted(NAMES.items()):
+        full = f"weirkeeper_{name}" + ("_total" if known.kind == "counter" else "")
+        lines.append(_row([f"`{full}`", known.kind, known.sentence, known.remedy]))
+    return "\n".join([*lines, ""])
+
+
+def configuration_page() -> str:
+    """Every setting of `weir run`."""
+    from weirkeeper.cli.configuration import described, key  # noqa: PLC0415 - only `weir docs` needs it
+
+    lines = [
+        NOTE,
+        "# Configuration of `weir run`\n",
+        "A flag beats a variable of the environment, which beats the file that `--config` (or `WEIR_CONFIG`) names, which beats the default. Lists are separated by",
+        "commas; in the file they may be YAML lists. An unknown name stops the start.\n",
+        _row(["Flag", "Variable", "Key in the file", "Default", "What it decides"]),
+        _row(["---"] * 5),
+    ]
+    for name, (sentence, default) in described().items():
+        flag, variable = f"`--{name.replace('_', '-')}`", f"`WEIR_{name.upper()}`"
+        lines.append(_row([flag, variable, f"`{key(name)}`", f"`{default}`" if default else "", sentence]))
+    return "\n".join([*lines, ""])
 
 
 def features_page(providers: Sequence[Provider]) -> str:

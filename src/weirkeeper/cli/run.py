@@ -10,12 +10,12 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
 from weirkeeper.cli.answers import explained_live
-from weirkeeper.cli.configuration import choices, kinds, run_settings
+from weirkeeper.cli.configuration import choices, described, kinds, run_settings
 from weirkeeper.errors import WeirkeeperError
 from weirkeeper.runtime.logging import Log
 from weirkeeper.settings import RunSettings
@@ -65,20 +65,16 @@ def _leaf(error: BaseException) -> BaseException:
 
 def _flags() -> list[inspect.Parameter]:
     """One flag a setting. Text here; `configuration` gives it its type, the same way for all three places."""
-    described = get_type_hints(RunSettings, include_extras=True)
-    return [_flag(name, kind, described[name]) for name, kind in kinds().items()]
+    return [_flag(name, *described()[name]) for name in kinds()]
 
 
-def _flag(name: str, kind: object, described: object) -> inspect.Parameter:
-    sentence = next(one.description for one in get_args(described) if hasattr(one, "description"))
+def _flag(name: str, sentence: str, default: str) -> inspect.Parameter:
     plain = f"--{name.replace('_', '-')}"
     names = (SINGULAR[name], plain) if name in SINGULAR else (plain,)
-    default = RunSettings.__struct_defaults__[RunSettings.__struct_fields__.index(name)]
-    shown = ",".join(default) if isinstance(default, tuple) else str(default)
-    option = typer.Option(*names, metavar=choices(kind), help=sentence + (f" Default: {shown}." if shown else ""))
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
-    )
+    said = sentence + (f" Default: {default}." if default else "")
+    option = typer.Option(*names, metavar=choices(kinds()[name]), help=said)
+    annotation = Annotated[str | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _with_flags(function: Any) -> Any:

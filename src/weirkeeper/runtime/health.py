@@ -38,7 +38,7 @@ class Health:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        runner = web.AppRunner(self._application(), access_log=None, handle_signals=False)
+        runner = web.AppRunner(self._application(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         host, port = host_and_port(self._address)
         try:
@@ -55,10 +55,16 @@ class Health:
 
     def _application(self) -> web.Application:
         application = web.Application()
-        application.router.add_get("/livez", lambda _: _said(self._alive))
-        application.router.add_get("/readyz", lambda _: _said(self._ready))
+        application.router.add_get("/livez", self._lives)
+        application.router.add_get("/readyz", self._is_ready)
         application.router.add_get("/metrics", self._numbers)
         return application
+
+    async def _lives(self, _: web.Request) -> web.Response:
+        return _said(self._alive)
+
+    async def _is_ready(self, _: web.Request) -> web.Response:
+        return _said(self._ready)
 
     async def _numbers(self, _: web.Request) -> web.Response:
         return web.Response(
@@ -103,7 +109,7 @@ def host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104
 
 
-async def _said(questions: Mapping[str, Question]) -> web.Response:
+def _said(questions: Mapping[str, Question]) -> web.Response:
     answers = {name: ask() for name, ask in questions.items()}
     wrong = any(answers.values())
     lines = [f"[{'-' if why else '+'}] {name}{f': {why}' if why else ''}\n" for name, why in answers.items()]

@@ -108,7 +108,7 @@ def opened(content: bytes, version: str) -> Kept | str:
     if not content.startswith(MAGIC) or len(content) < head:
         return "it has another format"
     body = content[head:]
-    if hashlib.sha256(body).hexdigest().encode() != content[len(MAGIC) : head - 1]:
+    if hashlib.sha256(body).hexdigest().encode() + b"\n" != content[len(MAGIC) : head]:
         return "it is damaged: its digest is another"
     try:
         kept = _decoder.decode(body)
