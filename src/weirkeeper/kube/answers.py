@@ -25,7 +25,9 @@ def unreachable(error: Exception, where: str) -> ApiFailure:
         return Unreachable(f"{where}: the answer was cut off", reason="Reset")
     if isinstance(error, aiohttp.ClientResponseError) and not isinstance(error, aiohttp.ClientHttpProxyError):
         return BadAnswer(f"{where}: no HTTP answer ({error.message})", reason="NotHttp")
-    return Unreachable(f"{where}: {error or type(error).__name__}", reason=_network_reason(error))
+    reason = _network_reason(error)
+    words = "no answer in time" if reason == "Timeout" else str(error) or type(error).__name__
+    return Unreachable(f"{where}: {words}", reason=reason)
 
 
 def _network_reason(error: Exception) -> str:

@@ -27,7 +27,9 @@ from weirkeeper.kube.proxies import environment_proxy
 T = TypeVar("T")
 
 LONGEST = 1 << 20
-"""Bytes of a kubeconfig. Nobody needs more, and a tenant may not make us parse more."""
+"""Characters of a kubeconfig of ours."""
+LONGEST_REMOTE = 64 << 10
+"""Characters of a tenant's. The parser is the one in Python, because the one in C ends the process on text that nests deeply, and it is slow."""
 
 
 class Allowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,8 +116,10 @@ class _Texts(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}
 
 
-_Texts.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"true|True|TRUE|false|False|FALSE"), list("tTfF"))
-_Texts.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"~|null|Null|NULL|"), ["~", "n", "N", ""])
+_Texts.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF")
+)
+_Texts.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""])
 
 
 def from_kubeconfig(
@@ -129,6 +133,10 @@ def from_kubeconfig(
     """The access that a kubeconfig (a path, or its text) describes. `allowed` counts for remote ones only; `environment` names proxies."""
     if isinstance(source, Path):
         return from_files([source], context, environment=environment)
+    if remote and len(source) > LONGEST_REMOTE:
+        raise AccessRefused(
+            "the kubeconfig", f"is longer than {LONGEST_REMOTE} characters", "give one with one context"
+        )
     one = (source, Path(), "the kubeconfig")
     return _access(_merged([one]), context, allowed if remote else EVERYTHING, environment)
 
@@ -167,7 +175,7 @@ def _merged(files: Sequence[tuple[str, Path, str]]) -> _Merged:
 
 def _parsed(text: str, name: str) -> dict[str, Any]:
     if len(text) > LONGEST:
-        raise AccessRefused(name, f"is longer than {LONGEST} bytes", "give a kubeconfig with one context")
+        raise AccessRefused(name, f"is longer than {LONGEST} characters", "give a kubeconfig with one context")
     try:
         plain = yaml.load(text, Loader=_Texts)  # noqa: S506 - a safe loader with fewer types
     except (yaml.YAMLError, RecursionError, ValueError) as error:

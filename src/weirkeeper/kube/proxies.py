@@ -32,10 +32,11 @@ def _is_loopback(host: str) -> bool:
 
 
 def _names(entry: str, host: str, port: int) -> bool:
-    """Whether an entry of `NO_PROXY` names the host: `*`, an address, a network, a domain with all below it, `.domain` for those below only."""
+    """Whether an entry of `NO_PROXY` names the host: `*`, an address, a network, a domain with all below it, `.domain` or `*.domain` for those below only."""
     if entry == "*":
         return True
     entry, wanted = _with_port(entry)
+    entry = entry.removeprefix("*") if entry.startswith("*.") else entry
     if wanted is not None and wanted != port:
         return False
     address = _address(host)
@@ -51,7 +52,7 @@ def _with_port(entry: str) -> tuple[str, int | None]:
     front, colon, port = entry.rpartition(":")
     if colon and ":" not in front and port.isdecimal():
         return front, int(port)
-    return entry.removeprefix("*") if entry.startswith("*.") else entry, None
+    return entry, None
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
