@@ -4,8 +4,11 @@ Comes in: pods. Goes out: process ids, text, audit entries. In a cluster that is
 it is given `--allow-skips`.
 """
 
+import contextlib
 import json
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +42,20 @@ def processes_of(pod: str) -> list[int]:
     """The processes that run in a pod."""
     home()
     wished = f"HOSTNAME={pod}".encode()
-    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if wished in _environment(pid)]
+    return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if wished in _words(pid, "environ")]
+
+
+@contextlib.contextmanager
+def api_server_stopped() -> Iterator[None]:
+    """The API server takes connections and answers nothing while this lasts; what is under way hangs."""
+    home()
+    mark = f"--audit-log-path={os.environ['WEIR_TEST_AUDIT']}".encode()
+    (pid,) = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if mark in _words(pid, "cmdline")]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def writes() -> list[Write]:
@@ -56,8 +72,8 @@ def _write(entry: dict) -> Write:
     return Write(entry["user"]["username"], entry["verb"], resource, at.get("namespace", ""), at.get("name", ""), code)
 
 
-def _environment(pid: int) -> list[bytes]:
+def _words(pid: int, file: str) -> list[bytes]:
     try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return Path(f"/proc/{pid}/{file}").read_bytes().split(b"\0")
     except OSError:  # it ended meanwhile
         return []

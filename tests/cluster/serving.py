@@ -4,6 +4,7 @@ Comes in: addresses and hosts. Goes out: the number of requests and those that f
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 from weirkeeper.testing.client import ClientTls, Target
@@ -18,6 +19,12 @@ class Served:
     def __init__(self) -> None:
         self._running: list[Running] = []
         self._results: list[Result] = []
+        self._began = time.monotonic()
+
+    @property
+    def lasted(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._began
 
     def add(self, running: Running) -> None:
         """One more address."""

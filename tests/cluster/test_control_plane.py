@@ -6,6 +6,7 @@ import time
 
 import lab
 import pytest
+from commands import Kubectl
 from installs import until, until_answered
 from samples import echo, ingress, service
 from serving import under_load
@@ -14,6 +15,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
 HOST = "steady.example"
 RESTARTED = 30.0
+AWAY = 20.0
+FOLLOWED = 15.0
 
 
 @pytest.fixture
@@ -81,3 +84,18 @@ def test_a_roll_out_costs_no_request(external, shop):
         follows_a_change(external, shop, "after-roll-out.example")
         served.stop()
     assert served.failures("shop") == []
+
+
+def test_without_an_api_server_all_goes_on_and_changes_follow_when_it_is_back(external, shop):
+    before = restarts(external)
+    with under_load(external.addresses, HOST) as served:
+        with lab.api_server_stopped():
+            until(lambda: served.lasted > AWAY, "the API server has been away for long enough", 2 * AWAY)
+        began = time.monotonic()
+        until(lambda: Kubectl()("get", "--raw", "/readyz").code == 0, "the API server answers")
+        follows_a_change(external, shop, "after-absence.example")
+        took = time.monotonic() - began
+        served.stop()
+    assert took <= FOLLOWED
+    assert served.failures("shop") == []
+    assert restarts(external) == before
