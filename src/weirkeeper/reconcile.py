@@ -4,13 +4,14 @@ Comes in: objects seen, observations, and which kinds are completely known. Goes
 `weir up`, in every offline command, and in tests without an event loop.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from weirkeeper.controllers.base import Controller, Kind
-from weirkeeper.feeds.base import Seen, Synced
+from weirkeeper.feeds.base import Cause, Seen, Synced
 from weirkeeper.flow import Change, Graph, Settled
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import HostKey, Ref
@@ -30,6 +31,10 @@ V = TypeVar("V")
 Event: TypeAlias = Seen | Synced | ItemObservation | LoadBalancerObservation | InstanceObservation | Today
 
 
+BY_NAME = (Cause.NOT_FOUND, Cause.FORGOTTEN)
+"""What is said only of things that were asked for by name: whether one is absent is known of it alone."""
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What one settle changed. ``None`` stands for "gone". ``hosts`` are the virtual hosts that changed; ``runs`` counts derivations by table."""
 
@@ -43,6 +48,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def empty(self) -> bool:
         """Whether nothing changed that anybody outside would see."""
         return not (any(self.items.values()) or self.findings or self.statuses)
+
+    def after(self, earlier: "Outcome") -> "Outcome":
+        """Both as one: what the later one says of a thing counts."""
+        providers = {**earlier.items, **self.items}
+        return Outcome(
+            items={name: {**earlier.items.get(name, {}), **self.items.get(name, {})} for name in providers},
+            findings={**earlier.findings, **self.findings},
+            statuses={**earlier.statuses, **self.statuses},
+            hosts=tuple(dict.fromkeys((*earlier.hosts, *self.hosts))),
+            runs=Counter(earlier.runs) + Counter(self.runs),
+        )
 
 
 class Reconciler:
@@ -83,6 +99,8 @@ class Reconciler:
         kind = self.kinds.get((seen.ref.group, seen.ref.kind))
         if kind is None or (seen.object is None and seen.problem is not None):
             return  # an object that no longer parses: its last good form stays
+        if seen.cause in BY_NAME:
+            self.graph.put(self.program.inputs.complete, seen.ref, True if seen.cause is Cause.NOT_FOUND else None)
         found = None if seen.object is None else seen.object.without_status()
         self.graph.put(self.program.inputs.of(kind.type), seen.ref, found)
 

@@ -172,6 +172,11 @@ class Graph:
         node = self._node(table)
         return frozenset(node.values.watches) | frozenset(node.presence.watches)
 
+    def wanted_version(self, table: Table[K, V]) -> int:
+        """Another number whenever `wanted` may answer otherwise than before."""
+        node = self._node(table)
+        return int(node.values.version + node.presence.version)
+
     def readers(self, table: Table[K, V], key: K) -> tuple[tuple[str, Any], ...]:
         """Who has read a row, as (table, key), whether the row is there or not."""
         node = self._node(table)

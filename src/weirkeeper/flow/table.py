@@ -120,21 +120,25 @@ class Watch:
         """Forgets a key that nobody reads any more."""
         if self._readers is None:
             del self.facet.watches[self.key]
+            self.facet.version += 1
 
 
 class Facet:
     """One side of a table that can be read (its values, its keys, its groups), with the watches on it."""
 
-    __slots__ = ("table", "watches")
+    __slots__ = ("table", "version", "watches")
 
     def __init__(self, table: Handle) -> None:
         self.table = table
         self.watches: dict[Any, Watch] = {}
+        self.version = 0
+        """Another number whenever other keys are watched."""
 
     def watch(self, key: Hashable) -> Watch:
         watch = self.watches.get(key)
         if watch is None:
             watch = self.watches[key] = Watch(self, key)
+            self.version += 1
         return watch
 
     def fire(self, key: Hashable) -> None:

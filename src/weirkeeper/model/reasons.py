@@ -54,6 +54,14 @@ REASONS: dict[Reason, About] = {
         "A file cannot be opened, is too large, or is not UTF-8.",
         "Let the user that runs weir read it; save it as UTF-8.",
     ),
+    Reason.NOT_LISTED: _about(
+        "Objects cannot be read from the API server now; what was last known of them holds.",
+        "Let the control plane get, list and watch them (the finding quotes the API server), or bring the API server back.",
+    ),
+    Reason.KIND_NOT_SERVED: _about(
+        "The cluster does not have a kind that is read here.",
+        "Install its CustomResourceDefinition if you want to use it; it is found within half a minute.",
+    ),
     Reason.INVALID_HOST: _about(
         "A host is not a DNS name, nor a wildcard with one leading `*.`.",
         "Use lower-case letters, digits, `-` and `.`; a wildcard is `*.` and a name.",

@@ -5,7 +5,8 @@ Comes in: what feeds have seen and what engines have observed. Goes out: outcome
 *Leading edge.* A change that arrives while nothing runs is settled at once; what arrives while a settle runs forms the next batch, which opens when the
 settle is done. No window, no timer. Of several events about one thing the newest wins.
 
-*Nothing before everything was seen once.* Until each awaited feed has said `Synced`, events are only collected.
+*Nothing before everything was seen once.* Until each awaited feed has said `Synced`, events are only collected. What is read by name (a Secret) becomes known
+only by settling: so what the first settles change is kept together and delivered as one when `ready` says that nothing is missing any more.
 
 *The loop never waits for a long settle.* A batch is settled on the loop itself when it is small (a hop to a thread and back costs 0.1 ms and up to 5 ms under
 load, as Python hands its lock over) and of kinds that few others read; else in a thread. Kinds without a namespace (classes) are read by all, and
@@ -62,11 +63,20 @@ class Intake:
     """Collects, batches and settles. `offer` may be called at any time on the loop; `run` is the only one that settles."""
 
     def __init__(
-        self, settler: Settler, deliver: Deliver, *, awaited: Iterable[str] = (), clock: Clock = time.perf_counter
+        self,
+        settler: Settler,
+        deliver: Deliver,
+        *,
+        awaited: Iterable[str] = (),
+        ready: Callable[[], bool] = lambda: True,
+        clock: Clock = time.perf_counter,
     ) -> None:
+        """`ready` is called on the loop after every settle; it may tell feeds what is read now, and answers whether the first output may go out."""
         self._settler = settler
         self._deliver = deliver
         self._awaited = set(awaited)
+        self._ready = ready
+        self._kept: tuple[Outcome, Batch] | None = None
         self._clock = clock
         self._waiting: dict[Hashable, Event] = {}
         self._arrived: dict[Hashable, float] = {}
@@ -146,7 +156,19 @@ class Intake:
         self._unsettled = None
         if inline and done.ended - began > LONG:
             self._slow |= {event.ref.kind for event in batch.events if isinstance(event, Seen)}
-        self._deliver(outcome, done)
+        self._hand_over(outcome, done)
+
+    def _hand_over(self, outcome: Outcome, batch: Batch) -> None:
+        ready = self._ready()
+        if self._kept is not None:
+            before, first = self._kept
+            outcome = outcome.after(before)
+            batch = batch._replace(events=first.events + batch.events, arrived=first.arrived, began=first.began)
+        if not ready and not self.synced.is_set():
+            self._kept = outcome, batch
+            return
+        self._kept = None
+        self._deliver(outcome, batch)
         self.synced.set()
 
     def _work(self, batch: Batch) -> Outcome:

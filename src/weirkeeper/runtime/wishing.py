@@ -1,0 +1,41 @@
+"""Tells feeds what is read by name, and whether the first output has to wait for an answer.
+
+Comes in: the graph, after each settle. Goes out: the refs that somebody reads, found or not, whenever they are others than before. It is the `ready` of the intake.
+"""
+
+from typing import Protocol
+
+from weirkeeper.model.ids import Ref
+from weirkeeper.reconcile import Reconciler
+
+
+class FetchesByName(Protocol):
+    """A feed that brings some kinds only by name."""
+
+    def wish(self, kind: tuple[str, str], refs: frozenset[Ref]) -> None:
+        """These are read now, and no others of the kind (API group, name)."""
+        ...
+
+    @property
+    def pending(self) -> bool:
+        """Whether something that is read has not been answered yet."""
+        ...
+
+
+class Wishing:
+    """Called after every settle, on the loop; costs nothing unless other names are read than before."""
+
+    def __init__(self, reconciler: Reconciler, feed: FetchesByName, kinds: tuple[tuple[str, str], ...]) -> None:
+        """`kinds`: those that the feed brings by name."""
+        self._graph, self._feed = reconciler.graph, feed
+        self._tables = {key: reconciler.program.inputs.of(reconciler.kinds[key].type) for key in kinds}
+        self._versions = dict.fromkeys(kinds, -1)
+
+    def __call__(self) -> bool:
+        """Pass on what is read now; answers whether everything that was asked for is known."""
+        for key, table in self._tables.items():
+            version = self._graph.wanted_version(table)
+            if version != self._versions[key]:
+                self._versions[key] = version
+                self._feed.wish(key, self._graph.wanted(table))
+        return not self._feed.pending
