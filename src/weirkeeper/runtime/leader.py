@@ -105,7 +105,7 @@ class Leadership:
     async def _campaign(self) -> None:
         while True:
             if await self._attempt():
-                self._metrics.count("leaderships_gained")
+                self._metrics.count("leaderships", change="gained")
                 self._log.info("leading", lease=f"{self._namespace}/{self._name}", identity=self.identity)
                 return
             await self._sleep(self._pause())
@@ -179,7 +179,7 @@ class Leadership:
         lost = self._candidate.end is None or self._clock() >= (self._candidate.deadline or 0.0)
         if lost:
             self._candidate.gave_up()
-            self._metrics.count("leaderships_lost")
+            self._metrics.count("leaderships", change="lost")
             self._log.warning("not leading any more: the lease was not renewed in time", lease=self._name)
         self.changed.set()
         task.cancel()
@@ -209,6 +209,7 @@ class Leadership:
             if lease_record(lease).holder == self.identity:
                 body = released(lease, self._wall(), self._annotations)
                 lease = await self._client.replace(LEASE, self._name, body, self._namespace, timeout=limit)
+                self._metrics.count("leaderships", change="given back")
                 self._log.info("not leading any more: the lease was given back", lease=self._name)
             self._candidate.saw(lease_record(lease), self._clock())
         except ApiFailure as failure:

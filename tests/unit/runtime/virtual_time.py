@@ -1,0 +1,25 @@
+"""An event loop whose time passes only when nothing else is to be done: hours of waiting in milliseconds, and always the same."""
+
+import asyncio
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """A loop without real waiting."""
+
+    def __init__(self):
+        super().__init__()
+        self._virtual = 0.0
+
+    def time(self):
+        return self._virtual
+
+    def _run_once(self):
+        if not self._ready and self._scheduled:
+            self._virtual = max(self._virtual, self._scheduled[0].when())
+        super()._run_once()
+
+
+def run_virtually(scenario):
+    """The result of the coroutine, run in virtual time."""
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(scenario)
