@@ -2,7 +2,9 @@
 
 import asyncio
 import secrets
+import sys
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,10 @@ import pytest
 from weirkeeper.kube.access import Access, StaticToken, Trust
 from weirkeeper.kube.client import Client
 from weirkeeper.testing.apiserver_real import ApiServer, api_server
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from either import either_server as either_server
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,7 @@ class Shelf:
         self.changes: list[Change] = []
         self.first = 0
         self.compacted = 0
+        self._forgotten = 0  # revision of the last change that is no longer kept
         self.bell = Bell()
         self.readers: dict[object, int] = {}
         self._snapshot: tuple[int, tuple[Entry, ...]] | None = None
@@ -125,7 +126,7 @@ class Shelf:
         """All objects as they were at a revision, in the order of their keys."""
         back = self.after(self.sequence_after(revision))
         exact = back[0].revision - 1 if back else revision
-        last = self.changes[-len(back) - 1].revision if len(back) < len(self.changes) else 0
+        last = self.changes[-len(back) - 1].revision if len(back) < len(self.changes) else self._forgotten
         if self._snapshot is not None and last <= self._snapshot[0] <= exact:
             return self._snapshot[1]
         objects = dict(self.objects)
@@ -144,6 +145,7 @@ class Shelf:
         self.compacted = max(self.compacted, revision)
         safe = min([self.sequence_after(revision), *self.readers.values()])
         if safe > self.first:
+            self._forgotten = self.changes[safe - self.first - 1].revision
             del self.changes[: safe - self.first]
             self.first = safe
 

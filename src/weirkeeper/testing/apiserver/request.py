@@ -73,7 +73,7 @@ def _verb(method: str, name: str, query: Mapping[str, str]) -> str:
     verb = (ON_ONE if name else ON_ALL).get(method)
     if verb is None:
         raise method_not_allowed()
-    return "watch" if verb in ("list", "get") and query.get("watch", "") in TRUE else verb
+    return "watch" if verb == "list" and query.get("watch", "") in TRUE else verb
 
 
 def check_options(asked: Asked) -> None:

@@ -81,11 +81,11 @@ class ApiServer:
     async def start(self) -> None:
         """Listen; a port of 0 becomes the one that was given, and stays across restarts."""
         server = web.Server(self._answer, handler_cancellation=True, access_log=None)
-        self._runner = web.ServerRunner(server)
+        self._runner = web.ServerRunner(server, shutdown_timeout=0.0)
         await self._runner.setup()
         listener = socket.create_server((self.host, self.port), reuse_port=False, backlog=4096)
         self.port = listener.getsockname()[1]
-        await web.SockSite(self._runner, listener, ssl_context=self._tls, backlog=4096, shutdown_timeout=0.0).start()
+        await web.SockSite(self._runner, listener, ssl_context=self._tls, backlog=4096).start()
 
     async def stop(self) -> None:
         """Stop listening and end every connection; what is stored stays, and `start` serves it again."""

@@ -38,15 +38,15 @@ class Watch:
         self.cut = ""
         self.sent = 0
         self._faults, self._write = faults, write
-        fields = asked.text("fieldSelector")
-        if asked.name:
-            fields = ",".join(filter(None, (fields, f"metadata.name={asked.name}")))
-        self._wanted: Selection = selection(asked.kind, asked.namespace, asked.text("labelSelector"), fields)
+        self._wanted: Selection = selection(
+            asked.kind, asked.namespace, asked.text("labelSelector"), asked.text("fieldSelector")
+        )
         self._metadata_only = metadata_only
         self._bookmarks = asked.flag("allowWatchBookmarks") and self._met(Trouble.NO_BOOKMARKS) is None
         self._bookmark_every = bookmark_every
         self._initial = asked.flag("sendInitialEvents") and watch_list
         self._seconds = float(asked.text("timeoutSeconds") or 0) or random.uniform(*LONGEST)
+        self._later_than = 0
         self._slow: Fault | None = None
 
     def end(self, how: str) -> None:
@@ -82,6 +82,7 @@ class Watch:
         if not self._initial and wished:
             if wished < self.shelf.compacted:
                 raise expired(f"too old resource version: {wished} ({self.shelf.compacted})")
+            self._later_than = wished
             return self.shelf.sequence_after(wished)
         if wished and wished > self.log.revision:
             await self._until_fresh(wished)
@@ -140,6 +141,8 @@ class Watch:
         """The changes as this watch sees them: what enters or leaves its selection is added or deleted."""
         lines = []
         for change in changes:
+            if change.revision <= self._later_than:
+                continue
             before, after = self._wanted.wants(change.previous), self._wanted.wants(change.entry)
             if change.what == "DELETED" and before:
                 lines.append(self._line("DELETED", change.entry))
