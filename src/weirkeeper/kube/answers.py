@@ -48,11 +48,21 @@ def _network_reason(error: Exception) -> str:
 
 async def failure_of(answer: aiohttp.ClientResponse) -> ApiFailure:
     """The failure that an answer of 300 and above tells."""
-    body = await answer.content.read(LONGEST_ERROR)
+    body = await _beginning(answer.content)
     wait = retry_after(answer.headers.get("Retry-After", ""), datetime.datetime.now(datetime.UTC))
     if answer.status < 400:
         return BadAnswer("a redirect, which is not followed", status=answer.status, reason="Redirect", retry_after=wait)
     return status_failure(body, answer.status, wait)
+
+
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """The first `LONGEST_ERROR` bytes of a body (one `read` gives no more than what has come by then)."""
+    parts: list[bytes] = []
+    size = 0
+    while size < LONGEST_ERROR and (part := await content.read(LONGEST_ERROR - size)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
 
 
 def retry_after(value: str, now: datetime.datetime) -> float | None:

@@ -55,7 +55,7 @@ class ApiServerEnded(RuntimeError):
 
 def binary(name: str) -> Path:
     """The path of `etcd`, `kube-apiserver` or `kubectl`; raises `FileNotFoundError` with what to set."""
-    named = os.environ.get("KUBEBUILDER_ASSETS")
+    named = os.environ.get("KUBEBUILDER_ASSETS") or os.environ.get("KUBELAB_BIN")
     found = (Path(named) if named else LAB) / name
     if not found.exists():
         raise FileNotFoundError(
@@ -113,6 +113,13 @@ class ApiServer:
     def resume(self) -> None:
         """Let a frozen server go on."""
         os.kill(self.pid, signal.SIGCONT)
+
+    def compact(self, revision: int) -> None:
+        """Let etcd forget what was before this revision (a resourceVersion): lists and watches from there are 410 where no cache helps."""
+        body = json.dumps({"revision": str(revision), "physical": True}).encode()
+        asked = urllib.request.Request(f"http://127.0.0.1:{self._etcd_port}/v3/kv/compaction", data=body)
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            answer.read()
 
     def close(self) -> None:
         """End both."""

@@ -17,6 +17,7 @@ from weirkeeper.kube.access import Access, Trust
 from weirkeeper.kube.answers import lines_of, retry_after
 from weirkeeper.kube.client import Client
 from weirkeeper.kube.errors import (
+    AlreadyExists,
     ApiFailure,
     BadAnswer,
     Forbidden,
@@ -118,6 +119,17 @@ def test_failures_have_their_names(reply: bytes, kind: type[ApiFailure], reason:
 
     found = failure(answer)
     assert (type(found), found.reason) == (kind, reason)
+
+
+def test_a_failure_that_comes_in_pieces_is_read_whole() -> None:
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _head: str) -> None:
+        reply = whole(409, status(409, "AlreadyExists"))
+        for at in range(0, len(reply), 25):
+            writer.write(reply[at : at + 25])
+            await writer.drain()
+            await asyncio.sleep(0.002)
+
+    assert isinstance(failure(answer), AlreadyExists)
 
 
 def test_429_says_how_long() -> None:
