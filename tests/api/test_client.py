@@ -384,10 +384,11 @@ def test_what_the_server_has_forgotten_is_gone() -> None:
             access = Access(server.url, credentials=StaticToken(server.tokens["user"]), trust=Trust(server.authority.pem()))
             async with Client(access, timeout=5) as client:
                 for name in "abc":
-                    latest = await client.create(CONFIG_MAP, config_map(name), "default")
+                    await client.create(CONFIG_MAP, config_map(name), "default")
                 pages = client.pages(CONFIG_MAP, "default", type=ConfigMap, limit=1)
                 first = await anext(pages)
-                latest = await client.patch(CONFIG_MAP, "a", {"data": {"x": "1"}}, "default")
+                for value in "12":
+                    latest = await client.patch(CONFIG_MAP, "a", {"data": {"x": value}}, "default")
                 server.compact(int(latest["metadata"]["resourceVersion"]))
                 with pytest.raises(Gone) as token:
                     await anext(pages)
