@@ -23,13 +23,18 @@ from weirkeeper.model.words import (
 
 
 class ClientValidation(Value, frozen=True, kw_only=True):
-    """Clients must, or may, show a certificate. ``mode``: require, optional, or allow-insecure-fallback."""
+    """Clients must, or may, show a certificate. ``mode``: require, optional, or allow-insecure-fallback.
+
+    ``forward_details`` tells backends who the client is (``X-Forwarded-Client-Cert`` and ingress-nginx's ``ssl-client-*``), ``forward_certificate`` sends the
+    certificate as well.
+    """
 
     trust: Id
     mode: ClientCertificates = "require"
     depth: int | None = None
     san_dns: tuple[Hostname, ...] = ()
     forward_details: bool = False
+    forward_certificate: bool = False
 
 
 class ListenerTls(Value, frozen=True, kw_only=True):

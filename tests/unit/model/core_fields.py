@@ -6,7 +6,7 @@ _CORE = {
     "BeginsWith": "value",
     "Certificate": "id chain key names default not_before not_after fingerprint stapling",
     "ClientAddress": "trusted_hops trusted header",
-    "ClientValidation": "trust mode depth san_dns forward_details",
+    "ClientValidation": "trust mode depth san_dns forward_details forward_certificate",
     "Contains": "value",
     "CookieMatch": "name value",
     "CookieRewrite": "attribute old new",

@@ -172,6 +172,11 @@ def _listeners(ours: OurClass, settings: IngressSettings) -> tuple[tuple[Listene
     return kept, tuple(findings)
 
 
+def https_listener(ours: OurClass, settings: IngressSettings) -> Listener | None:
+    """The listener for HTTPS of a class, where it has one."""
+    return next((one for one in _listeners(ours, settings)[0] if one.tls is not None), None)
+
+
 def _tls(ours: OurClass, findings: list[Finding]) -> ListenerTls:
     wished, default = ours.spec.tls, ours.spec.default_certificate
     if wished.min_version not in VERSIONS or (wished.max_version or "1.3") not in VERSIONS:

@@ -9,6 +9,7 @@ from weirkeeper.controllers.ingress import claim
 from weirkeeper.controllers.ingress.annotations.reading import read_options
 from weirkeeper.controllers.ingress.claimed import Claimed
 from weirkeeper.controllers.ingress.classes import OurClass, built_class, class_intent, class_ref, is_default, our_class
+from weirkeeper.controllers.ingress.guards import wishes_guard
 from weirkeeper.controllers.ingress.parameters import GROUP, ClassSpec, LoadBalancerClassParameters
 from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.ingress.translate import Neighbourhood, ingress_intent
@@ -56,6 +57,7 @@ class IngressController:
                 "ingress.wide", claimed, lambda _, c: c.hosts() if c.options.canary or c.options.regex else ()
             ),
             mains=graph.index("ingress.mains", claimed, lambda _, c: () if c.options.canary else c.hosts()),
+            guarded=graph.index("ingress.guarded", claimed, lambda _, c: c.hosts() if wishes_guard(c) else ()),
         )
         return (
             graph.derive("ingress.class_intents", classes, lambda read, _, c: class_intent(read, inputs, c, settings)),

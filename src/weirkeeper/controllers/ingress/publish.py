@@ -4,6 +4,7 @@ Comes in: the class's choice and the program's. Goes out: ``Published`` or nothi
 address nor a host name, several choices at once, a Service that is not there.
 """
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 from weirkeeper.controllers.base import Inputs
@@ -15,7 +16,7 @@ from weirkeeper.model.address import PublicAddress, Published
 from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.text import Hostname, IpAddress, Refused, parse, shown
+from weirkeeper.model.text import Hostname, IpAddress, Name, Refused, parse, shown
 
 
 def class_published(
@@ -47,6 +48,28 @@ def _chosen(choice: Publish, origin: Origin, default: Published | None) -> tuple
         findings.append(_wrong(origin, f"publish.addresses: {shown(refused[0])} is neither an IP address nor a host"))
     kept = tuple(address for address in addresses if address is not None)
     return Published(addresses=kept) if kept else None, tuple(findings)
+
+
+def published_from(texts: Sequence[str]) -> Published | Refused | None:
+    """What the program's setting says: ``instances`` (nothing), ``service:NAMESPACE/NAME``, or addresses and host names."""
+    if not texts or tuple(texts) == ("instances",):
+        return None
+    first, colon, place = texts[0].partition(":")
+    if first == "service" and colon and "/" in place:
+        namespace, _, name = place.partition("/")
+        typed = [parse(Name, namespace), parse(Name, name)]
+        wrong = len(texts) > 1 or any(isinstance(one, Refused) for one in typed)
+        service = Ref(kind="Service", namespace=namespace, name=name)
+        return (
+            Refused(f"{shown(texts[0])} is not service:NAMESPACE/NAME alone") if wrong else Published(service=service)
+        )
+    addresses = [public_address(text) for text in texts]
+    refused = [text for text, address in zip(texts, addresses, strict=True) if address is None]
+    if refused:
+        return Refused(
+            f"{shown(refused[0])} is neither `instances`, nor service:NAMESPACE/NAME, nor an address or host name"
+        )
+    return Published(addresses=tuple(address for address in addresses if address is not None))
 
 
 def public_address(text: str) -> PublicAddress | None:

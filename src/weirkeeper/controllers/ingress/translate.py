@@ -14,6 +14,14 @@ from weirkeeper.controllers.ingress import access
 from weirkeeper.controllers.ingress.annotations.options import PLAIN
 from weirkeeper.controllers.ingress.canary import Place, canary_of, places_of, same_path, split
 from weirkeeper.controllers.ingress.claimed import Claimed, HostOf
+from weirkeeper.controllers.ingress.guards import (
+    Guard,
+    as_wished,
+    demanded,
+    elsewhere,
+    guard_listener,
+    guard_of,
+)
 from weirkeeper.controllers.ingress.paths import ROOT, WrongPath, groups_of, literal_start, path_match, whole
 from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.ingress.settings import IngressSettings
@@ -25,9 +33,10 @@ from weirkeeper.controllers.shared.report import error, info, warning
 from weirkeeper.flow import Index, Read
 from weirkeeper.kube.types import IngressBackend, IngressPath, IngressTls
 from weirkeeper.model.backend import Backend
-from weirkeeper.model.filters import FullPath, RegexSubstitution, UrlRewrite
+from weirkeeper.model.filters import Deny, FullPath, RegexSubstitution, UrlRewrite
 from weirkeeper.model.finding import Effect, Reason
 from weirkeeper.model.ids import Ref
+from weirkeeper.model.listener import Listener
 from weirkeeper.model.match import ExactPath, PathMatch, RegexPath, RouteMatch
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Action, Redirect, Respond, Route
@@ -42,10 +51,11 @@ Neighbours = Index[HostOf, Ref, Claimed]
 
 
 class Neighbourhood(msgspec.Struct, frozen=True):
-    """What is looked up by host: ``wide`` are canaries and Ingresses with expressions, ``mains`` all others."""
+    """What is looked up by host: ``wide`` are canaries and Ingresses with expressions, ``mains`` all but canaries, ``guarded`` those that ask for client certificates."""
 
     wide: Neighbours
     mains: Neighbours
+    guarded: Neighbours
 
 
 def ingress_intent(
@@ -56,10 +66,12 @@ def ingress_intent(
     if claimed.options.canary:
         _tell_lonely_canary(scope, near)
         return Intent(load_balancer=claimed.ours.load_balancer, findings=tuple(scope.findings))
-    routes = _Routes(scope, near).all()
+    made = _Routes(scope, near)
+    routes = made.all()
     scope.certificates += _certificates(scope)
     return Intent(
         load_balancer=claimed.ours.load_balancer,
+        listeners=tuple(made.listeners),
         routes=tuple(routes),
         backends=tuple(scope.backends.values()),
         endpoint_sets=tuple(scope.wishes.values()),
@@ -79,6 +91,9 @@ class _Routes:
         self.spec = scope.ingress.spec
         if self.options is not PLAIN:
             scope.variant = _variant(scope)
+        self.demand = demanded(scope)
+        if self.demand is not None:
+            scope.bundles.append(self.demand.trust)
         self.template = template(scope) if self.options is not PLAIN else _plain_template(scope)
         if scope.closed and not self.template.auth:
             self.template = msgspec.structs.replace(self.template, auth=access.auth(scope))
@@ -89,6 +104,8 @@ class _Routes:
         self.aliases = tuple(self._own_aliases())
         self.seen: set[tuple[Hostname, PathMatch]] = set()
         self.count = 0
+        self.guards: dict[Hostname, Guard | None] = {}
+        self.listeners: list[Listener] = []
 
     def all(self) -> list[HostedRoute]:
         """All routes of the Ingress."""
@@ -105,6 +122,8 @@ class _Routes:
                 found += self._host_routes(name, host, paths, f"spec.rules[{i}].http.paths")
         for host in list(hosts):
             found += self._host_extras(host)
+        for host in (*hosts, *self.aliases):
+            found += self._own_guard(host)
         found += self._default_backend([*hosts, *self.aliases])
         if not found and not any(rule.http and rule.http.paths for rule in self.spec.rules or ()):
             text = "the Ingress has neither a rule with a path nor a default backend; it serves nothing"
@@ -324,10 +343,34 @@ class _Routes:
             )
             yield self._hosted(host, self._shaped(route, ROOT, backend, "spec.defaultBackend"))
 
+    def _own_guard(self, host: Hostname) -> Iterator[HostedRoute]:
+        """The listener that asks clients of a host for certificates, and what the host answers elsewhere, where this Ingress decides for it."""
+        guard = self._guard(host)
+        if guard is None or guard.group is None or guard.owner.ingress.ref != self.scope.ref:
+            return
+        if self.demand is not None and (listener := guard_listener(self.scope, host, self.demand)) is not None:
+            self.listeners.append(listener)
+            yield from elsewhere(self.scope, host)
+
+    def _guard(self, host: Hostname) -> Guard | None:
+        if host not in self.guards:
+            found = guard_of(self.scope, self.near.guarded, self.near.mains, host, self.demand)
+            self.guards[host] = as_wished(self.scope, found, host)
+        return self.guards[host]
+
     def _hosted(self, host: Hostname, route: Route) -> HostedRoute:
+        """The route at its host: in the group of the listener that guards the host, or closed where there can be none."""
+        guard, group = self._guard(host), self.group
+        if guard is not None and guard.group is None:
+            route = msgspec.structs.replace(route, auth=(Deny(),))
+        elif guard is not None and guard.group is not None:
+            if literal_start(route.match.path).startswith(ACME):
+                route = msgspec.structs.replace(route, match=msgspec.structs.replace(route.match, scheme="http"))
+            else:
+                group = guard.group
         return HostedRoute(
             load_balancer=self.load_balancer,
-            group=self.group,
+            group=group,
             hostname=host,
             wildcard_labels=1 if host.startswith("*.") else None,
             route=route,

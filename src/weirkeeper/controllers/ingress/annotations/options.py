@@ -108,6 +108,10 @@ class Options(Value, frozen=True, kw_only=True):
     custom_errors: tuple[int, ...] = ()
     mirror_target: Url | None = None
     mirror_host: Authority | None = None
+    tls_secret: str | None = None
+    tls_verify: str = "on"
+    tls_depth: int | None = None
+    tls_pass: bool = False
     limit_connections: int | None = None
     limit_rps: int | None = None
     limit_rpm: int | None = None

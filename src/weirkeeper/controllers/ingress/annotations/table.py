@@ -71,7 +71,7 @@ _U, _R, _I = Answer.UNSUPPORTED, Answer.REFUSED, Answer.IDLE
 _SNIPPET = "free text for an engine's configuration file is how tenants took over controllers; say what it does with another annotation"
 _BUFFERS = "it sizes NGINX's own buffers; other engines stream"
 _WAF = "there is no web application firewall yet; requests are served without it"
-_CLIENT_TLS = "client certificates are not verified for Ingress yet, so the hosts are closed rather than open"
+_CLIENT_TLS = "names of client certificates are not compared, so the hosts are closed rather than open"
 
 ROWS: tuple[Row, ...] = (
     # redirects
@@ -439,11 +439,45 @@ ROWS: tuple[Row, ...] = (
         "any: one of the access checks is enough.",
         "all checks must be passed, which is the stricter reading",
     ),
-    _no("auth-tls-secret", _U, M, "Clients must show a certificate of these authorities.", _CLIENT_TLS, security=True),
-    _no("auth-tls-verify-client", _U, M, "How client certificates are verified.", _CLIENT_TLS),
-    _no("auth-tls-verify-depth", _U, L, "How long a client's chain may be.", _CLIENT_TLS),
-    _no("auth-tls-error-page", _U, H, "Where clients without a certificate are sent.", _CLIENT_TLS),
-    _no("auth-tls-pass-certificate-to-upstream", _U, L, "The backend sees the client's certificate.", _CLIENT_TLS),
+    _on(
+        "auth-tls-secret",
+        p.text_name,
+        "tls_secret",
+        M,
+        "Clients must show a certificate of the authorities in ca.crt of this Secret.",
+        note="for exact hosts; the whole host demands it, and plain HTTP is always redirected to HTTPS",
+        security=True,
+    ),
+    _on(
+        "auth-tls-verify-client",
+        p.one_of("on", "off", "optional", "optional_no_ca"),
+        "tls_verify",
+        M,
+        "Whether a certificate must be shown (on), may be shown (optional), or is not verified (optional_no_ca).",
+        security=True,
+    ),
+    _on(
+        "auth-tls-verify-depth",
+        p.between(0, 100),
+        "tls_depth",
+        L,
+        "How many authorities may stand between a client's certificate and a trusted one (1).",
+        security=True,
+    ),
+    _no(
+        "auth-tls-error-page",
+        _U,
+        H,
+        "Where clients without a certificate are sent.",
+        "a connection without the certificate ends in the handshake, before a page can be shown",
+    ),
+    _on(
+        "auth-tls-pass-certificate-to-upstream",
+        p.boolean,
+        "tls_pass",
+        L,
+        "The backend gets the client's certificate in ssl-client-cert; ssl-client-subject-dn and -issuer-dn it gets always.",
+    ),
     _no("auth-tls-match-cn", _U, H, "The name that a client's certificate must have.", _CLIENT_TLS, security=True),
     # limits
     _on(

@@ -13,10 +13,11 @@ from envoy.extensions.http.original_ip_detection.custom_header.v3 import custom_
 from envoy.extensions.http.original_ip_detection.xff.v3 import xff_pb2
 
 from weirkeeper.model.filters import Timeouts
-from weirkeeper.model.listener import ClientAddress, HttpOptions, Listener
+from weirkeeper.model.listener import ClientAddress, ClientValidation, HttpOptions, Listener
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.options import EnvoyOptions
 from weirkeeper.providers.envoy.translate.access_log import access_log
+from weirkeeper.providers.envoy.translate.client_certificates import CERTIFICATE_HEADERS, certificate_headers
 from weirkeeper.providers.envoy.translate.headers import formatted
 from weirkeeper.providers.envoy.translate.hosts import group_token
 from weirkeeper.providers.envoy.translate.http_filters import http_filters
@@ -55,7 +56,7 @@ def connection_manager(listener: Listener, options: EnvoyOptions, defaults: Time
         generate_request_id={"value": True},
         append_x_forwarded_port=True,
         upgrade_configs=[Manager.UpgradeConfig(upgrade_type="websocket")],
-        early_header_mutation_extensions=[_early(group_token(listener.group), wished.client_address)],
+        early_header_mutation_extensions=[_early(listener)],
     )
     _routes(made, listener, options)
     _client_address(made, wished.client_address)
@@ -109,10 +110,11 @@ def _routes(made: Any, listener: Listener, options: EnvoyOptions) -> None:
     extractor.name, extractor.element_separator, extractor.index = names.SCOPE_HEADER, ":", 0
 
 
-def _early(group: str, client: ClientAddress) -> Any:
-    """The scope key; and where nothing in front is trusted, what a client says about its own address and host is replaced."""
+def _early(listener: Listener) -> Any:
+    """The scope key; and where nothing in front is trusted, what a client says about its own address, host and certificate is replaced."""
+    client, validation = listener.http.client_address, _validation(listener)
     removed = list(names.INTERNAL_HEADERS)
-    added = [formatted(names.SCOPE_HEADER, group + "|%REQ(:authority)%")]
+    added = [formatted(names.SCOPE_HEADER, group_token(listener.group) + "|%REQ(:authority)%")]
     if not (client.trusted_hops or client.trusted or client.header):
         removed += [
             "x-forwarded-for",
@@ -123,6 +125,9 @@ def _early(group: str, client: ClientAddress) -> Any:
             "x-real-ip",
         ]
         added.append(formatted("x-forwarded-host", "%REQ(:authority)%"))
+    if validation is not None:
+        removed += CERTIFICATE_HEADERS
+        added += certificate_headers(validation)
     mutations = [mutation_rules_pb2.HeaderMutation(remove=name) for name in removed]
     mutations += [mutation_rules_pb2.HeaderMutation(append=header) for header in added]
     config = header_mutation_pb2.HeaderMutation(mutations=mutations)
@@ -154,7 +159,7 @@ def _detection(name: str, config: Any) -> Any:
 
 def _client_certificate(made: Any, listener: Listener) -> None:
     """What a backend is told of the client's certificate; what a client says of one is removed."""
-    validation = listener.tls.client_validation if listener.tls else None
+    validation = _validation(listener)
     if validation is None or not validation.forward_details:
         made.forward_client_cert_details = Manager.SANITIZE
         return
@@ -162,3 +167,8 @@ def _client_certificate(made: Any, listener: Listener) -> None:
     made.set_current_client_cert_details.subject.value = True
     made.set_current_client_cert_details.dns = True
     made.set_current_client_cert_details.uri = True
+    made.set_current_client_cert_details.cert = validation.forward_certificate
+
+
+def _validation(listener: Listener) -> ClientValidation | None:
+    return listener.tls.client_validation if listener.tls else None

@@ -110,6 +110,59 @@ def client_certificates(site: Site) -> None:
     assert _refused(site, scheme="https", port=port, pair=Authority("strangers").issue("ann.example"))
 
 
+def _guarded(site: Site, **more: str) -> list[Manifest]:
+    """An Ingress that asks for client certificates, and a neighbour of its host that does not; each path its own backend."""
+    asked = {"auth-tls-secret": "clients", **{key.replace("_", "-"): text for key, text in more.items()}}
+    tls = [{"hosts": [site.host], "secretName": "web"}]
+    return [
+        site.tls_secret("web", AUTHORITY.issue(site.host)),
+        site.secret("clients", ca_crt=AUTHORITY.pem()),
+        site.ingress(asked, tls=tls),
+        site.ingress(name="neighbour", paths=[("/b", "Prefix", "b")]),
+        *_tls(site, "open." + site.host, "open"),
+    ]
+
+
+@needs(
+    "clients of one host show a certificate by annotation",
+    "TLSTermination ClientCertificateValidation",
+    lambda site: _guarded(site, auth_tls_pass_certificate_to_upstream="true"),
+    listens=True,
+)
+def guarded_host(site: Site) -> None:
+    ann = AUTHORITY.issue("ann.example")
+    forged = (("ssl-client-verify", "FORGED"), ("ssl-client-cert", "FORGED"))
+    echo = site.until(_right, scheme="https", pair=ann, headers=forged).echo
+    assert echo.all_headers("ssl-client-verify") == ["SUCCESS"]
+    assert "ann.example" in (echo.header("ssl-client-subject-dn") or "")
+    assert [text[:30] for text in echo.all_headers("ssl-client-cert")] == ["-----BEGIN%20CERTIFICATE-----%"]
+    assert site.get("/b", scheme="https", pair=ann).header("x-echo-name") == "b", "the whole host is guarded"
+    for path in ("/", "/b"):
+        assert _refused(site, path=path, scheme="https")
+        assert _refused(site, path=path, scheme="https", pair=Authority("strangers").issue("ann.example"))
+        plain = site.get(path)
+        assert plain.status == 308
+        assert (plain.header("location") or "").startswith(f"https://{site.host}")
+        assert site.get(path, scheme="https", sni="open." + site.host).status == 421, "no way round by another name"
+    assert site.get(host="open." + site.host).header("x-echo-name") == "a"
+
+
+@needs(
+    "clients of one host may show a certificate",
+    "TLSTermination ClientCertificateValidation",
+    lambda site: _guarded(site, auth_tls_verify_client="optional"),
+    listens=True,
+)
+def asked_host(site: Site) -> None:
+    echo = site.until(_right, scheme="https").echo
+    forged = (("ssl-client-subject-dn", "CN=root"),)
+    assert site.get(scheme="https", headers=forged).echo.header("ssl-client-subject-dn") is None
+    assert echo.header("ssl-client-verify") is None
+    shown = site.get(scheme="https", pair=AUTHORITY.issue("ann.example")).echo
+    assert "ann.example" in (shown.header("ssl-client-subject-dn") or "")
+    assert _refused(site, scheme="https", pair=Authority("strangers").issue("ann.example"))
+
+
 @needs(
     "the PROXY protocol is accepted",
     "ProxyProtocol",
