@@ -7,7 +7,8 @@ from weirkeeper.testing.apiserver.access import Access, Denial, User
 from weirkeeper.testing.apiserver.audit import Audit, Record
 from weirkeeper.testing.apiserver.faults import Episode, Fault, Faults, Trouble, schedule
 from weirkeeper.testing.apiserver.kinds import KINDS, ServedKind, custom
+from weirkeeper.testing.apiserver.process import ApiServerProcess, apiserver_process
 from weirkeeper.testing.apiserver.server import ApiServer
 
-__all__ = ["KINDS", "Access", "ApiServer", "Audit", "Denial", "Episode", "Fault", "Faults", "Record", "ServedKind",
-           "Trouble", "User", "custom", "schedule"]  # fmt: skip
+__all__ = ["KINDS", "Access", "ApiServer", "ApiServerProcess", "Audit", "Denial", "Episode", "Fault", "Faults", "Record", "ServedKind",
+           "Trouble", "User", "apiserver_process", "custom", "schedule"]  # fmt: skip

@@ -17,6 +17,7 @@ import itertools
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, cast
 
@@ -47,6 +48,8 @@ from weirkeeper.testing.apiserver.refused import (
 from weirkeeper.testing.apiserver.request import WRITES, Asked, asked, check_options
 from weirkeeper.testing.apiserver.watching import Cut, Watch
 
+Aside = Callable[[str, bytes], bytes]
+"""Answers what is no part of the Kubernetes API (see `control`)."""
 AT_START = ("default", "kube-node-lease", "kube-public", "kube-system")
 LARGEST_BODY = 4 * 1024 * 1024
 NO_FEATURE = "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
@@ -73,6 +76,7 @@ class ApiServer:
         self._numbers = itertools.count(1)
         self._tls = tls
         self._runner: web.ServerRunner | None = None
+        self.aside: Aside | None = None
         for name in AT_START:
             self.put({"kind": "Namespace", "metadata": {"name": name}})
 
@@ -193,6 +197,8 @@ class ApiServer:
         try:
             user = self.access.caller(request.headers.get("Authorization", ""), _certificate_name(request))
             record = msgspec.structs.replace(record, user=user.name)
+            if self.aside is not None and request.path.startswith("/_control/"):
+                return web.Response(body=self.aside(request.path, body), content_type="application/json")
             if request.method == "GET" and (found := discovery(request.path, self.kinds.values())) is not None:
                 return self._done(record, 200, msgspec.json.encode(found))
             if request.path in ("/livez", "/readyz", "/healthz"):
