@@ -201,8 +201,8 @@ class StatusWriter:
 
     async def _write(self, ref: Ref, standing: Standing, listed: Entries) -> None:
         body = status_patch(standing.version, listed)
+        first = self.desk.first(ref, listed)  # asked before: the watch may be faster than the answer
         answer = await self._client.patch(self._resource, ref.name, body, ref.namespace, "status")
-        first = self.desk.first(ref, listed)
         self._stands(ref, answer)
         self._backoff.reset()
         self._metrics.count("status_writes", result="written")

@@ -65,7 +65,7 @@ class Line:
         self.awake = asyncio.Event()
         self.awake.set()
 
-    async def _over(self, act, timeout):
+    async def _over(self, act, timeout):  # noqa: ASYNC109
         there, back = (self.chance.choice(DELAYS) for _ in range(2))
         try:
             async with asyncio.timeout(timeout):
@@ -80,15 +80,15 @@ class Line:
             await self.awake.wait()
         return answer
 
-    async def get(self, resource, name, namespace="", *, type=None, timeout=None):
+    async def get(self, resource, name, namespace="", *, type=None, timeout=None):  # noqa: A002, ASYNC109
         return await self._over(lambda: self.store.get(resource.kind, name), timeout)
 
-    async def create(self, resource, body, namespace="", *, timeout=None):
+    async def create(self, resource, body, namespace="", *, timeout=None):  # noqa: ASYNC109
         return await self._over(
             lambda: self.store.put(self.who, resource.kind, body["metadata"]["name"], body, create=True), timeout
         )
 
-    async def replace(self, resource, name, body, namespace="", subresource="", *, timeout=None):
+    async def replace(self, resource, name, body, namespace="", subresource="", *, timeout=None):  # noqa: ASYNC109
         return await self._over(lambda: self.store.put(self.who, resource.kind, name, body, create=False), timeout)
 
 
@@ -255,7 +255,7 @@ def test_what_is_led_is_cancelled_when_the_lease_cannot_be_renewed():
         led = asyncio.all_tasks()
         replica.line.cut = True
         began = asyncio.get_running_loop().time()
-        while replica.leadership.leading:
+        while replica.leadership.leading:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         assert asyncio.get_running_loop().time() - began < 7.1
         await asyncio.sleep(6)  # what was in flight is cut off by its own limit
