@@ -204,6 +204,40 @@ def test_a_server_of_another_authority_gets_no_token_until_the_file_follows(tmp_
     assert "Bearer t" in asyncio.run(scenario())[0]
 
 
+def test_through_a_proxy_only_the_server_sees_the_token(tmp_path: Path) -> None:
+    """The name of the server is for the proxy to resolve; TLS goes through it to the server, under the name of `tls-server-name`."""
+    authority = Authority("a")
+    seen: list[str] = []
+
+    async def scenario() -> list[str]:
+        async with serving(always(whole(200, b"{}")), tls_of(authority, tmp_path)) as (url, heads):
+
+            async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: str) -> None:
+                seen.append(head)
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+                writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+                await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
+
+            async with serving(connect) as (proxy, _):
+                reached = Access("https://api.invalid", proxy=proxy, server_name="127.0.0.1", trust=Trust(authority.pem()), credentials=Tokens("t"))
+                async with Client(reached) as client:
+                    await client.get_path("/version")
+            return heads
+
+    heads = asyncio.run(scenario())
+    assert "Bearer t" in heads[0]
+    assert "Host: api.invalid" in heads[0]
+    assert seen[0].startswith("CONNECT api.invalid:443 HTTP/1.1")
+    assert "Bearer" not in seen[0]
+
+
+async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while part := await reader.read(65536):
+        writer.write(part)
+        await writer.drain()
+    writer.close()
+
+
 class Tokens:
     """Credentials that are renewed once."""
 
