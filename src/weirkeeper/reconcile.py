@@ -64,9 +64,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Reconciler:
     """Receives events and settles. The first provider is the one that load balancers get when they name none."""
 
-    def __init__(self, controllers: Sequence[Controller], providers: Sequence[Provider]) -> None:
-        """Build the program from these plugins."""
-        self.program = Program(controllers, providers)
+    def __init__(
+        self, controllers: Sequence[Controller], providers: Sequence[Provider], *, local_endpoints: bool = True
+    ) -> None:
+        """Build the program from these plugins. ``local_endpoints``: whether endpoints may be on loopback, right for a developer's machine only."""
+        self.program = Program(controllers, providers, local_endpoints=local_endpoints)
         self.kinds: Mapping[tuple[str, str], Kind] = self.program.inputs.kinds
 
     @property

@@ -99,6 +99,9 @@ class RunSettings(Value, frozen=True, kw_only=True):
     snapshot_after_seconds: Annotated[
         float, _said("How long to wait for the API server at the start before the last good configuration is served.")
     ] = 2.0
+    loopback_endpoints: Annotated[bool, _said("Whether endpoints may be on loopback: for tries on one machine only.")] = (
+        False
+    )
     clear_status: Annotated[bool, _said("Whether to clear the statuses we wrote when this replica stops for good.")] = (
         False
     )
@@ -118,6 +121,11 @@ def state_home(environment: Mapping[str, str] = os.environ) -> Path:
 def state_directory(source: Path, environment: Mapping[str, str] = os.environ) -> Path:
     """The state directory of a folder of manifests: the same for every way to write its path, so the next run finds the engine of the last."""
     return state_home(environment) / hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
+
+
+def run_state(settings: RunSettings, namespace: str, replica: str) -> str:
+    """Where a replica of a cluster install keeps its read API's socket: in a private folder for temporary files."""
+    return f"/tmp/weirkeeper-{os.getuid()}/{namespace}-{settings.name}-{replica}"  # noqa: S108 - made with mode 0700
 
 
 def read_socket(state: Path) -> Path:

@@ -88,7 +88,9 @@ class Fitted(NamedTuple):
 class Program:
     """The graph with handles to the tables that others read."""
 
-    def __init__(self, controllers: Sequence[Controller], providers: Sequence[Provider]) -> None:
+    def __init__(
+        self, controllers: Sequence[Controller], providers: Sequence[Provider], *, local_endpoints: bool = True
+    ) -> None:
         """Declare everything. Controllers and providers keep their order; the first provider is the default one."""
         self.graph = graph = Graph()
         kinds = {(k.group, k.kind): k for c in controllers for k in c.kinds} | {
@@ -110,9 +112,10 @@ class Program:
         self.backends = graph.spread("backends", self.intents, _backends)
         self.trust_bundles = graph.spread("trust_bundles", self.intents, _bundles)
         self.endpoint_sets = declare_endpoint_sets(
-            graph, self.inputs, graph.spread("endpoint_set_wishes", self.intents, _endpoint_sets)
+            graph, self.inputs, graph.spread("endpoint_set_wishes", self.intents, _endpoint_sets),
+            allow_local=local_endpoints,
         )
-        self.slice_findings = declare_slice_findings(graph, self.inputs)
+        self.slice_findings = declare_slice_findings(graph, self.inputs, allow_local=local_endpoints)
         self.certificates = self._declare_certificates()
         self.server_names = self._declare_server_names()
         self.listeners = self._declare_listeners()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from weirkeeper.app.plugins import Plugins
 from weirkeeper.errors import StartRefused
-from weirkeeper.model.observation import ItemObservation, LoadBalancerObservation, Today
+from weirkeeper.model.observation import InstanceObservation, ItemObservation, LoadBalancerObservation, Today
 from weirkeeper.model.text import Timestamp
 from weirkeeper.reconcile import Outcome, Reconciler
 from weirkeeper.runtime.changes import Changes
@@ -26,12 +26,12 @@ Listen = Callable[[Outcome], None]
 class Ring:
     """What every program has, whatever feeds it."""
 
-    def __init__(self, plugins: Plugins, log: Log, *, awaited: Iterable[str]) -> None:
+    def __init__(self, plugins: Plugins, log: Log, *, awaited: Iterable[str], local_endpoints: bool = True) -> None:
         self.log = log
         self.metrics = Metrics()
         self.changes = Changes(log, self.metrics)
         self.providers = plugins.providers
-        self.reconciler = Reconciler(plugins.controllers, plugins.providers)
+        self.reconciler = Reconciler(plugins.controllers, plugins.providers, local_endpoints=local_endpoints)
         self.intake = Intake(self.reconciler, self._deliver, awaited=awaited)
         self.dispatcher = Dispatcher(tuple(provider.name for provider in plugins.providers))
         self.listeners: list[Listen] = []
@@ -46,7 +46,7 @@ class Ring:
             Worker("calendar", self._calendar),
         ]
 
-    def observe(self, seen: ItemObservation | LoadBalancerObservation) -> None:
+    def observe(self, seen: ItemObservation | InstanceObservation | LoadBalancerObservation) -> None:
         """What an engine saw comes in by the same door as objects do."""
         self.changes.observed(seen)
         if isinstance(seen, LoadBalancerObservation):

@@ -58,7 +58,7 @@ def metrics_page() -> str:
 
 def configuration_page() -> str:
     """Every setting of `weir run`."""
-    from weirkeeper.cli.configuration import described, key  # noqa: PLC0415 - only `weir docs` needs it
+    from weirkeeper.configuration import described, key  # noqa: PLC0415 - only `weir docs` needs it
 
     lines = [
         NOTE,

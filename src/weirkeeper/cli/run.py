@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from weirkeeper.cli.answers import explained_live
-from weirkeeper.cli.configuration import choices, described, kinds, run_settings
+from weirkeeper.configuration import choices, described, kinds, run_settings
 from weirkeeper.errors import WeirkeeperError
 from weirkeeper.runtime.logging import Log
 from weirkeeper.settings import RunSettings

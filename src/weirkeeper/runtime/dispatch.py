@@ -49,6 +49,10 @@ class Mailbox:
         changes, self._changes = self._changes, {}
         return changes
 
+    def wished(self) -> Mapping[ItemKey, EngineItem]:
+        """All items that are wished now, to look at; `changed` goes on as before."""
+        return self._items
+
     def item(self, key: ItemKey) -> EngineItem | None:
         """The item that is wished now."""
         return self._items.get(key)

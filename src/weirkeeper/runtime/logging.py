@@ -30,7 +30,8 @@ class Log:
     ) -> None:
         self._stream = stream
         self._format = _json_line if json_lines else _text_line
-        self._level = LEVELS.index(level)
+        self.level = level
+        """The least that is written; may be set at any time."""
         self._now = now
 
     def debug(self, message: str, **fields: object) -> None:
@@ -57,7 +58,7 @@ class Log:
         )
 
     def _write(self, level: str, message: str, fields: dict[str, object], longest: int = LONGEST_VALUE) -> None:
-        if LEVELS.index(level) < self._level:
+        if LEVELS.index(level) < LEVELS.index(self.level):
             return
         shown = {key: str(value)[:longest] for key, value in fields.items()}
         self._stream.write(self._format(self._now(), level, message, shown) + "\n")

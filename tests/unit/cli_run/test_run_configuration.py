@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from weirkeeper.cli.configuration import described, key, kinds, run_settings
+from weirkeeper.configuration import described, key, kinds, run_settings
 from weirkeeper.cli.main import app
 from weirkeeper.errors import StartRefused
 from weirkeeper.settings import RunSettings
