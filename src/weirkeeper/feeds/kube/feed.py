@@ -78,14 +78,17 @@ class KubeFeed:
         labels: Mapping[GroupKind, str] | None = None,
         known: Mapping[GroupKind, Resource] = KNOWN,
         pace: Pace = PACE,
+        discovery: float = DISCOVERY,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """`labels`: label selectors by kind, for sharding. `namespaces`: where to look; everywhere when empty."""
+        """`labels`: label selectors by kind, for sharding. `namespaces`: where to look; everywhere when empty. `discovery`: seconds between looks for
+        kinds that the cluster does not serve.
+        """
         self._client, self._offer, self._cluster = client, offer, cluster
         self._kinds = kinds
         self._namespaces, self._labels, self._known = tuple(namespaces) or ("",), labels or {}, known
-        self._pace, self._clock, self._sleep = pace, clock, sleep
+        self._pace, self._discovery, self._clock, self._sleep = pace, discovery, clock, sleep
         self._gate = Gate()
         self._changed = asyncio.Event()
         self._reflectors: dict[Part | Scope, Reflector[Any]] = {}
@@ -272,7 +275,7 @@ class KubeFeed:
             self._known = {**self._known, **{key: found[key] for key in sought if key in found}}
             self._absent_kinds = {key for key in sought if key not in found}
             self._changed.set()
-            await self._sleep(DISCOVERY)
+            await self._sleep(self._discovery)
 
     # What is said
 

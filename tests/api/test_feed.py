@@ -1,0 +1,201 @@
+"""The feed of a cluster, on the fake API server and on the real one: what comes, what goes, and what must never be taken away."""
+
+import asyncio
+
+import pytest
+from feed_stage import certificate, ingress, service, stage  # type: ignore[import-not-found]
+
+from weirkeeper.testing.fault_proxy import CLEAR, Weather
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.cluster)])
+def play(request):
+    """Runs `scenario(stage)`."""
+    server = None if request.param == "fake" else request.getfixturevalue("real")
+
+    def run(scenario, deadline=60):
+        async def whole():
+            async with asyncio.timeout(deadline), stage(server) as made:
+                await scenario(made)
+
+        asyncio.run(whole())
+
+    return run
+
+
+def test_what_is_there_comes_in_one_outcome_and_changes_follow(play):
+    async def scenario(on):
+        for body in (service("shop"), certificate("pair", "a.example"), ingress("a", "a.example", "pair")):
+            await on.apply(body)
+        on.start()
+        await on.until(lambda: on.outcomes)
+        assert len(on.outcomes) == 1, "the Secret that is read comes with the first outcome"
+        assert on.certificates() == {"pair"}
+        assert on.there("Ingress", "a")
+        assert on.there("Service", "shop")
+        await on.apply(ingress("b", "b.example"))
+        await on.until(lambda: on.there("Ingress", "b"))
+        await on.remove("Ingress", "a")
+        await on.until(lambda: on.there("Ingress", "a") is None)
+        assert on.feed.unready() == ()
+
+    play(scenario)
+
+
+def test_a_secret_that_is_not_there_is_known_to_be_missing_and_comes_when_it_is_made(play):
+    async def scenario(on):
+        await on.apply(service("shop"))
+        await on.apply(ingress("a", "a.example", "pair"))
+        on.start()
+        await on.until(lambda: on.outcomes)
+        assert "WK301" in on.codes()["a"], "not found, and known to be so when the first outcome went out"
+        await on.apply(certificate("pair", "a.example"))
+        await on.until(lambda: on.certificates() == {"pair"})
+        assert "WK301" not in on.codes().get("a", set())
+        await on.remove("Secret", "pair")
+        await on.until(lambda: not on.certificates())
+        assert "WK301" in on.codes()["a"]
+
+    play(scenario)
+
+
+def test_nothing_goes_out_while_a_secret_that_is_read_is_forbidden(play):
+    async def scenario(on):
+        await on.cluster.forbid("secrets")
+        for body in (service("shop"), certificate("pair", "a.example"), ingress("a", "a.example", "pair")):
+            await on.apply(body)
+        on.start()
+        await on.until(lambda: "WK007" in on.codes().get("pair", ()) or on.feed._wishes.refused)
+        assert not on.outcomes
+        assert any("pair" in reason and "forbidden" in reason for reason in on.feed.unready())
+        await on.cluster.allow("secrets")
+        await on.until(lambda: on.outcomes)
+        assert on.certificates() == {"pair"}
+
+    play(scenario)
+
+
+def test_a_served_secret_stays_while_it_is_forbidden_and_the_refusal_is_said(play):
+    async def scenario(on):
+        for body in (service("shop"), certificate("pair", "a.example"), ingress("a", "a.example", "pair")):
+            await on.apply(body)
+        on.start()
+        await on.until(lambda: on.certificates() == {"pair"})
+        await on.cluster.forbid("secrets")
+        await on.until(lambda: "WK007" in on.codes().get("pair", ()), 30, "the refusal is a finding")
+        assert on.certificates() == {"pair"}
+        await on.apply(ingress("b", "b.example", "other"))
+        await on.until(lambda: on.there("Ingress", "b"))
+        assert "WK301" not in on.codes().get("b", set()), "forbidden is not missing"
+        await on.cluster.allow("secrets")
+        await on.until(lambda: "WK007" not in on.codes().get("pair", ()), 30)
+        assert on.certificates() == {"pair"}
+        await on.until(lambda: "WK301" in on.codes().get("b", ()), 30)
+
+    play(scenario, 120)
+
+
+def test_a_kind_that_may_not_be_listed_holds_the_start_and_takes_nothing_away_later(play):
+    async def scenario(on):
+        await on.cluster.forbid("services")
+        for body in (service("shop"), ingress("a", "a.example")):
+            await on.apply(body)
+        on.start()
+        await on.until(lambda: any("Service" in reason and "forbidden" in reason for reason in on.feed.unready()))
+        assert not on.outcomes
+        await on.cluster.allow("services")
+        await on.until(lambda: on.outcomes)
+        await on.cluster.forbid("services")
+        await on.until(lambda: on.feed.lost, 30)
+        assert on.there("Service", "shop")
+        await on.cluster.allow("services")
+        await on.until(lambda: not on.feed.lost, 30)
+        await on.apply(service("late"))
+        await on.until(lambda: on.there("Service", "late"))
+
+    play(scenario, 120)
+
+
+def test_cut_watches_go_on_where_they_were_and_what_happened_meanwhile_is_known(play):
+    async def scenario(on):
+        for body in (service("shop"), certificate("pair", "a.example"), ingress("a", "a.example", "pair")):
+            await on.apply(body)
+        on.start()
+        await on.until(lambda: on.certificates() == {"pair"})
+        lists = on.feed.lists
+        on.proxy.reset()
+        assert on.certificates() == {"pair"}
+        await on.remove("Ingress", "a")
+        await on.apply(ingress("b", "b.example"))
+        await on.until(lambda: on.there("Ingress", "b") and not on.there("Ingress", "a"), 30)
+        assert on.feed.lists == lists, "resumed, not listed again"
+
+    play(scenario)
+
+
+def test_a_server_that_is_away_stalls_or_begins_anew_changes_nothing_but_what_has_changed(play):
+    async def scenario(on):
+        for body in (service("shop"), certificate("pair", "a.example"), ingress("a", "a.example", "pair")):
+            await on.apply(body)
+        on.start()
+        await on.until(lambda: on.certificates() == {"pair"})
+        on.proxy.weather = Weather(stalled=True)
+        await on.apply(ingress("b", "b.example"))
+        await on.until(
+            lambda: "Ingress.networking.k8s.io in " + on.namespace in on.feed.lost, 30, "the stall is noticed"
+        )
+        assert on.certificates() == {"pair"}
+        on.proxy.weather = CLEAR
+        await on.until(lambda: on.there("Ingress", "b") and not on.feed.lost, 30)
+        delivered = len(on.outcomes)
+        await on.proxy.close_door()
+        on.proxy.reset()
+        await on.until(lambda: len(on.feed.lost) > 3, 30)
+        await on.cluster.restart()
+        assert on.certificates() == {"pair"}
+        await on.proxy.open_door()
+        await on.until(lambda: not on.feed.lost, 30)
+        assert all(not outcome.items["memory"] for outcome in on.outcomes[delivered:]), (
+            "nothing is told that did not change"
+        )
+        await on.remove("Ingress", "a")
+        await on.until(lambda: not on.there("Ingress", "a"), 30)
+
+    play(scenario, 120)
+
+
+def test_a_kind_that_the_cluster_does_not_serve_is_said_and_holds_nothing(play):
+    async def scenario(on):
+        kind = "LoadBalancerClassParameters.weirkeeper.io"
+        await on.cluster.withdraw()
+        on.start()
+        await on.until(lambda: on.outcomes)
+        await on.until(lambda: on.codes().get(kind) == {"WK008"})
+        await on.cluster.serve()
+        await on.until(
+            lambda: kind not in on.codes() and any(".".join(reversed(at.kind)) == kind for at in on.feed._parts)
+        )
+        await on.until(lambda: on.feed.unready() == ())
+        await on.cluster.withdraw()
+
+    play(scenario)
+
+
+def test_a_crowd_of_names_is_watched_together(play):
+    async def scenario(on):
+        await on.apply(service("shop"))
+        for number in range(60):
+            if number % 10:
+                await on.apply(certificate(f"s{number}", f"{number}.example"))
+            await on.apply(ingress(f"i{number}", f"{number}.example", f"s{number}"))
+        on.start()
+        await on.until(lambda: on.outcomes, 40)
+        assert on.certificates() == {f"s{number}" for number in range(60) if number % 10}
+        assert sum(bool(on.codes().get(f"i{number}", set()) & {"WK301"}) for number in range(60)) == 6
+        assert len([at for at in on.feed._reflectors if at.kind == ("", "Secret")]) == 2
+        await on.apply(certificate("s0", "0.example"))
+        await on.until(lambda: "s0" in on.certificates())
+        await on.remove("Secret", "s1")
+        await on.until(lambda: "s1" not in on.certificates())
+
+    play(scenario, 120)
