@@ -2,32 +2,26 @@
 
 Comes in: text or files, and a context's name. Goes out: an `Access`, or `AccessRefused` with the field, why, and what to change. Only the chosen context, cluster
 and user are looked at. With `remote=True` nothing is read from disk and nothing is executed unless a flag of `Allowed` says so.
-
-Scalars stay texts except true, false and null (YAML 1.2), so a token like 1e5 or a user called `on` is what it looks like. Files of $KUBECONFIG are merged as
-kubectl merges them: whoever names a cluster, user, context or the current context first wins, whole entries at a time.
 """
 
 import base64
 import binascii
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
 from weirkeeper.kube.access import Access, Credentials, FileToken, StaticToken, Trust, is_token
 from weirkeeper.kube.errors import AccessRefused
 from weirkeeper.kube.exec_credentials import VERSIONS, ExecCredentials, Plugin, command_path
+from weirkeeper.kube.kubeconfig_text import Entry, Merged, merged_texts, read, without_nulls
 from weirkeeper.kube.proxies import environment_proxy
 
 T = TypeVar("T")
 
-LONGEST = 1 << 20
-"""Characters of a kubeconfig of ours."""
 LONGEST_REMOTE = 64 << 10
 """Characters of a tenant's. The parser is the one in Python, because the one in C ends the process on text that nests deeply, and it is slow."""
 
@@ -96,32 +90,6 @@ class _Context(msgspec.Struct):
     namespace: str = ""
 
 
-class _Entry(NamedTuple):
-    """A named cluster, user or context, and the folder that its paths start in."""
-
-    value: Any
-    folder: Path
-
-
-class _Merged(NamedTuple):
-    clusters: dict[str, _Entry]
-    users: dict[str, _Entry]
-    contexts: dict[str, _Entry]
-    current: str
-
-
-class _Texts(yaml.SafeLoader):
-    """Scalars are texts, save true, false and null."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}
-
-
-_Texts.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF")
-)
-_Texts.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"(?:~|null|Null|NULL|)\Z"), ["~", "n", "N", ""])
-
-
 def from_kubeconfig(
     source: Path | str,
     context: str | None = None,
@@ -130,74 +98,24 @@ def from_kubeconfig(
     allowed: Allowed = NOTHING,
     environment: Mapping[str, str] = os.environ,
 ) -> Access:
-    """The access that a kubeconfig (a path, or its text) describes. `allowed` counts for remote ones only; `environment` names proxies."""
-    if isinstance(source, Path):
-        return from_files([source], context, environment=environment)
-    if remote and len(source) > LONGEST_REMOTE:
-        raise AccessRefused(
-            "the kubeconfig", f"is longer than {LONGEST_REMOTE} characters", "give one with one context"
-        )
-    one = (source, Path(), "the kubeconfig")
-    return _access(_merged([one]), context, allowed if remote else EVERYTHING, environment)
+    """The access that a kubeconfig (a path, or its text) describes. `allowed` counts for remote ones only, wherever their text lies; `environment` names
+    proxies."""
+    found = read(source, needed=True) if isinstance(source, Path) else (source, Path(), "the kubeconfig")
+    assert found is not None, "it was needed"
+    if remote and len(found[0]) > LONGEST_REMOTE:
+        raise AccessRefused(found[2], f"is longer than {LONGEST_REMOTE} characters", "give one with one context")
+    return _access(merged_texts([found]), context, allowed if remote else EVERYTHING, environment)
 
 
 def from_files(
     paths: Sequence[Path], context: str | None = None, *, environment: Mapping[str, str] = os.environ
 ) -> Access:
     """The access that several files describe together; one alone has to be there, of several some may be missing."""
-    read = [_read(path, needed=len(paths) == 1) for path in paths]
-    return _access(_merged([one for one in read if one is not None]), context, EVERYTHING, environment)
+    found = [read(path, needed=len(paths) == 1) for path in paths]
+    return _access(merged_texts([one for one in found if one is not None]), context, EVERYTHING, environment)
 
 
-def _read(path: Path, *, needed: bool) -> tuple[str, Path, str] | None:
-    try:
-        return path.read_text("utf-8"), path.absolute().parent, str(path)
-    except FileNotFoundError as error:
-        if not needed:
-            return None
-        raise AccessRefused(str(path), "there is no such file", "give the path of a kubeconfig") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise AccessRefused(str(path), f"can't be read ({error})", "give the path of a readable kubeconfig") from error
-
-
-def _merged(files: Sequence[tuple[str, Path, str]]) -> _Merged:
-    merged = _Merged({}, {}, {}, "")
-    for text, folder, name in files:
-        plain = _parsed(text, name)
-        for kind, into in (("cluster", merged.clusters), ("user", merged.users), ("context", merged.contexts)):
-            for key, value in _entries(plain.get(f"{kind}s"), kind, name):
-                into.setdefault(key, _Entry(value, folder))
-        current = plain.get("current-context")
-        if isinstance(current, str) and not merged.current:
-            merged = merged._replace(current=current)
-    return merged
-
-
-def _parsed(text: str, name: str) -> dict[str, Any]:
-    if len(text) > LONGEST:
-        raise AccessRefused(name, f"is longer than {LONGEST} characters", "give a kubeconfig with one context")
-    try:
-        plain = yaml.load(text, Loader=_Texts)  # noqa: S506 - a safe loader with fewer types
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f"line {where.line + 1}" if where is not None else "its text"
-        raise AccessRefused(name, f"{line} is no YAML", "compare it with what `kubectl config view` prints") from error
-    if not isinstance(plain, dict):
-        raise AccessRefused(name, "is no kubeconfig", "give a file with clusters, users and contexts")
-    return plain
-
-
-def _entries(listed: object, kind: str, name: str) -> list[tuple[str, Any]]:
-    if listed is None:
-        return []
-    if not isinstance(listed, list) or not all(
-        isinstance(one, dict) and isinstance(one.get("name"), str) for one in listed
-    ):
-        raise AccessRefused(f"{name}: {kind}s", "is not a list of named entries", f"write `- name: …` and `{kind}: …`")
-    return [(one["name"], one.get(kind)) for one in listed]
-
-
-def _access(merged: _Merged, name: str | None, allowed: Allowed, environment: Mapping[str, str]) -> Access:
+def _access(merged: Merged, name: str | None, allowed: Allowed, environment: Mapping[str, str]) -> Access:
     context = _context(merged, name or merged.current)
     cluster_field, user_field = f"cluster {context.cluster}", f"user {context.user}"
     cluster, cluster_folder = _chosen(merged.clusters, context.cluster, cluster_field, _Cluster)
@@ -230,7 +148,7 @@ def _access(merged: _Merged, name: str | None, allowed: Allowed, environment: Ma
     )
 
 
-def _context(merged: _Merged, name: str) -> _Context:
+def _context(merged: Merged, name: str) -> _Context:
     known = ", ".join(sorted(merged.contexts)) or "none"
     if not name:
         raise AccessRefused("current-context", "is not set", f"name a context with --context; there are: {known}")
@@ -240,12 +158,12 @@ def _context(merged: _Merged, name: str) -> _Context:
     return context
 
 
-def _chosen(entries: Mapping[str, _Entry], name: str, field: str, kind: type[T]) -> tuple[T, Path]:
+def _chosen(entries: Mapping[str, Entry], name: str, field: str, kind: type[T]) -> tuple[T, Path]:
     if name not in entries:
         raise AccessRefused(field, "is not there", f"use one of: {', '.join(sorted(entries)) or 'none'}")
     entry = entries[name]
     try:
-        return msgspec.convert(_without_nulls(entry.value) or {}, kind, strict=False), entry.folder
+        return msgspec.convert(without_nulls(entry.value) or {}, kind, strict=False), entry.folder
     except (msgspec.ValidationError, RecursionError) as error:
         raise AccessRefused(field, _said(error), "correct the value") from error
 
@@ -254,16 +172,6 @@ def _said(error: Exception) -> str:
     """What does not fit, without the value: it may be a secret."""
     what, _, where = str(error).partition(" - at `$")
     return f"{where.rstrip('`').lstrip('.') or 'it'}: {what}"
-
-
-def _without_nulls(value: Any, depth: int = 0) -> Any:
-    if depth > 20:
-        raise RecursionError("the entry nests too deeply")
-    if isinstance(value, dict):
-        return {str(key): _without_nulls(one, depth + 1) for key, one in value.items() if one is not None}
-    if isinstance(value, list):
-        return [_without_nulls(one, depth + 1) for one in value if one is not None]
-    return value
 
 
 def _refuse_forbidden(cluster: _Cluster, user: _User, allowed: Allowed, cluster_field: str, user_field: str) -> None:

@@ -219,6 +219,15 @@ def test_a_tenants_kubeconfig_may_not(name: str, monkeypatch: pytest.MonkeyPatch
     assert touched == []
 
 
+@pytest.mark.parametrize("name", TENANT)
+def test_nor_may_it_when_it_lies_in_a_file(name: str, tmp_path: Path) -> None:
+    text, field = TENANT[name]
+    (tmp_path / "config").write_text(text)
+    with pytest.raises(AccessRefused) as refused:
+        from_kubeconfig(tmp_path / "config", remote=True, environment=NO_PROXY)
+    assert refused.value.field == field
+
+
 def test_a_tenants_kubeconfig_is_short() -> None:
     text = config() + " " * 70_000
     assert read(text).server
