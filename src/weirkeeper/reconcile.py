@@ -22,6 +22,7 @@ from weirkeeper.model.observation import (
     LoadBalancerObservation,
     Today,
 )
+from weirkeeper.model.sharing import shared
 from weirkeeper.providers.base import EngineItem, ItemKey, Provider, StatusWish
 from weirkeeper.tables import InstanceKey, Program, RejectedItem
 
@@ -104,6 +105,8 @@ class Reconciler:
         if seen.cause in BY_NAME:
             self.graph.put(self.program.inputs.complete, seen.ref, True if seen.cause is Cause.NOT_FOUND else None)
         found = None if seen.object is None else seen.object.without_status()
+        if found is not None and not kind.packed:
+            found = shared(found)
         self.graph.put(self.program.inputs.of(kind.type), seen.ref, found)
 
     def _observe(self, seen: ItemObservation) -> None:

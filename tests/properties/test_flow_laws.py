@@ -7,9 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from weirkeeper.flow import FlowError, Graph
+from weirkeeper.flow import FlowError, Graph, index
 
 KEYS = tuple(range(6))
+index.FEW = 3  # so that small and large groups both occur
+
+
+class Text:
+    """Keeps numbers as text."""
+
+    def pack(self, value):
+        return str(value).encode()
+
+    def unpack(self, body):
+        return int(body)
 
 
 class Fault(Exception):
@@ -22,7 +33,7 @@ class World:
     def __init__(self, layers, fuse=None):
         self.g = Graph()
         self.fuse = fuse  # counts down; a derivation raises when it is at zero
-        self.sources = [self.g.source("s0"), self.g.source("s1")]
+        self.sources = [self.g.source("s0"), self.g.source("s1", packing=Text())]
         self.tables = list(self.sources)
         self.spreads = []
         self.indexes = []
@@ -80,7 +91,7 @@ class World:
             return sum(value for _, value in members) + self.look(read, group, other, salt, reach)
 
         if kind == "derive":
-            self.tables.append(self.g.derive(name, parent, derive))
+            self.tables.append(self.g.derive(name, parent, derive, packing=Text() if salt % 2 else None))
         elif kind == "spread":
             self.spreads.append(self.g.spread(name, parent, spread))
             self.tables.append(self.spreads[-1])

@@ -170,7 +170,7 @@ def planned(
         for kind, n in sorted(counts.items())
     )
     rows = wished.reconciler.graph.rows(wished.reconciler.program.items[provider])
-    sent = sum(len(i.body) for k, i in rows.items() if before.get((k.load_balancer, k.kind, k.name)) != i.version)
+    sent = sum(len(i.whole) for k, i in rows.items() if before.get((k.load_balancer, k.kind, k.name)) != i.version)
     errors = sum(1 for one in wished.findings if one.severity is Severity.ERROR)
     return Planned(against=against, difference=changed, items=items, bytes=sent, errors=errors)
 

@@ -17,6 +17,7 @@ from weirkeeper.model.endpoint import EndpointSetWish as EndpointSetWish
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener
+from weirkeeper.model.packed import Packed
 from weirkeeper.model.route import HostedRoute as HostedRoute
 from weirkeeper.model.text import Id
 from weirkeeper.model.value import Value
@@ -25,13 +26,17 @@ K = TypeVar("K", bound=KubeObject)
 
 
 class Kind(Value, frozen=True, kw_only=True):
-    """A kind of object that a controller reads: its API group, version, name, whether it lives in namespaces, and its struct."""
+    """A kind of object that a controller reads: its API group, version, name, whether it lives in namespaces, and its struct.
+
+    ``packed``: there are many, and each is read by few; they are kept as bytes.
+    """
 
     group: str
     version: str
     kind: str
     namespaced: bool = True
     type: type[KubeObject]
+    packed: bool = False
 
 
 class Intent(Value, frozen=True, kw_only=True):
@@ -56,7 +61,8 @@ class Inputs:
     def __init__(self, graph: Graph, kinds: tuple[Kind, ...]) -> None:
         self.kinds: dict[tuple[str, str], Kind] = {(k.group, k.kind): k for k in kinds}
         self._by_type: dict[type[KubeObject], Source[Ref, KubeObject]] = {
-            k.type: graph.source(f"{k.kind}.{k.group or 'core'}") for k in self.kinds.values()
+            k.type: graph.source(f"{k.kind}.{k.group or 'core'}", packing=Packed(k.type) if k.packed else None)
+            for k in self.kinds.values()
         }
         self.complete: Source[Hashable, bool] = graph.source("complete")
         """Keys are kinds (``"Secret"``) whose absences are known, or single refs that were asked for and are not there."""
@@ -67,8 +73,8 @@ class Inputs:
 
 
 COMMON_KINDS = (
-    Kind(group="", version="v1", kind="Service", type=Service),
-    Kind(group="discovery.k8s.io", version="v1", kind="EndpointSlice", type=EndpointSlice),
+    Kind(group="", version="v1", kind="Service", type=Service, packed=True),
+    Kind(group="discovery.k8s.io", version="v1", kind="EndpointSlice", type=EndpointSlice, packed=True),
     Kind(group="", version="v1", kind="Secret", type=Secret),
     Kind(group="", version="v1", kind="ConfigMap", type=ConfigMap),
 )

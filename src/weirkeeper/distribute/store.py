@@ -209,7 +209,7 @@ class Shelf:
             if item.default:
                 self._defaults.add(key[1])
         elif key[0] == SERVER_NAME:
-            self._bound[key[1].lower()] = item.body.decode()
+            self._bound[key[1].lower()] = item.whole.decode()
 
     def _unindex(self, key: Key, item: EngineItem) -> None:
         if key[0] == SDS:

@@ -336,7 +336,7 @@ class DeltaStream:
             row = self._look(lane, name)
             if row is not None:
                 rows.append(row)
-                size += 256 if row.item is None else len(row.item.body) + 256
+                size += 256 if row.item is None else len(row.item.body) + len(row.item.tail) + 256
                 if size > CHUNK:
                     break
         return tuple(rows)
@@ -543,14 +543,14 @@ def companions(cluster: str, item: EngineItem | None) -> tuple[Key, ...]:
 def checked(item: EngineItem) -> bool:
     """Whether a cluster has active health checks, which only the ACK of the cluster itself proves to be over; so if it is unreadable."""
     try:
-        return any(number == _HEALTH_CHECKS for number, _ in wire.fields(item.body))
+        return any(number == _HEALTH_CHECKS for number, _ in wire.fields(item.whole))
     except wire.Malformed:
         return True
 
 
 def _resource(kind: str, row: Row) -> bytes:
     assert row.item is not None
-    body = row.item.body if row.name == row.source else wire.renamed(row.item.body, row.name)
+    body = row.item.whole if row.name == row.source else wire.renamed(row.item.whole, row.name)
     return wire.resource(kind, row.name, row.item.version, body)
 
 

@@ -14,7 +14,7 @@ This package knows nothing about load balancing and imports only the standard li
 from weirkeeper.flow.explain import Explained, MissingRead
 from weirkeeper.flow.graph import Difference, Graph, Settled
 from weirkeeper.flow.read import Read
-from weirkeeper.flow.table import Change, FlowError, Index, Source, Table
+from weirkeeper.flow.table import Change, FlowError, Index, Packing, Source, Table
 
 __all__ = [
     "Change",
@@ -24,6 +24,7 @@ __all__ = [
     "Graph",
     "Index",
     "MissingRead",
+    "Packing",
     "Read",
     "Settled",
     "Source",

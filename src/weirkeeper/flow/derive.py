@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 from weirkeeper.flow.index import Groups
 from weirkeeper.flow.read import Read, Recorder
 from weirkeeper.flow.spread import Fan
-from weirkeeper.flow.table import Dirty, FlowError, Handle, Store, same
+from weirkeeper.flow.table import Dirty, FlowError, Handle, Packing, Store, same, store_of
 
 Nodes: TypeAlias = dict[Handle, Any]
 Origin: TypeAlias = Iterable[tuple[Handle, Any]]
@@ -87,7 +87,7 @@ class Input:
         self.pending: dict[Any, Any] = {}
 
     def put(self, key: Hashable, value: Any) -> None:
-        now = self.pending[key] if key in self.pending else self._store.rows.get(key)
+        now = self.pending[key] if key in self.pending else self._store.find(key)
         if same(now, value):
             return
         self.pending[key] = value
@@ -95,6 +95,8 @@ class Input:
 
     def refresh(self, key: Hashable) -> bool:
         self._store.write(key, self.pending.pop(key))
+        if not self.pending:
+            self.pending = {}  # an emptied dict keeps its size
         return False
 
     def origin(self, _key: Hashable) -> Origin:
@@ -161,7 +163,7 @@ class Union:
         homes = self._homes(key)
         if len(homes) > 1:
             raise FlowError("has a row in " + " and in ".join(home.table.name for home in homes))
-        self._store.write(key, homes[0].rows[key] if homes else None)
+        self._store.write(key, homes[0].find(key) if homes else None)
         return False
 
     def origin(self, key: Hashable) -> Origin:
@@ -171,14 +173,16 @@ class Union:
         return [parent for parent in self._parents if key in parent.rows]
 
 
-def source_step(table: Handle) -> Step:
-    store, dirty = Store(table), Dirty()
+def source_step(table: Handle, packing: Packing | None) -> Step:
+    store, dirty = store_of(table, packing), Dirty()
     return Step(store, Input(store, dirty), dirty)
 
 
-def derive_step(table: Handle, nodes: Nodes, parent: Handle, fn: Callable[[Read, Any, Any], Any]) -> Step:
+def derive_step(
+    table: Handle, nodes: Nodes, parent: Handle, fn: Callable[[Read, Any, Any], Any], packing: Packing | None = None
+) -> Step:
     """A row for each row of a table, or for each group of an index."""
-    store, dirty = Store(table), _follow(nodes, parent)
+    store, dirty = store_of(table, packing), _follow(nodes, parent)
     return Step(store, Derivation(nodes[parent], fn, store.write, Recorder(table, dirty, nodes)), dirty)
 
 

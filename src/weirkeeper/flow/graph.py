@@ -15,14 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from itertools import chain
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from weirkeeper.flow import derive
 from weirkeeper.flow.derive import Input, Nodes, Step
 from weirkeeper.flow.explain import Explained, explain
 from weirkeeper.flow.read import Read
-from weirkeeper.flow.table import Change, FlowError, G, Handle, Index, K, Source, Store, Table, V, same
+from weirkeeper.flow.table import Change, FlowError, G, Handle, Index, K, Packing, Source, Store, Table, V, same
 
 K2 = TypeVar("K2")
 W = TypeVar("W")
@@ -64,15 +63,20 @@ class Graph:
 
     # Declaring
 
-    def source(self, name: str) -> Source[Any, Any]:
-        """An input table; say what is in it where it is assigned: `pods: Source[Ref, Pod] = g.source("pods")`."""
-        table: Source[Any, Any] = Source(name)
-        return self._declare(table, lambda _: derive.source_step(table))
+    def source(self, name: str, *, packing: Packing | None = None) -> Source[Any, Any]:
+        """An input table; say what is in it where it is assigned: `pods: Source[Ref, Pod] = g.source("pods")`.
 
-    def derive(self, name: str, parent: Table[K, V], fn: Callable[[Read, K, V], W | None]) -> Table[K, W]:
-        """A table with a row for each row of the parent for which the function answers one."""
+        With a packing its rows are kept as bytes: for many large values, each read by few.
+        """
+        table: Source[Any, Any] = Source(name)
+        return self._declare(table, lambda _: derive.source_step(table, packing))
+
+    def derive(
+        self, name: str, parent: Table[K, V], fn: Callable[[Read, K, V], W | None], *, packing: Packing | None = None
+    ) -> Table[K, W]:
+        """A table with a row for each row of the parent for which the function answers one; packed as a source may be."""
         table: Table[K, W] = Table(name)
-        return self._declare(table, lambda nodes: derive.derive_step(table, nodes, parent, fn))
+        return self._declare(table, lambda nodes: derive.derive_step(table, nodes, parent, fn, packing))
 
     def spread(
         self, name: str, parent: Table[K, V], fn: Callable[[Read, K, V], Iterable[tuple[K2, W]]]
@@ -127,9 +131,9 @@ class Graph:
         for handle, plan in self._plans.items():
             other._declare(handle, plan)
         for handle, step in self._steps.items():
-            if isinstance(step.kind, Input):
+            if isinstance(step.kind, Input) and isinstance(handle, Source):
                 target = other._input(handle)
-                for key, value in chain(step.node.rows.items(), step.kind.pending.items()):
+                for key, value in chain(self.rows(handle).items(), step.kind.pending.items()):
                     target.put(key, value)
         other.settle()
         return other
@@ -143,10 +147,11 @@ class Graph:
 
     def rows(self, table: Table[K, V]) -> Mapping[K, V]:
         """A live, read-only view."""
-        return MappingProxyType(self._node(table).rows)
+        rows: Mapping[K, V] = self._node(table).view()
+        return rows
 
     def get(self, table: Table[K, V], key: K) -> V | None:
-        value: V | None = self._node(table).rows.get(key)
+        value: V | None = self._node(table).find(key)
         return value
 
     def lookup(self, index: Index[G, K, V], group: G) -> tuple[tuple[K, V], ...]:

@@ -28,7 +28,7 @@ class Read:
         """The value of a row; runs again when it changes, comes or goes."""
         store = self._find(table)
         self._note(store.values.watch(key))
-        value: V | None = store.rows.get(key)
+        value: V | None = store.find(key)
         return value
 
     def contains(self, table: Table[K, V], key: K) -> bool:
@@ -78,12 +78,13 @@ class Read:
 class Recorder:
     """Calls the function of one derivation, key by key, and keeps what each call has read."""
 
-    __slots__ = ("_dirty", "_read", "_readers", "_table")
+    __slots__ = ("_dirty", "_last", "_read", "_readers", "_table")
 
     def __init__(self, table: Handle, dirty: Dirty, reach: dict[Handle, Any]) -> None:
         self._table = table
         self._dirty = dirty
         self._read = Read(table, reach)
+        self._last: tuple[Watch, ...] = ()  # many keys read just the same
         self._readers: dict[Any, Reader] = {}  # only of keys that have read something
 
     def call(self, fn: Callable[[Read, Any, Any], W], key: Hashable, value: Any) -> W:
@@ -114,8 +115,12 @@ class Recorder:
             if not seen:
                 return
             reader = self._readers[key] = Reader(self._table, self._dirty, key)
-        before, reader.reads = reader.reads, tuple(seen)
-        if before != reader.reads:
+        reads = tuple(seen)
+        if reads != self._last:
+            self._last = reads
+        before = reader.reads
+        if before != reads:
+            reader.keep(self._last)
             _subscribe(reader, before)
         if not seen:
             del self._readers[key]

@@ -11,7 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from weirkeeper.flow.table import Facet, FlowError, Store
+from weirkeeper.flow.table import Facet, FlowError, Store, bare, several
 
 
 class Contest:
@@ -42,20 +42,20 @@ class Fan:
         self.facet = Facet(store.table)
         self._store = store
         self._owners: dict[Any, Any] = {}
-        self._yields: dict[Any, tuple[Any, ...]] = {}
+        self._yields: dict[Any, Any] = {}  # as `bare` makes it
         self._contests: dict[Any, Contest] = {}  # only of keys with more than one parent
 
     def accept(self, parent: Hashable, rows: tuple[tuple[Any, Any], ...] | None) -> None:
         """Replaces what a parent yields; None when the parent is gone."""
         wished = _unique(rows or ())
-        yielded = self._yields.get(parent, ())
+        yielded = several(self._yields.get(parent, ()))
         for key in yielded:
             if key not in wished:
                 self._withdraw(key, parent)
         for key, value in wished.items():
             self._offer(key, parent, value)
         if wished:
-            self._yields[parent] = tuple(wished)
+            self._yields[parent] = bare(wished)
         elif yielded:
             del self._yields[parent]
 
@@ -75,7 +75,7 @@ class Fan:
             if self._owners[key] == parent:
                 self._store.write(key, value)
                 return
-            contest = self._contests[key] = Contest(self._owners[key], self._store.rows[key])
+            contest = self._contests[key] = Contest(self._owners[key], self._store.find(key))
         if parent not in contest.values:
             self.facet.fire(key)
         contest.enter(parent, value)

@@ -9,8 +9,9 @@ What may not live here: when things run (`derive.py`, `graph.py`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from weirkeeper.flow.spread import Fan
@@ -73,13 +74,21 @@ Dirty: TypeAlias = dict[Any, None]  # keys that have to run again, in order of d
 class Reader:
     """One key of one derivation, as those see it whose rows it read."""
 
-    __slots__ = ("dirty", "key", "reads", "table")
+    __slots__ = ("_reads", "dirty", "key", "table")
 
     def __init__(self, table: Handle, dirty: Dirty, key: Hashable) -> None:
         self.table = table
         self.dirty = dirty
         self.key = key
-        self.reads: tuple[Watch, ...] = ()
+        self._reads: Watch | tuple[Watch, ...] = ()
+
+    @property
+    def reads(self) -> tuple[Watch, ...]:
+        """What it has read, in order; a lone watch is kept without a container."""
+        return several(self._reads)
+
+    def keep(self, reads: tuple[Watch, ...]) -> None:
+        self._reads = bare(reads)
 
 
 class Watch:
@@ -171,21 +180,28 @@ class Store:
     def find(self, key: Hashable) -> Any:
         return self.rows.get(key)
 
+    def view(self) -> Mapping[Any, Any]:
+        """The rows, live and read-only."""
+        return MappingProxyType(self.rows)
+
     def write(self, key: Hashable, value: Any) -> None:
         """Sets or deletes (None) a row; an equal value is no write, and the old object stays."""
-        before = self.rows.get(key)
+        before = self.find(key)
         if same(before, value):
             return
         note(self._drafts, key, before, value)
         if value is None:
             del self.rows[key]
         else:
-            self.rows[key] = value
+            self._keep(key, value)
+
+    def _keep(self, key: Hashable, value: Any) -> None:
+        self.rows[key] = value
 
     def publish(self) -> None:
         drafts, self._drafts = self._drafts, {}
         for key, before in drafts.items():
-            after = self.rows.get(key)
+            after = self.find(key)
             note(self.log, key, before, after)
             for dirty in self.children:
                 dirty[key] = None
@@ -196,7 +212,73 @@ class Store:
     def changes(self) -> dict[Any, Change[Any]]:
         """The net changes since this was last asked."""
         log, self.log = self.log, {}
-        return {key: Change(before, self.rows.get(key)) for key, before in log.items()}
+        return {key: Change(before, self.find(key)) for key, before in log.items()}
+
+
+class Packing(Protocol):
+    """How values of one table are kept as bytes. What is unpacked equals what was packed."""
+
+    def pack(self, value: Any, /) -> bytes:
+        """The bytes of a value."""
+        ...
+
+    def unpack(self, body: bytes, /) -> Any:
+        """The value."""
+        ...
+
+
+class PackedStore(Store):
+    """A store of values that are seldom read and large as objects: kept as bytes, made anew for each reader."""
+
+    __slots__ = ("_packing",)
+
+    def __init__(self, table: Handle, packing: Packing) -> None:
+        super().__init__(table)
+        self._packing = packing
+
+    def find(self, key: Hashable) -> Any:
+        body = self.rows.get(key)
+        return None if body is None else self._packing.unpack(body)
+
+    def view(self) -> Mapping[Any, Any]:
+        return _Unpacked(self)
+
+    def _keep(self, key: Hashable, value: Any) -> None:
+        self.rows[key] = self._packing.pack(value)
+
+
+class _Unpacked(Mapping[Any, Any]):
+    """The rows of a packed store, as values."""
+
+    def __init__(self, store: PackedStore) -> None:
+        self._store = store
+
+    def __getitem__(self, key: Any) -> Any:
+        value = self._store.find(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._store.rows)
+
+    def __len__(self) -> int:
+        return len(self._store.rows)
+
+
+def store_of(table: Handle, packing: Packing | None) -> Store:
+    return Store(table) if packing is None else PackedStore(table, packing)
+
+
+def bare(keys: Iterable[Any]) -> Any:
+    """One key as it is, several as a plain tuple: half the memory where most have one. A key that is a plain tuple itself is always wrapped."""
+    found = tuple(keys)
+    return found[0] if len(found) == 1 and type(found[0]) is not tuple else found
+
+
+def several(kept: Any) -> tuple[Any, ...]:
+    """The keys again."""
+    return kept if type(kept) is tuple else (kept,)
 
 
 def same(a: Any, b: Any) -> bool:

@@ -4,6 +4,7 @@ Comes in: JSON or YAML of an object. Goes out: small frozen structs. Controllers
 Field names are the API's own (camel case on the wire). Unknown fields are skipped, as the API server's own clients do.
 """
 
+from sys import intern
 from typing import Annotated, ClassVar, Self
 
 import msgspec
@@ -44,9 +45,11 @@ class KubeObject(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     @property
     def ref(self) -> Ref:
         """Its identity."""
-        group = self.api_version.rpartition("/")[0]
+        group = intern(self.api_version.rpartition("/")[0])
         m = self.metadata
-        return Ref(cluster=self.cluster, group=group, kind=self.kind, namespace=m.namespace, name=m.name)
+        return Ref(
+            cluster=self.cluster, group=group, kind=intern(self.kind), namespace=intern(m.namespace), name=m.name
+        )
 
     def without_status(self) -> Self:
         """The object as its owner wrote it. What is read of a status that we write ourselves must not look like a change of the object."""

@@ -30,12 +30,13 @@ class ItemKey(NamedTuple):
 class EngineItem(Value, frozen=True, kw_only=True):
     """One piece of engine configuration: bytes as the engine takes them, their digest as version, and what must be there first.
 
-    ``needs`` are keys of items of the same load balancer that the engine must have taken before this one may go live. ``serves`` are the DNS names
+    ``tail`` continues ``body``: an end that many items have in common is held once. ``needs`` are keys of items of the same load balancer that the engine must have taken before this one may go live. ``serves`` are the DNS names
     of a certificate, where the engine asks for certificates by SNI. ``origins`` are the objects to tell when the engine refuses it. ``private``: it
     holds a key. ``withheld``: its body is not known here (a snapshot without keys): an engine keeps what it has of it, and is sent nothing.
     """
 
     body: bytes
+    tail: bytes = b""
     version: Digest
     needs: tuple[tuple[str, str], ...] = ()
     serves: tuple[Hostname, ...] = ()
@@ -43,6 +44,11 @@ class EngineItem(Value, frozen=True, kw_only=True):
     private: bool = False
     withheld: bool = False
     origins: tuple[Origin, ...] = ()
+
+    @property
+    def whole(self) -> bytes:
+        """All the bytes."""
+        return self.body + self.tail if self.tail else self.body
 
 
 ItemChanges = Mapping[ItemKey, EngineItem | None]

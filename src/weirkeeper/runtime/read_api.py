@@ -119,7 +119,7 @@ class ReadApi:
             rows = [(name, key, item) for name, table in items.items() for key, item in graph.rows(table).items()]
         return _json([
             {"provider": name, "load_balancer": key.load_balancer, "kind": key.kind, "name": key.name,
-             "version": item.version, "bytes": len(item.body), "origins": [str(o) for o in item.origins]}
+             "version": item.version, "bytes": len(item.whole), "origins": [str(o) for o in item.origins]}
             for name, key, item in sorted(rows, key=lambda row: row[:2])
         ])  # fmt: skip
 

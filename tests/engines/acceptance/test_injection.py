@@ -114,7 +114,10 @@ ROUTES: dict[str, Route] = {
             ExactPath(value="/exact"),  # type: ignore[arg-type]
             methods=("GET", "PUT"),
             cookies=(CookieMatch(name="c", value="v"),),  # type: ignore[arg-type]
-            query=(QueryMatch(name="q", match=QueryExactly(value="v")), QueryMatch(name="r", match=QueryMatches(value="v"))),  # type: ignore[arg-type]
+            query=(
+                QueryMatch(name="q", match=QueryExactly(value="v")),
+                QueryMatch(name="r", match=QueryMatches(value="v")),
+            ),  # type: ignore[arg-type]
         ),
         action=Forward(backends=(A, B)),
         request_headers=EDIT,
@@ -165,12 +168,13 @@ BACKENDS: dict[str, Any] = {
         source=FromEndpointSet(id=name),
         balancing=ConsistentHash(),
         health=HealthCheck(path="/health", host="h.example"),  # type: ignore[arg-type]
-        tls=BackendTls(server_name="s.example", trust="ca", verify=True, san_dns=("s.example",), san_uri=("spiffe://a/b",)),  # type: ignore[arg-type]
+        tls=BackendTls(
+            server_name="s.example", trust="ca", verify=True, san_dns=("s.example",), san_uri=("spiffe://a/b",)
+        ),  # type: ignore[arg-type]
         stats_name="stats",  # type: ignore[arg-type]
     ),
     "dns": lambda name: Backend(id=name, source=FromDns(name="d.example", port=80)),  # type: ignore[arg-type]
 }
-
 
 
 def _tree(body: bytes, kind: str) -> Any:
@@ -194,7 +198,9 @@ def _places() -> list[tuple[str, str, Leaf]]:
 
 def _texts(place: tuple[str, str, Leaf], first: dict[object, tuple[str, str, Leaf]]) -> list[str]:
     kind = place[2].kind
-    made = [f"https://to.example/{text}" for text in CORPUS if "?" not in text] if str(place[2]) == "action.to" else CORPUS
+    made = (
+        [f"https://to.example/{text}" for text in CORPUS if "?" not in text] if str(place[2]) == "action.to" else CORPUS
+    )
     fitting = [text for text in made if not isinstance(parse(kind, text), Refused) and _meant(place, text)]  # type: ignore[type-var]
     return fitting if first[kind] == place else fitting[:: max(len(fitting) // A_FEW, 1)]
 
@@ -220,7 +226,7 @@ def _trees(place: tuple[str, str, Leaf], texts: list[str]) -> Iterator[tuple[str
         else:
             made = replaced(BACKENDS[name](f"b{number}"), leaf.path, text)
             world.part("backends", made)
-    items = {key.name: (key.kind, item.body) for key, item in world.settled().items()}
+    items = {key.name: (key.kind, item.whole) for key, item in world.settled().items()}
     scopes = {} if what != "route" else _scopes(items)
     for number, text in enumerate(texts):
         kind, body = scopes[f"h{number}.example"] if what == "route" else items[f"b{number}"]
@@ -269,15 +275,25 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Any:
 def _ingress(number: int, annotations: dict[str, str] | None = None, **changes: Any) -> Ingress:
     host = changes.pop("host", f"h{number}.example")
     service = {"name": changes.pop("service", "echo"), "port": changes.pop("port", {"number": 80})}
-    path = {"path": changes.pop("path", "/"), "pathType": changes.pop("type", "Prefix"), "backend": {"service": service}}
+    path = {
+        "path": changes.pop("path", "/"),
+        "pathType": changes.pop("type", "Prefix"),
+        "backend": {"service": service},
+    }
     spec = {"ingressClassName": "weirkeeper", "rules": [{"host": host, "http": {"paths": [path]}}], **changes}
     metadata = {"name": f"i{number}", "namespace": "default", "annotations": annotations or {}}
-    return msgspec.convert({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}, Ingress)
+    return msgspec.convert(
+        {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": spec}, Ingress
+    )
 
 
 def _map(kind: str, number: int, key: str, text: str) -> KubeObject:
     made: Any = {"apiVersion": "v1", "kind": kind, "metadata": {"name": f"m{number}", "namespace": "default"}}
-    return msgspec.convert({**made, "data": {key: text}}, ConfigMap) if kind == "ConfigMap" else msgspec.convert({**made, "stringData": {key: text}}, Secret)
+    return (
+        msgspec.convert({**made, "data": {key: text}}, ConfigMap)
+        if kind == "ConfigMap"
+        else msgspec.convert({**made, "stringData": {key: text}}, Secret)
+    )
 
 
 def _service(name: str, **spec: Any) -> KubeObject:
@@ -301,8 +317,14 @@ FIELDS: dict[str, Made] = {
     "secret name": lambda n, t: [_ingress(n, tls=[{"hosts": [f"h{n}.example"], "secretName": t}])],
     "class name": lambda n, t: [_ingress(n, ingressClassName=t)],
     "unknown annotation": lambda n, t: [_ingress(n, {NGINX + t: "x"})],
-    "app protocol": lambda n, t: [_service(f"s{n}", ports=[{"port": 80, "appProtocol": t}]), _ingress(n, service=f"s{n}")],
-    "external name": lambda n, t: [_service(f"s{n}", type="ExternalName", externalName=t), _ingress(n, service=f"s{n}")],
+    "app protocol": lambda n, t: [
+        _service(f"s{n}", ports=[{"port": 80, "appProtocol": t}]),
+        _ingress(n, service=f"s{n}"),
+    ],
+    "external name": lambda n, t: [
+        _service(f"s{n}", type="ExternalName", externalName=t),
+        _ingress(n, service=f"s{n}"),
+    ],
     "answer header": lambda n, t: [_map("ConfigMap", n, "X-A", t), _ingress(n, {NGINX + "custom-headers": f"m{n}"})],
     "answer header name": lambda n, t: [_map("ConfigMap", n, t, "v"), _ingress(n, {NGINX + "custom-headers": f"m{n}"})],
     "users": lambda n, t: [
@@ -339,7 +361,7 @@ def _settled(made: Made, texts: list[str]) -> tuple[dict[Any, bytes], int]:
     seen = [Seen(ref=one.ref, object=one) for one in objects]
     reconciler.receive([*seen, Synced(feed="test", kinds=tuple(kind.kind for kind in reconciler.kinds.values()))])
     outcome = reconciler.settle()
-    return {key: item.body for key, item in outcome.items["envoy"].items() if item is not None}, len(outcome.findings)
+    return {key: item.whole for key, item in outcome.items["envoy"].items() if item is not None}, len(outcome.findings)
 
 
 def test_no_string_of_a_manifest_reaches_a_listener_or_a_program() -> None:
@@ -410,7 +432,11 @@ def test_header_values_arrive_as_the_same_bytes(stage: Stage, backends: Backends
 
     def literal(text: str) -> dict[str, Any]:
         edit = HeaderEdit(set=(HeaderValuePair(name=HeaderName("X-Literal"), value=HeaderValue(text)),))
-        return {"request_headers": edit, "response_headers": edit, "forwarded_prefix": HeaderValue(text) if text else None}
+        return {
+            "request_headers": edit,
+            "response_headers": edit,
+            "forwarded_prefix": HeaderValue(text) if text else None,
+        }
 
     site = _served(stage, backends, "values", lambda s: [_exact(s, f"/{n}", **literal(t)) for n, t in enumerate(texts)])
     answers = _asked(site, [(f"/{n}", [("x", "interpreted")]) for n in range(len(texts))])
@@ -430,7 +456,9 @@ def test_header_names_arrive_as_the_same_bytes(stage: Stage, backends: Backends)
     def edit(text: str) -> HeaderEdit:
         return HeaderEdit(set=(HeaderValuePair(name=HeaderName(text), value=HeaderValue("literal")),))
 
-    site = _served(stage, backends, "names", lambda s: [_exact(s, f"/{n}", request_headers=edit(t)) for n, t in enumerate(texts)])
+    site = _served(
+        stage, backends, "names", lambda s: [_exact(s, f"/{n}", request_headers=edit(t)) for n, t in enumerate(texts)]
+    )
     for text, got in zip(texts, _asked(site, [(f"/{n}", []) for n in range(len(texts))]), strict=True):
         assert got.echo.all_headers(text) == ["literal"], text
     site.clear()
@@ -440,7 +468,9 @@ def test_header_names_arrive_as_the_same_bytes(stage: Stage, backends: Backends)
 def test_bodies_and_redirects_are_sent_as_the_same_bytes(stage: Stage, backends: Backends) -> None:
     bodies = [text for text in _fitting(BodyText) if text]
     # a tab is no part of a URL and goes, as in every URL parser, and so does the mark of an empty query
-    targets = [f"https://to.example/{text}" for text in _fitting(HeaderValue) if not text.endswith("?") and "\t" not in text]
+    targets = [
+        f"https://to.example/{text}" for text in _fitting(HeaderValue) if not text.endswith("?") and "\t" not in text
+    ]
 
     def routes(site: Site) -> list[Route]:
         said = [_exact(site, f"/b{n}", to=Respond(status=200, body=BodyText(t))) for n, t in enumerate(bodies)]
@@ -457,14 +487,21 @@ def test_bodies_and_redirects_are_sent_as_the_same_bytes(stage: Stage, backends:
 @pytest.mark.engine
 def test_paths_and_hosts_are_rewritten_to_the_same_bytes(stage: Stage, backends: Backends) -> None:
     paths, hosts = _fitting(PathText), _fitting(Authority)
-    plain = [text for text in _fitting(Substitution) if "\\" not in text and text.startswith("/") and "?" not in text and "#" not in text]
+    plain = [
+        text
+        for text in _fitting(Substitution)
+        if "\\" not in text and text.startswith("/") and "?" not in text and "#" not in text
+    ]
 
     def whole(text: str) -> UrlRewrite:
         return UrlRewrite(path=RegexSubstitution(pattern=RegexText("^.*$"), substitution=Substitution(text)))
 
     def routes(site: Site) -> list[Route]:
         return [
-            *(_exact(site, f"/p{n}", rewrite=UrlRewrite(path=FullPath(value=PathText(t)))) for n, t in enumerate(paths)),
+            *(
+                _exact(site, f"/p{n}", rewrite=UrlRewrite(path=FullPath(value=PathText(t))))
+                for n, t in enumerate(paths)
+            ),
             *(_exact(site, f"/h{n}", rewrite=UrlRewrite(host=Authority(t))) for n, t in enumerate(hosts)),
             *(_exact(site, f"/s{n}", rewrite=whole(t)) for n, t in enumerate(plain)),
         ]

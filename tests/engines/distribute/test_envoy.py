@@ -362,7 +362,7 @@ def test_a_scope_refused_beside_another_is_taken_when_that_one_goes(state: Path)
             async with running(state, wishes) as seen:
                 await answers(port, "h1", "A")
                 made = host_items("second", "c2", b)
-                body = scoped_route_pb2.ScopedRouteConfiguration.FromString(made[key(SRDS, "second")].body)
+                body = scoped_route_pb2.ScopedRouteConfiguration.FromString(made[key(SRDS, "second")].whole)
                 body.key.fragments[0].string_key = "h1"
                 twin = EngineItem(body=body.SerializeToString(), version=Digest("twin"), needs=((CDS, "c2"),))
                 wishes.put({**made, key(SRDS, "second"): twin})

@@ -133,8 +133,8 @@ class DeltaServer:
         if found is None and kind == names.SECRET:
             wild = "*." + name.partition(".")[2]
             found = next((i for i in self.items.values() if name in i.serves or wild in i.serves), None)
-            return None if found is None else found.body + nested(1, name.encode())
-        return found.body if found else None
+            return None if found is None else found.whole + nested(1, name.encode())
+        return found.whole if found else None
 
 
 @contextlib.contextmanager

@@ -150,7 +150,7 @@ def world_of(tables: list[list[Route]], trie_from: int, port: int) -> World:
 
 def tries(world: World) -> int:
     scopes = (
-        item.body for key, item in world.settled().items() if key.kind == names.SCOPE and key.name.endswith(".example")
+        item.whole for key, item in world.settled().items() if key.kind == names.SCOPE and key.name.endswith(".example")
     )
     hosts = [
         scoped_route_pb2.ScopedRouteConfiguration.FromString(body).route_configuration.virtual_hosts[0]

@@ -15,6 +15,7 @@ from weirkeeper.kube.types import EndpointConditions, EndpointSlice, Service, Sl
 from weirkeeper.model.endpoint import Endpoint, EndpointSet, EndpointState
 from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.ids import Ref
+from weirkeeper.model.packed import Packed
 from weirkeeper.model.text import IpAddress, Label, Refused, parse, shown
 
 K = TypeVar("K")
@@ -39,7 +40,7 @@ def declare_endpoint_sets(
             return EndpointSet(id=wish.id, endpoints=_service_address(read.get(services, wish.service), wish))
         return endpoint_set(wish, (s for _, s in read.lookup(slices, wish.service)), allow_local=allow_local)
 
-    return graph.derive("endpoint_sets", wishes, endpoints)
+    return graph.derive("endpoint_sets", wishes, endpoints, packing=Packed(EndpointSet))
 
 
 def declare_slice_findings(

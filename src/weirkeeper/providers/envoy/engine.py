@@ -127,7 +127,7 @@ class EnvoyEngine:
         return short(self._state / "ads.sock")
 
     def _addresses(self, name: Id, instances: int) -> LoadBalancerObservation:
-        bodies = [entry.item.body for (kind, _), entry in self._store.shelf(name).entries.items() if kind == LDS]
+        bodies = [entry.item.whole for (kind, _), entry in self._store.shelf(name).entries.items() if kind == LDS]
         return LoadBalancerObservation(
             load_balancer=name,
             provider=PROVIDER,

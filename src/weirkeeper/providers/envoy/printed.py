@@ -36,7 +36,7 @@ def printed(items: Mapping[ItemKey, EngineItem]) -> str:
             "load_balancer": key.load_balancer,
             "type": key.kind,
             "name": key.name,
-            "resource": resource(key.kind, item.body),
+            "resource": resource(key.kind, item.whole),
         }
         for key, item in sorted(items.items())
     ]

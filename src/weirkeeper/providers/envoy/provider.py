@@ -183,7 +183,7 @@ def _table_row(group: Group, parts: Sequence[HostPart]) -> Row:
 
 def _exact_row(key: HostKey, part: HostPart) -> Row:
     name, body = hosts.exact_scope(group_token(key.group), part)
-    return item(key.load_balancer, names.SCOPE, name, body, needs=part.needs, origins=part.origins)
+    return item(key.load_balancer, names.SCOPE, name, body, needs=part.needs, origins=part.origins, tail=hosts.EXACT)
 
 
 def _needs(parts: Iterable[HostPart]) -> Iterator[tuple[str, str]]:

@@ -95,7 +95,7 @@ def test_scope_names_what_it_needs() -> None:
     item = world.rows()[ItemKey(LB, names.SCOPE, "g|h.example")]
     assert item.needs == tuple((names.CLUSTER, name) for name in ("a", "auth", "b", "m"))
     assert item.origins == (ORIGIN,)
-    scope = scoped_route_pb2.ScopedRouteConfiguration.FromString(item.body)
+    scope = scoped_route_pb2.ScopedRouteConfiguration.FromString(item.whole)
     config = scope.route_configuration
     assert (scope.name, scope.key.fragments[0].string_key) == ("g|h.example", "g|h.example")
     assert [list(h.domains) for h in config.virtual_hosts] == [["h.example"]]
@@ -132,7 +132,7 @@ def test_equal_wishes_make_equal_bytes() -> None:
         world = World()
         for n in range(20)[::order]:
             world.host(host(f"*.h{n}.example", route(request_headers=edit, auth=(ExternalAuth(backend="auth"),))))  # type: ignore[arg-type]
-        made.append({key: (item.body, item.version) for key, item in world.rows().items()})
+        made.append({key: (item.whole, item.version) for key, item in world.rows().items()})
     assert made[0] == made[1]
 
 
@@ -147,7 +147,7 @@ def test_policy_hosts_answer_421_elsewhere_unless_the_group_has_them() -> None:
     rows = world.rows()
 
     def statuses(name: str) -> list[int]:
-        scope = scoped_route_pb2.ScopedRouteConfiguration.FromString(rows[ItemKey(LB, names.SCOPE, name)].body)
+        scope = scoped_route_pb2.ScopedRouteConfiguration.FromString(rows[ItemKey(LB, names.SCOPE, name)].whole)
         return [r.direct_response.status for h in scope.route_configuration.virtual_hosts for r in h.routes]
 
     assert statuses("g|b.example") == [421]
@@ -190,7 +190,7 @@ def test_nothing_secret_is_printed() -> None:
     assert "<redacted " in text
     item = rows[ItemKey(LB, names.SECRET, "cert/c")]
     assert (item.serves, item.default) == (("h.example", "*.h.example"), True)
-    relabelled = secret_pb2.Secret.FromString(item.body + nested(1, b"h.example"))
+    relabelled = secret_pb2.Secret.FromString(item.whole + nested(1, b"h.example"))
     assert (relabelled.name, relabelled.tls_certificate.private_key.inline_string) == ("h.example", PEM)
 
 
@@ -221,12 +221,12 @@ def test_hostile_texts_stay_values(text: str) -> None:
     world.host(host("h.example", route(request_headers=edit, response_headers=edit, forwarded_prefix=text)))
     world.put("listeners", Part(LB, "l"), listener("l", 80, group=text))  # type: ignore[arg-type]
     rows = world.rows()
-    scope = scoped_route_pb2.ScopedRouteConfiguration.FromString(rows[ItemKey(LB, names.SCOPE, "g|h.example")].body)
+    scope = scoped_route_pb2.ScopedRouteConfiguration.FromString(rows[ItemKey(LB, names.SCOPE, "g|h.example")].whole)
     made = scope.route_configuration.virtual_hosts[0].routes[0]
     for one in (*made.request_headers_to_add, *made.response_headers_to_add):
         assert one.header.value == text.replace("%", "%%")
     for kind, name in SCRIPTS:
-        assert rows[ItemKey(LB, kind, name)].body == World().rows()[ItemKey(LB, kind, name)].body
+        assert rows[ItemKey(LB, kind, name)].whole == World().rows()[ItemKey(LB, kind, name)].whole
     assert not set(group_token(text)) & set("%:|")  # type: ignore[arg-type]
 
 

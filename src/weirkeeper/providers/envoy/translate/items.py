@@ -20,12 +20,14 @@ def item(
     origins: tuple[Origin, ...] = (),
     serves: tuple[Hostname, ...] = (),
     default: bool = False,
+    tail: bytes = b"",
     private: bool = False,
 ) -> Row:
-    """The row for one resource; its version is a digest of its bytes."""
+    """The row for one resource; its version is a digest of its bytes. What ends in ``tail`` shares it with others."""
     version = Digest(hashlib.blake2b(body, digest_size=8).hexdigest())
     made = EngineItem(
-        body=body,
+        tail=tail,
+        body=body.removesuffix(tail),
         version=version,
         needs=tuple(sorted(set(needs))),
         serves=serves,
