@@ -99,7 +99,8 @@ def from_kubeconfig(
     environment: Mapping[str, str] = os.environ,
 ) -> Access:
     """The access that a kubeconfig (a path, or its text) describes. `allowed` counts for remote ones only, wherever their text lies; `environment` names
-    proxies."""
+    proxies.
+    """
     found = read(source, needed=True) if isinstance(source, Path) else (source, Path(), "the kubeconfig")
     assert found is not None, "it was needed"
     if remote and len(found[0]) > LONGEST_REMOTE:
