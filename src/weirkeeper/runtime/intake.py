@@ -71,11 +71,11 @@ class Intake:
         ready: Callable[[], bool] = lambda: True,
         clock: Clock = time.perf_counter,
     ) -> None:
-        """`ready` is called on the loop after every settle; it may tell feeds what is read now, and answers whether the first output may go out."""
         self._settler = settler
         self._deliver = deliver
         self._awaited = set(awaited)
-        self._ready = ready
+        self.ready = ready
+        """Called on the loop after every settle; may tell feeds what is read now, and answers whether the first output may go out."""
         self._kept: tuple[Outcome, Batch] | None = None
         self._clock = clock
         self._waiting: dict[Hashable, Event] = {}
@@ -159,7 +159,7 @@ class Intake:
         self._hand_over(outcome, done)
 
     def _hand_over(self, outcome: Outcome, batch: Batch) -> None:
-        ready = self._ready()
+        ready = self.ready()
         if self._kept is not None:
             before, first = self._kept
             outcome = outcome.after(before)

@@ -193,3 +193,45 @@ def test_being_cancelled_waits_for_the_settle_that_runs():
         assert not intake.still.locked()
 
     asyncio.run(scenario())
+
+
+def test_the_first_output_waits_for_what_is_read_by_name_and_comes_as_one():
+    known, asked = [], []
+
+    def ready():
+        asked.append(None)
+        return bool(known)
+
+    async def scenario(intake, heart, delivered):
+        intake.offer((seen("a"), Synced(feed="kube")))
+        await until(lambda: len(asked) == 1)
+        intake.offer((seen("b"),))
+        await until(lambda: len(asked) == 2)
+        assert not delivered
+        assert not intake.synced.is_set()
+        known.append(True)
+        intake.offer((seen("c"),))
+        await until(lambda: delivered)
+        assert names(delivered[0].events) == ["a", "b", "c"]
+        known.clear()
+        intake.offer((seen("d"),))
+        await until(lambda: len(delivered) == 2)
+
+    running(scenario, awaited=("kube",), ready=ready)
+
+
+def test_of_outcomes_that_are_delivered_together_the_later_word_counts():
+    first = Outcome(
+        items={"memory": {"a": 1, "b": 2}}, findings={"x": None}, statuses={"s": 1}, hosts=("h", "i"), runs={"t": 1}
+    )
+    then = Outcome(
+        items={"memory": {"a": None}, "other": {"c": 3}},
+        findings={"x": ("f",)},
+        statuses={},
+        hosts=("i",),
+        runs={"t": 2},
+    )
+    both = then.after(first)
+    assert both.items == {"memory": {"a": None, "b": 2}, "other": {"c": 3}}
+    assert (both.findings, both.statuses, both.hosts) == ({"x": ("f",)}, {"s": 1}, ("h", "i"))
+    assert both.runs == {"t": 3}
