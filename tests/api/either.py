@@ -41,7 +41,7 @@ def run_on(server, scenario, user="admin", deadline=40):
     """Runs `scenario(wire)` on a server, as a user, in a namespace of its own."""
 
     async def on_fake():
-        async with ApiServer(bookmark_every=1.0) as api:
+        async with ApiServer() as api:
             tokens = {name: f"token-of-{name}" for name in USERS}
             for name, token in tokens.items():
                 api.access.add_token(token, name, groups=("system:masters",) if name == "admin" else ())

@@ -60,18 +60,19 @@ class ApiServer:
 
     ``write_delay``: seconds that each write takes, as etcd would. ``bookmark_every``: seconds between bookmarks.
     ``watch_list``: whether streamed lists are served. ``tls``: serve HTTPS. ``keep_bodies``: the audit keeps the bodies
-    of writes.
+    of writes. ``clock``: by which the audit notes when.
     """
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, kinds: tuple[ServedKind, ...] = KINDS,
                  tls: ssl.SSLContext | None = None, write_delay: float = 0.0, bookmark_every: float = 60.0,
-                 watch_list: bool = True, anonymous: bool = True, keep_bodies: bool = False) -> None:  # fmt: skip
+                 watch_list: bool = True, anonymous: bool = True, keep_bodies: bool = False,
+ clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
         self.host, self.port = host, port
         self.kinds = {kind.key: kind for kind in kinds}
         self.log, self.faults, self.audit = Log(), Faults(), Audit()
         self.access = Access(anonymous=anonymous)
         self.write_delay, self.bookmark_every, self.watch_list = write_delay, bookmark_every, watch_list
-        self.keep_bodies = keep_bodies
+        self.keep_bodies, self._clock = keep_bodies, clock
         self.watches: dict[int, Watch] = {}
         self._numbers = itertools.count(1)
         self._tls = tls
@@ -222,7 +223,7 @@ class ApiServer:
 
     def _done(self, record: Record, code: int, body: bytes, content_type: str = "application/json",
               headers: dict[str, str] | None = None) -> web.Response:  # fmt: skip
-        self.audit.add(msgspec.structs.replace(record, status=code, at=time.monotonic()))
+        self.audit.add(msgspec.structs.replace(record, status=code, at=self._clock()))
         return web.Response(status=code, body=body, content_type=content_type, headers=headers)
 
     async def _strike(self, request: web.BaseRequest, user: User, wish: Asked) -> None:
@@ -323,7 +324,7 @@ class ApiServer:
         metadata_only = "as=PartialObjectMetadata" in request.headers.get("Accept", "")
         watch = Watch(self.log, self.faults, wish, response.write, metadata_only=metadata_only,
                       bookmark_every=self.bookmark_every, watch_list=self.watch_list)  # fmt: skip
-        self.audit.add(msgspec.structs.replace(record, status=200, at=time.monotonic()))
+        self.audit.add(msgspec.structs.replace(record, status=200, at=self._clock()))
         await response.prepare(request)
         number = next(self._numbers)
         self.watches[number] = watch

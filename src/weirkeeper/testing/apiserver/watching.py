@@ -23,6 +23,8 @@ Write = Callable[[bytes], Awaitable[None]]
 LONGEST = (1800.0, 3600.0)
 END_OF_INITIAL = {"annotations": {"k8s.io/initial-events-end": "true"}}
 TOO_LARGE_WAIT = 3.0
+BEFORE_THE_END = 2.0
+"""The last bookmark of a watch comes that long before its end (apiserver/pkg/storage/cacher/cache_watcher.go)."""
 
 
 class Cut(Exception):
@@ -112,7 +114,7 @@ class Watch:
         loop = asyncio.get_running_loop()
         only = self._met(Trouble.BOOKMARKS_ONLY) if self._bookmarks else None
         pause = min(only.seconds, 0.5) if only else self._bookmark_every
-        bookmark_at = loop.time() + pause
+        bookmark_at = self._next_bookmark(pause, deadline)
         left = 1 + (only.after if only else 0)
         while not self.cut:
             changes = self.shelf.after(cursor)
@@ -127,8 +129,9 @@ class Watch:
             if now >= deadline:
                 return
             if self._bookmarks and now >= bookmark_at:
-                bookmark_at = now + pause
-                await self._send(self._bookmark(self.log.revision))
+                bookmark_at = self._next_bookmark(pause, deadline)
+                if self.log.revision > self._later_than:
+                    await self._send(self._bookmark(self.log.revision))
                 left -= 1
                 if only and not left:
                     self.shelf.compact(self.log.revision)
@@ -136,6 +139,12 @@ class Watch:
             await self.shelf.bell.wait((min(deadline, bookmark_at) if self._bookmarks else deadline) - now)
         if self.cut == "abort":
             raise Cut
+
+    def _next_bookmark(self, pause: float, deadline: float) -> float:
+        """Now and then, and shortly before the end, so that a client can resume from as late as possible."""
+        now = asyncio.get_running_loop().time()
+        last = deadline - BEFORE_THE_END
+        return min(now + pause, last) if last > now else now + pause
 
     def _lines(self, changes: Iterable[Change]) -> list[bytes]:
         """The changes as this watch sees them: what enters or leaves its selection is added or deleted."""
