@@ -107,6 +107,9 @@ class Authority:
             await asyncio.sleep(pause)
 
     def _take(self, secret: Mapping[str, Any]) -> None:
+        if not secret.get("data"):
+            self.why = f"the Secret {self._namespace}/{self._name} is empty; the leader fills it"
+            return
         fields = {name: base64.b64decode(value) for name, value in (secret.get("data") or {}).items()}
         keys = authority_from(fields)
         if isinstance(keys, Refused):
@@ -154,6 +157,8 @@ class Authority:
             secret = await self._client.get(SECRET, self._name, self._namespace, timeout=3.0)
         except NotFound:
             secret = await self._made(writes)
+        if not secret.get("data"):
+            secret = await writes.replace(SECRET, self._name, {**secret, "data": _fresh()}, self._namespace)
         self._take(secret)
         if self.keys is None:
             return
@@ -171,7 +176,7 @@ class Authority:
             "kind": "Secret",
             "metadata": {"name": self._name, "namespace": self._namespace},
             "type": "Opaque",
-            "data": _encoded(secret_fields(new_authority(dt.datetime.now(dt.UTC)))),
+            "data": _fresh(),
         }
         try:
             made = await writes.create(SECRET, body, self._namespace)
@@ -200,6 +205,10 @@ class Authority:
                 await writes.replace(CONFIG_MAP, self._name, {**found, "data": wished}, self._namespace)
             except Conflict:
                 return  # the next look brings it
+
+
+def _fresh() -> dict[str, str]:
+    return _encoded(secret_fields(new_authority(dt.datetime.now(dt.UTC))))
 
 
 def _encoded(fields: Mapping[str, bytes]) -> dict[str, str]:

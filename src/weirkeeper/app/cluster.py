@@ -29,16 +29,17 @@ from weirkeeper.distribute.relay import Follower, Relay
 from weirkeeper.distribute.service import Service, ServiceSettings
 from weirkeeper.errors import StartRefused
 from weirkeeper.feeds.base import Seen, Synced
+from weirkeeper.feeds.kube.feed import BY_NAME, KubeFeed
 from weirkeeper.feeds.kube.feed import NAME as KUBE
-from weirkeeper.feeds.kube.feed import KubeFeed
 from weirkeeper.kube.client import Client
 from weirkeeper.kube.errors import ApiFailure
 from weirkeeper.kube.find import find_access
 from weirkeeper.kube.lease import LeaseTimes
 from weirkeeper.model.finding import Severity
-from weirkeeper.model.observation import InstanceObservation, ItemObservation
+from weirkeeper.model.observation import InstanceObservation, ItemObservation, ItemState
 from weirkeeper.model.text import Label, Name, Refused
 from weirkeeper.reconcile import Outcome
+from weirkeeper.runtime import holds, quarantine
 from weirkeeper.runtime.event_writer import EventWriter
 from weirkeeper.runtime.health import Health, Pulse, settle_question
 from weirkeeper.runtime.intake import Batch
@@ -47,9 +48,11 @@ from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.metrics import Labels
 from weirkeeper.runtime.published import PublishedRecord
 from weirkeeper.runtime.read_api import Explain, ReadApi
+from weirkeeper.runtime.shared import Place, Shared
 from weirkeeper.runtime.snapshot import Snapshot, is_in_memory
 from weirkeeper.runtime.status_writer import StatusWriter
 from weirkeeper.runtime.supervise import Worker
+from weirkeeper.runtime.wishing import Wishing
 from weirkeeper.runtime.writes import LedClient
 from weirkeeper.settings import RunSettings, read_socket, run_state
 
@@ -85,6 +88,7 @@ class ClusterApplication(Ring):
         self._following = ""
         self.pulse = Pulse()
         self._accounts = _accounts(settings, self._namespace)
+        self._place = Place(self._namespace, settings.name, log)
         self._declare_leadership()
         self._declare_feed()
         self._declare_channel()
@@ -138,7 +142,9 @@ class ClusterApplication(Ring):
         self._feed = KubeFeed(
             self._client, self.reconciler.kinds, self._offer, namespaces=self.settings.watch_namespaces, labels=labels
         )
-        self.intake.wishing(self._feed)
+        self.intake.ready = Wishing(self.reconciler, self._feed, BY_NAME)
+        self._quarantine = Shared(self._client, quarantine.RESOURCE, quarantine.Quarantine, self._place, self._learn)
+        self._holds = Shared(self._client, holds.RESOURCE, holds.Hold, self._place, self._confirm)
 
     def _declare_channel(self) -> None:
         settings = self.settings
@@ -233,6 +239,8 @@ class ClusterApplication(Ring):
             Worker("leadership", lambda: self.leadership.run(self._lead)),
             Worker("channel", self._channel),
             Worker("follower", self._follow),
+            Worker("quarantine", self._quarantine.run),
+            Worker("holds", self._holds.run),
         ]
         if self._files is None:
             workers.append(Worker("authority", self.authority.run))
@@ -253,6 +261,8 @@ class ClusterApplication(Ring):
                     group.create_task(self.authority.lead(self._writes), name="authority, leading")
                 group.create_task(self._statuses.run(), name="statuses")
                 group.create_task(self._events.run(), name="events")
+                group.create_task(self._quarantine.lead(self._writes, self._quarantined), name="quarantine")
+                group.create_task(self._holds.lead(self._writes, self._held), name="holds")
         finally:
             await self.relay.resign()
 
@@ -271,6 +281,7 @@ class ClusterApplication(Ring):
         )
         desk = Desk(settings.exchange_address, tls, self._exchange, self.relay)
         self._service, self._tls = service, tls
+        self._learn()
         if self._ready.is_set():
             service.ready.set()
         try:
@@ -312,6 +323,27 @@ class ClusterApplication(Ring):
             return ""
         return leader.annotations.get(RELAY, "")
 
+    # What replicas share
+
+    def _learn(self) -> None:
+        """What an engine refused anywhere is not sent here."""
+        if self._service is not None:
+            self._service.learn(quarantine.refusals(self._quarantine.present))
+
+    def _quarantined(self) -> Mapping[str, Mapping[str, object]]:
+        return quarantine.wished(self.reconciler, self._quarantine.present)
+
+    def _confirm(self) -> None:
+        """What somebody confirmed is let go."""
+        groups = {kind: group for group, kind in self.reconciler.kinds}
+        for kind in holds.confirmed(self._holds.present):
+            if kind in groups:
+                self._feed.confirm((groups[kind], kind))
+        self._holds.ring()
+
+    def _held(self) -> Mapping[str, Mapping[str, object]]:
+        return holds.wished(self._feed.held)
+
     # The road of events
 
     def _offer(self, events: Iterable[Seen | Synced]) -> None:
@@ -319,9 +351,13 @@ class ClusterApplication(Ring):
         self._statuses.seen(seen)
         self._events.seen(seen)
         self.intake.offer(seen)
+        if self._feed.held or self._holds.present:
+            self._holds.ring()
 
     def _receive(self, row: ItemObservation | InstanceObservation) -> None:
         self.observe(row)
+        if isinstance(row, ItemObservation) and row.state is ItemState.REJECTED:
+            self._quarantine.ring()
 
     def _deliver(self, outcome: Outcome, batch: Batch) -> None:
         super()._deliver(outcome, batch)
@@ -330,6 +366,8 @@ class ClusterApplication(Ring):
         self._serve()
         if any(outcome.items.values()):
             self._changed.set()
+            if self._quarantine.present:
+                self._quarantine.ring()
 
     def _serve(self) -> None:
         """What is wished is known: engines may be told."""

@@ -4,7 +4,6 @@ Comes in: the class's choice and the program's. Goes out: ``Published`` or nothi
 address nor a host name, several choices at once, a Service that is not there.
 """
 
-from collections.abc import Sequence
 from ipaddress import ip_address
 
 from weirkeeper.controllers.base import Inputs
@@ -50,28 +49,6 @@ def _chosen(choice: Publish, origin: Origin, default: Published | None) -> tuple
     return Published(addresses=kept) if kept else None, tuple(findings)
 
 
-def published_from(texts: Sequence[str]) -> Published | Refused | None:
-    """What the program's setting says: ``instances`` (nothing), ``service:NAMESPACE/NAME``, or addresses and host names."""
-    if not texts or tuple(texts) == ("instances",):
-        return None
-    first, colon, place = texts[0].partition(":")
-    if first == "service" and colon and "/" in place:
-        namespace, _, name = place.partition("/")
-        typed = [parse(Name, namespace), parse(Name, name)]
-        wrong = len(texts) > 1 or any(isinstance(one, Refused) for one in typed)
-        service = Ref(kind="Service", namespace=namespace, name=name)
-        return (
-            Refused(f"{shown(texts[0])} is not service:NAMESPACE/NAME alone") if wrong else Published(service=service)
-        )
-    addresses = [public_address(text) for text in texts]
-    refused = [text for text, address in zip(texts, addresses, strict=True) if address is None]
-    if refused:
-        return Refused(
-            f"{shown(refused[0])} is neither `instances`, nor service:NAMESPACE/NAME, nor an address or host name"
-        )
-    return Published(addresses=tuple(address for address in addresses if address is not None))
-
-
 def public_address(text: str) -> PublicAddress | None:
     """An IP address, else a host name without a wildcard, else nothing."""
     try:
@@ -85,3 +62,21 @@ def public_address(text: str) -> PublicAddress | None:
 
 def _wrong(origin: Origin, why: str) -> Finding:
     return warning(Reason.INVALID_CLASS, origin, f"spec.{why}", "correct the parameters of the class")
+
+
+def published_from(texts: tuple[str, ...]) -> Published | Refused | None:
+    """What the program's setting says: ``instances`` (or nothing), ``service:NAMESPACE/NAME``, or addresses and host names."""
+    words = [word.strip() for word in texts if word.strip()]
+    if words in ([], ["instances"]):
+        return None
+    if len(words) == 1 and words[0].startswith("service:"):
+        namespace, slash, name = words[0].removeprefix("service:").partition("/")
+        typed = (parse(Name, namespace), parse(Name, name))
+        if not slash or any(isinstance(one, Refused) for one in typed):
+            return Refused(f"{shown(words[0])} is not of the form service:NAMESPACE/NAME")
+        return Published(service=Ref(kind="Service", namespace=namespace, name=name))
+    addresses = [public_address(word) for word in words]
+    wrong = [word for word, address in zip(words, addresses, strict=True) if address is None]
+    if wrong:
+        return Refused(f"{shown(wrong[0])} is neither an IP address nor a host name")
+    return Published(addresses=tuple(address for address in addresses if address is not None))
