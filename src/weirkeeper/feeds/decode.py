@@ -7,12 +7,15 @@ words of the field and its remedy; and nothing at all for what is no manifest or
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice, starmap
 from typing import NamedTuple
 
 import msgspec
 
 from weirkeeper.controllers.base import Kind
 from weirkeeper.controllers.shared.old_forms import modernised
+from weirkeeper.feeds.known_fields import known_fields
+from weirkeeper.feeds.schema import Fields, unknown
 from weirkeeper.feeds.yaml_text import Plain
 from weirkeeper.kube.types import KubeObject
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
@@ -24,6 +27,9 @@ NEAR = ("gateway.networking.k8s.io", "getambassador.io", "weirkeeper.io")
 """Groups about load balancing that we may read one day: an object of theirs that nobody reads now is worth a word."""
 
 Path = tuple[str | int, ...]
+
+MOST_STRANGE = 20
+"""How many unknown fields of one object are said."""
 
 _STEP = re.compile(r"\.([A-Za-z0-9_-]+)|\[([0-9]+)\]|\[(\.\.\.)\]", re.ASCII)
 _SAID = re.compile(r"(.*) - at `(?:key in )?\$(.*)`", re.ASCII | re.DOTALL)
@@ -41,12 +47,13 @@ class Trouble(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """One object of a document. Without a ref it could not even be named; without an object it can't be read."""
+    """One object of a document. Without a ref it could not even be named; without an object it can't be read. `strange` are fields that its kind has not."""
 
     item: Path
     ref: Ref | None
     object: KubeObject | None
     troubles: tuple[Trouble, ...] = ()
+    strange: tuple[Trouble, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -56,6 +63,7 @@ class Decoder:
     def __init__(self, kinds: Mapping[tuple[str, str], Kind], cluster: str = LOCAL) -> None:
         self._kinds = kinds
         self._cluster = cluster
+        self._fields = {name: known_fields(kind) for name, kind in kinds.items()}
         self._near = {group for group, _ in kinds if group} | set(NEAR)
 
     def objects(self, value: Plain) -> Iterator[Decoded]:
@@ -63,12 +71,12 @@ class Decoder:
         for item, document in _flattened(value):
             today, told = modernised(document) if isinstance(document, dict) else (document, None)
             for _, one in _flattened(today):  # one old object may be several of today's
-                decoded = self._object(item, one)
+                decoded = self._object(item, one, old=told is not None)
                 if decoded is not None:
                     yield decoded if told is None else _with(decoded, told)
                     told = None
 
-    def _object(self, item: Path, document: Plain) -> Decoded | None:
+    def _object(self, item: Path, document: Plain, *, old: bool) -> Decoded | None:
         if not isinstance(document, dict):
             if document is None:
                 return None
@@ -78,7 +86,14 @@ class Decoder:
         version, kind = document.get("apiVersion"), document.get("kind")
         if not isinstance(version, str) or not isinstance(kind, str):
             return self._formless(item, document)
-        return self._typed(item, document)
+        decoded = self._typed(item, document)
+        return decoded if old or decoded is None else decoded._replace(strange=self._strange(document))
+
+    def _strange(self, document: dict[str, Plain]) -> tuple[Trouble, ...]:
+        """The fields that the kind does not have; what was made of an old form has none."""
+        group, _, _ = str(document["apiVersion"]).rpartition("/")
+        fields = self._fields.get((group, str(document["kind"])))
+        return () if fields is None else tuple(islice(starmap(_strange, unknown(document, fields)), MOST_STRANGE))
 
     def _formless(self, item: Path, document: dict[str, Plain]) -> Decoded | None:
         if not ("metadata" in document and ("spec" in document or "kind" in document or "apiVersion" in document)):
@@ -119,7 +134,8 @@ class Decoder:
 
 def finding(trouble: Trouble, ref: Ref, place: str) -> Finding:
     """The finding for an object at a place in a file (`shop.yaml:12`)."""
-    effect = Effect.IGNORED if trouble.severity is Severity.INFO else Effect.OBJECT_REJECTED
+    kept = trouble.severity is Severity.INFO or trouble.reason is Reason.UNKNOWN_FIELD
+    effect = Effect.IGNORED if kept else Effect.OBJECT_REJECTED
     return Finding(
         severity=trouble.severity,
         reason=trouble.reason,
@@ -171,6 +187,17 @@ def _flattened(value: Plain, item: Path = ()) -> Iterator[tuple[Path, Plain]]:
 
 def _nameless(item: Path, why: str, remedy: str) -> Decoded:
     return Decoded(item, None, None, (Trouble(Reason.INVALID_OBJECT, why, remedy),))
+
+
+def _strange(path: Path, fields: "Fields") -> Trouble:
+    name, parent = str(path[-1]), printed(path[:-1]) or "the object"
+    same = [one for one in fields if one.lower() == name.lower()]
+    near = same or get_close_matches(name[:80], fields, n=1, cutoff=0.7)
+    some = ", ".join(sorted(fields)[:12])
+    remedy = f"did you mean {near[0]}?" if near else f"take it out; known here are: {some}"
+    return Trouble(
+        Reason.UNKNOWN_FIELD, f"{parent} has no field {shown(name)}; it does nothing", remedy, path, Severity.WARNING
+    )
 
 
 def _named(document: dict[str, Plain], kind: Kind | None, group: str, kind_name: str, cluster: str) -> Ref | Trouble:

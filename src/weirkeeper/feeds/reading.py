@@ -116,6 +116,8 @@ def _entry(reading: Reading, name: str, lines: Lines, decoded: Decoded, line: in
         problem = decoded.findings[0] if decoded.findings else None
         for more in decoded.findings[1:]:
             _add(reading.places, name, line, more)
+    for strange in decoded.strange:
+        _add(reading.places, name, line, finding(strange, decoded.ref, _place_text(name, lines, decoded.item, strange)))
     return Entry(decoded.object, problem, line)
 
 

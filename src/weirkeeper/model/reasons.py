@@ -62,6 +62,10 @@ REASONS: dict[Reason, About] = {
         "The cluster does not have a kind that is read here.",
         "Install its CustomResourceDefinition if you want to use it; it is found within half a minute.",
     ),
+    Reason.UNKNOWN_FIELD: _about(
+        "A manifest has a field that its kind does not have; it does nothing, and an API server would refuse or drop it.",
+        "Correct its spelling (letters are upper and lower case for a reason), move it to where it belongs, or take it out.",
+    ),
     Reason.INVALID_HOST: _about(
         "A host is not a DNS name, nor a wildcard with one leading `*.`.",
         "Use lower-case letters, digits, `-` and `.`; a wildcard is `*.` and a name.",
