@@ -27,6 +27,12 @@ COMMANDS = {
     "diff": Row("weirkeeper.cli.diff:diff", "Show which hosts and routes differ between two folders."),
     "explain": Row("weirkeeper.cli.explain:explain", "Say why a URL is answered as it is."),
     "features": Row("weirkeeper.cli.features:features", "Show what each provider can do."),
+    "bootstrap": Row(
+        "weirkeeper.cli.bootstrap:print_bootstrap", "Print the bootstrap of an Envoy that is fed from elsewhere."
+    ),
+    "sidecar": Row(
+        "weirkeeper.cli.sidecar:sidecar", "Keep the certificate of the Envoy in this pod, and answer probes."
+    ),
     "plugins": Row("weirkeeper.cli.plugins:plugins", "Show the controllers and providers that are installed."),
     "docs": Row("weirkeeper.cli.docs:docs", "Write the generated pages of the documentation."),
 }

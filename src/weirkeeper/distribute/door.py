@@ -7,6 +7,7 @@ A connection on TCP is asked to end when it is old (``GOAWAY``), and its stream 
 connection: to another replica, which spreads the load after a restart, and with the certificate that it has by then.
 """
 
+import errno
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -67,18 +68,21 @@ class Door:
         self._server: Any = None
 
     async def open(self, address: str, tls: TlsSource | None) -> int:
-        """Listen; returns the port (1 for a Unix socket). ``ValueError`` for TCP without mutual TLS, ``RuntimeError`` where the address is taken."""
+        """Listen; returns the port (1 for a Unix socket). ``ValueError`` for TCP without mutual TLS, ``OSError`` where the address is taken."""
         if tls is None and not address.startswith("unix:"):
             raise ValueError(f"{address} needs mutual TLS; only a Unix socket goes without")
         self._server = grpc.aio.server(options=self._options())
         serve = self._serve_verified if tls is not None else self._serve_trusted
         rpc = grpc.stream_stream_rpc_method_handler(serve)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: rpc}),))
-        port = (
-            self._server.add_secure_port(address, server_credentials(tls))
-            if tls is not None
-            else self._server.add_insecure_port(address)
-        )
+        try:
+            port = (
+                self._server.add_secure_port(address, server_credentials(tls))
+                if tls is not None
+                else self._server.add_insecure_port(address)
+            )
+        except RuntimeError as error:  # gRPC says no more than that it failed to bind
+            raise OSError(errno.EADDRINUSE, f"{address} cannot be listened on: {error}") from None
         await self._server.start()
         return int(port)
 

@@ -156,6 +156,9 @@ class Relay:
         self._replica, self._receive, self._grace = replica, receive, grace
         self._ledger = Ledger()
         self._leads = False
+        self._gathering: asyncio.TimerHandle | None = None
+        self.gathered = asyncio.Event()
+        """Set while we lead and have heard whoever there is. Until then an address that only a follower sees looks as if it were gone."""
         self._sockets: dict[str, web.WebSocketResponse] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
 
@@ -170,12 +173,16 @@ class Relay:
         self._hand_over(self._ledger.put(self._replica, (row,)))
 
     def lead(self) -> None:
-        """Followers are welcome from now on."""
+        """Followers are welcome from now on. ``gathered`` is set when each has had the grace time to say what it sees."""
         self._leads = True
+        self._gathering = asyncio.get_running_loop().call_later(self._grace, self.gathered.set)
 
     async def resign(self) -> None:
         """They are sent away, and all that they said is taken back."""
         self._leads = False
+        self.gathered.clear()
+        if self._gathering is not None:
+            self._gathering.cancel()
         for socket in list(self._sockets.values()):
             await socket.close(code=aiohttp.WSCloseCode.TRY_AGAIN_LATER)
         for replica, timer in list(self._leaving.items()):

@@ -1,0 +1,156 @@
+"""`weir sidecar`: beside an Envoy in a pod. Keeps its certificate in force and answers the pod's probes, until it is stopped.
+
+Comes in: options. Goes out: the files that Envoy's bootstrap (`weir bootstrap`) names, and over HTTP `/started` (there is a certificate), `/ready` (Envoy has
+taken a first configuration) and `/metrics`. Exit code 0 after a clean end, 2 where it cannot start.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import aiohttp
+import typer
+from aiohttp import web
+
+from weirkeeper.cli.bootstrap import (
+    Folder,
+    InstanceName,
+    LoadBalancer,
+    ServerName,
+    checked_id,
+    checked_servers,
+)
+from weirkeeper.distribute.authority import SERVER_NAME
+from weirkeeper.distribute.sidecar import Certificates, SidecarSettings, Written
+from weirkeeper.model.secret import Secret
+from weirkeeper.providers.envoy.beside import prometheus, unready
+from weirkeeper.providers.envoy.bootstrap import CERTIFICATE, TRUST, certificate_document, trust_document
+
+Servers = Annotated[
+    list[str], typer.Option("--control-plane", help="host:port of the exchange; may be given several times.")
+]
+TokenFile = Annotated[Path, typer.Option(help="The pod's projected token for the control plane's audience.")]
+AuthorityFile = Annotated[Path, typer.Option(help="The roots that the control plane's certificate comes from.")]
+AdminSocket = Annotated[Path, typer.Option(help="Unix socket of Envoy's admin.")]
+Listen = Annotated[str, typer.Option(help="Where /started, /ready and /metrics answer.")]
+Once = Annotated[
+    bool, typer.Option("--once", help="End as soon as there is a certificate, so that Envoy can be started.")
+]
+
+Hook = Callable[[], Awaitable[None]]
+
+
+def sidecar(  # noqa: PLR0917 - typer makes options of them
+    load_balancer: LoadBalancer,
+    control_plane: Servers,
+    instance: InstanceName = "",
+    token_file: TokenFile = Path("/var/run/secrets/weirkeeper/token"),
+    authority_file: AuthorityFile = Path("/etc/weirkeeper/authority/ca.crt"),
+    folder: Folder = Path("/run/weirkeeper"),
+    admin_socket: AdminSocket = Path("/run/weirkeeper/admin.sock"),
+    server_name: ServerName = SERVER_NAME,
+    listen: Listen = "0.0.0.0:8081",
+    once: Once = False,
+) -> None:
+    """Keep the certificate of the Envoy in this pod in force, and answer the pod's probes."""
+    settings = SidecarSettings(
+        load_balancer=checked_id(load_balancer),
+        instance=instance or socket.gethostname(),
+        servers=checked_servers(control_plane),
+        server_name=server_name,
+        token_file=str(token_file),
+        authority_file=str(authority_file),
+        folder=str(folder),
+    )
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        asyncio.run(first(settings) if once else serve(settings, admin_socket, listen))
+    except OSError as error:
+        typer.echo(f"weir sidecar: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+async def first(settings: SidecarSettings) -> None:
+    """Until there is a certificate; the files stay for who comes after."""
+    certificates = Certificates(settings, envoy_files(settings.server_name))
+    keeping = asyncio.create_task(certificates.run(), name="certificate")
+    holding = asyncio.create_task(certificates.held.wait(), name="held")
+    await asyncio.wait((keeping, holding), return_when=asyncio.FIRST_COMPLETED)
+    for task in (keeping, holding):
+        task.cancel()
+    await asyncio.wait((keeping, holding))
+    if not certificates.held.is_set():
+        keeping.result()
+
+
+def envoy_files(server_name: str) -> Written:
+    """What Envoy's bootstrap reads, in its form."""
+
+    def written(chain: str, key: Secret, authority: str) -> dict[str, bytes]:
+        return {
+            f"{TRUST}.json": trust_document(authority, server_name),
+            f"{CERTIFICATE}.json": certificate_document(chain, key.open()),
+        }
+
+    return written
+
+
+async def serve(settings: SidecarSettings, admin: Path, listen: str, drain: Hook | None = None) -> None:
+    """Until SIGTERM or SIGINT; then ``drain``, while the certificate is still kept in force."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    certificates = Certificates(settings, envoy_files(settings.server_name))
+    runner = web.AppRunner(answers(certificates, admin), access_log=None, handle_signals=False, shutdown_timeout=0.5)
+    await runner.setup()
+    keeping = asyncio.create_task(certificates.run(), name="certificate")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        host, _, port = listen.rpartition(":")
+        await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
+        await asyncio.wait((keeping, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if keeping.done():
+            keeping.result()
+        elif drain is not None:
+            await drain()
+    finally:
+        for task in (keeping, stopping):
+            task.cancel()
+        await asyncio.wait((keeping, stopping))
+        await runner.cleanup()
+
+
+def answers(certificates: Certificates, admin: Path) -> web.Application:
+    """What the probes get."""
+
+    async def started(_: web.Request) -> web.Response:
+        held = certificates.held.is_set()
+        return web.Response(status=200 if held else 503, text="yes\n" if held else "there is no certificate yet\n")
+
+    async def ready(_: web.Request) -> web.Response:
+        why = await unready(admin)
+        return web.Response(status=503 if why else 200, text=f"{why or 'yes'}\n")
+
+    async def metrics(_: web.Request) -> web.Response:
+        own = [
+            ("weirkeeper_sidecar_certificate_end", certificates.expires),
+            ("weirkeeper_sidecar_certificates_total", certificates.renewals),
+            ("weirkeeper_sidecar_certificate_failures_total", certificates.failures),
+        ]
+        try:
+            text = await prometheus(admin)
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            text = ""
+        return web.Response(text=text + "".join(f"{name} {value:.0f}\n" for name, value in own))
+
+    app = web.Application()
+    app.router.add_get("/started", started)
+    app.router.add_get("/ready", ready)
+    app.router.add_get("/metrics", metrics)
+    return app

@@ -1,0 +1,161 @@
+"""The whole road of an instance: token, certificate, stream, readiness, and renewals that nobody notices. Real processes, short lives."""
+
+import asyncio
+import datetime as dt
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+from fleet import Instance, fleet
+from real_envoy import Front, looking
+from replicas import Replica, Traffic, authority, replicas
+from served import LB
+
+from weirkeeper.distribute.accounts import ServiceAccount
+from weirkeeper.distribute.authority import AuthorityKeys
+from weirkeeper.distribute.desk import Desk
+from weirkeeper.distribute.exchange import Exchange
+from weirkeeper.model.text import Refused
+from weirkeeper.providers.envoy.processes import Folder
+from weirkeeper.testing.echo import EchoServer
+from weirkeeper.testing.eventually import eventually
+from weirkeeper.testing.ports import free_port
+
+pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")]
+LIFE = dt.timedelta(seconds=6)
+
+
+@asynccontextmanager
+async def desk(keys: AuthorityKeys, replica: Replica, life: dt.timedelta, counted: list[str]) -> AsyncIterator[int]:
+    async def review(token: str) -> ServiceAccount | Refused:
+        return ServiceAccount("edge", "envoy") if token == "token-7f3a" else Refused("the token is not valid")
+
+    exchange = Exchange(lambda: keys, review, lambda: {"edge/envoy": frozenset({LB})}, life=life, counted=counted.append)
+    made = Desk("127.0.0.1:0", replica.tls, exchange, None)
+    task = asyncio.create_task(made.run())
+    await asyncio.wait_for(made.listening.wait(), 5)
+    try:
+        yield made.port
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def weir(*arguments: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(sys.executable, "-m", "weirkeeper", *arguments, stdout=pipe, stderr=pipe)
+
+
+@asynccontextmanager
+async def sidecar(state: Path, port: int, *, token: str = "token-7f3a") -> AsyncIterator[str]:
+    """A running ``weir sidecar``; yields the address of its probes."""
+    (state / "token").write_text(token + "\n")
+    listen = f"127.0.0.1:{free_port()}"
+    process = await weir(
+        "sidecar", "--load-balancer", LB, "--instance", "pod-1", "--control-plane", f"127.0.0.1:{free_port()}",
+        "--control-plane", f"127.0.0.1:{port}", "--token-file", f"{state}/token", "--authority-file", f"{state}/ca.crt",
+        "--folder", f"{state}/run", "--admin-socket", f"{state}/i0/admin.sock", "--listen", listen,
+    )  # fmt: skip
+    try:
+        yield f"http://{listen}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, said = await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode == 0, said.decode()
+        assert b"token-7f3a" not in said
+
+
+async def envoy(state: Path, port: int) -> Instance:
+    process = await weir(
+        "bootstrap", "--load-balancer", LB, "--instance", "pod-1", "--address", "192.0.2.7",
+        "--control-plane", f"127.0.0.1:{port}", "--folder", f"{state}/run", "--admin-socket", f"{state}/i0/admin.sock",
+    )  # fmt: skip
+    document, said = await process.communicate()
+    assert process.returncode == 0, said
+    json.loads(document)
+    return Instance(Folder(state / "i0"), document)
+
+
+async def probe(url: str) -> tuple[int, str]:
+    try:
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            return answer.status, await answer.text()
+    except aiohttp.ClientConnectionError:
+        return 0, ""
+
+
+async def becomes(url: str, status: int, seconds: float = 15) -> str:
+    async def look() -> str:
+        found = await probe(url)
+        return found[1] if found[0] == status else ""
+
+    return await eventually(look, seconds, what=f"{url} answers {status}", pause=0.05)
+
+
+def test_from_a_token_to_traffic_and_through_renewals(state: Path) -> None:
+    async def story() -> None:
+        keys, front, counted = authority(), Front(), list[str]()
+        (state / "ca.crt").write_text(keys.bundle)
+        async with EchoServer(name="a") as a:
+            front.backend("a", a.port)
+            front.to("one.example", "a")
+            async with (
+                replicas(front, keys, 1, LIFE, stream_seconds=2.0) as (one,),
+                desk(keys, one, LIFE, counted) as port,
+                sidecar(state, port) as probes,
+            ):
+                await becomes(f"{probes}/started", 200)
+                assert (state / "run" / "certificate.json").stat().st_mode & 0o777 == 0o600
+                assert (await probe(f"{probes}/ready"))[0] == 503
+                made = await envoy(state, one.port)
+                async with fleet(made):
+                    await becomes(f"{probes}/ready", 200)
+                    await front.answers("one.example", "a")
+                    assert one.seen.news[0].addresses == ("192.0.2.7",)
+                    streams, gaps = set[int](), list[float]()
+                    async with Traffic(front, "one.example") as traffic:
+                        began = last = asyncio.get_running_loop().time()
+                        while counted.count("issued") < 4:
+                            now = asyncio.get_running_loop().time()
+                            assert now < began + 30
+                            there = one.service._distributors["envoy"]._fleets[LB].connections
+                            if there:
+                                streams.add(id(there[0]))
+                                gaps.append(now - last)
+                                last = now
+                            await asyncio.sleep(0.005)
+                    assert traffic.failed == []
+                    assert len(streams) >= 4
+                    assert max(gaps) < 1.0
+                    assert [news.serving for news in one.seen.news] == [True]
+                    text = await becomes(f"{probes}/metrics", 200)
+                    assert "envoy_cluster_manager_cds_update_success" in text
+                    (taken,) = [line for line in text.splitlines() if "sidecar_certificates_total" in line]
+                    assert int(taken.split()[1]) >= 3
+                    await one.stop()
+                    assert (await probe(f"{probes}/ready"))[0] == 200, "without a control plane it serves what it has"
+
+    asyncio.run(story())
+
+
+def test_a_refused_token_is_not_started_and_tried_again(state: Path) -> None:
+    async def story() -> None:
+        keys, front, counted = authority(), Front(), list[str]()
+        (state / "ca.crt").write_text(keys.bundle)
+        async with (
+            replicas(front, keys, 1) as (one,),
+            desk(keys, one, LIFE, counted) as port,
+            sidecar(state, port, token="a wrong one") as probes,
+        ):
+            await eventually(looking(lambda: counted.count("refused") >= 2), 20, what="it has asked again")
+            assert (await probe(f"{probes}/started"))[0] == 503
+            assert not (state / "run" / "certificate.json").exists()
+            (state / "token").write_text("token-7f3a")
+            await becomes(f"{probes}/started", 200)
+
+    asyncio.run(story())
