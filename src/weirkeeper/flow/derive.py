@@ -87,17 +87,22 @@ class Input:
         self.pending: dict[Any, Any] = {}
 
     def put(self, key: Hashable, value: Any) -> None:
-        now = self.pending[key] if key in self.pending else self._store.find(key)
+        store = self._store
+        now = store.unfold(self.pending[key]) if key in self.pending else store.find(key)
         if same(now, value):
             return
-        self.pending[key] = value
+        self.pending[key] = store.fold(value)
         self._dirty[key] = None
 
     def refresh(self, key: Hashable) -> bool:
-        self._store.write(key, self.pending.pop(key))
+        self._store.write(key, self._store.unfold(self.pending.pop(key)))
         if not self.pending:
             self.pending = {}  # an emptied dict keeps its size
         return False
+
+    def waiting(self) -> Iterator[tuple[Any, Any]]:
+        """What waits, as values."""
+        return ((key, self._store.unfold(value)) for key, value in self.pending.items())
 
     def origin(self, _key: Hashable) -> Origin:
         return ()

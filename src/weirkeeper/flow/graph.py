@@ -133,7 +133,7 @@ class Graph:
         for handle, step in self._steps.items():
             if isinstance(step.kind, Input) and isinstance(handle, Source):
                 target = other._input(handle)
-                for key, value in chain(self.rows(handle).items(), step.kind.pending.items()):
+                for key, value in chain(self.rows(handle).items(), step.kind.waiting()):
                     target.put(key, value)
         other.settle()
         return other

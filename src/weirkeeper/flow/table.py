@@ -195,6 +195,14 @@ class Store:
         else:
             self._keep(key, value)
 
+    def fold(self, value: Any) -> Any:
+        """The value in the form in which it waits to be written."""
+        return value
+
+    def unfold(self, folded: Any) -> Any:
+        """The value that waits in this form."""
+        return folded
+
     def _keep(self, key: Hashable, value: Any) -> None:
         self.rows[key] = value
 
@@ -242,6 +250,12 @@ class PackedStore(Store):
 
     def view(self) -> Mapping[Any, Any]:
         return _Unpacked(self)
+
+    def fold(self, value: Any) -> Any:
+        return None if value is None else self._packing.pack(value)
+
+    def unfold(self, folded: Any) -> Any:
+        return None if folded is None else self._packing.unpack(folded)
 
     def _keep(self, key: Hashable, value: Any) -> None:
         self.rows[key] = self._packing.pack(value)

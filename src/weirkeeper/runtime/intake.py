@@ -5,7 +5,8 @@ Comes in: what feeds have seen and what engines have observed. Goes out: outcome
 *Leading edge.* A change that arrives while nothing runs is settled at once; what arrives while a settle runs forms the next batch, which opens when the
 settle is done. No window, no timer. Of several events about one thing the newest wins.
 
-*Nothing before everything was seen once.* Until each awaited feed has said `Synced`, events are only collected. What is read by name (a Secret) becomes known
+*Nothing before everything was seen once.* Until each awaited feed has said `Synced`, events only go into the tables, which
+are the most compact form of them. What is read by name (a Secret) becomes known
 only by settling: so what the first settles change is kept together and delivered as one when `ready` says that nothing is missing any more.
 
 *The loop never waits for a long settle.* A batch is settled on the loop itself when it is small (a hop to a thread and back costs 0.1 ms and up to 5 ms under
@@ -101,6 +102,12 @@ class Intake:
 
     def offer(self, events: Iterable[Event]) -> None:
         """Take events. What is offered in one call is never split, save by the endpoint lane."""
+        if self._awaited:
+            events = tuple(events)
+            self._awaited -= {event.feed for event in events if isinstance(event, Synced)}
+            if self._awaited:
+                self._settler.receive(events)  # nothing is settled before the last feed has synced
+                return
         now = self._clock()
         for event in events:
             key = _key(event)
@@ -109,9 +116,7 @@ class Intake:
                 self._waiting.pop((*key, "unreadable"), None)
             self._waiting[key] = event
             self._arrived.setdefault(key, now)
-            if isinstance(event, Synced):
-                self._awaited.discard(event.feed)
-        if self._waiting and not self._awaited:
+        if self._waiting:
             self._news.set()
 
     def observe(self, seen: ItemObservation | InstanceObservation | LoadBalancerObservation) -> None:
