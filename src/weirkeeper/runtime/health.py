@@ -51,6 +51,7 @@ class Health:
                 f"the health address {self._address} cannot be used: {error.strerror or error}"
             ) from None
         finally:
+            self.port = 0
             await runner.cleanup()
 
     def _application(self) -> web.Application:

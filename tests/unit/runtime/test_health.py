@@ -68,7 +68,7 @@ def test_an_address_in_use_stops_the_start():
 
 @pytest.mark.parametrize(
     ("address", "parts"),
-    [("1.2.3.4:80", ("1.2.3.4", 80)), (":80", ("0.0.0.0", 80)), ("[::1]:0", ("::1", 0)), ("host:1", ("host", 1))],  # noqa: S104
+    [("1.2.3.4:80", ("1.2.3.4", 80)), (":80", ("0.0.0.0", 80)), ("[::1]:0", ("::1", 0)), ("host:1", ("host", 1))],
 )
 def test_addresses(address, parts):
     assert host_and_port(address) == parts

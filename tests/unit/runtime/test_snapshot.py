@@ -83,7 +83,7 @@ def test_it_is_written_when_something_changed_and_once_more_at_the_end(tmp_path)
         keeping = asyncio.create_task(one.keep(lambda: items, changed, 3600))
         changed.set()
         async with asyncio.timeout(10):
-            while not one.written:
+            while not one.written:  # noqa: ASYNC110 - a thread writes it
                 await asyncio.sleep(0.01)
         items["envoy"] = ITEMS["envoy"]
         changed.set()
