@@ -5,7 +5,7 @@ from pathlib import Path
 import manifests
 import pytest
 
-from weirkeeper.cli.configuration import kinds, run_settings
+from weirkeeper.configuration import kinds, run_settings
 from weirkeeper.settings import RunSettings
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "kustomize"

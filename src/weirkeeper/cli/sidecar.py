@@ -38,9 +38,10 @@ TokenFile = Annotated[Path, typer.Option(help="The pod's projected token for the
 AuthorityFile = Annotated[Path, typer.Option(help="The roots that the control plane's certificate comes from.")]
 AdminSocket = Annotated[Path, typer.Option(help="Unix socket of Envoy's admin.")]
 Listen = Annotated[str, typer.Option(help="Where /started, /ready and /metrics answer.")]
-Once = Annotated[
-    bool, typer.Option("--once", help="End as soon as there is a certificate, so that Envoy can be started.")
-]
+Once = Annotated[bool, typer.Option("--once", help="End as soon as there is a certificate, so that Envoy can start.")]
+
+PATIENCE = 10.0
+"""With `--once`; a new start of the container also brings in mounted files that have changed."""
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -80,12 +81,12 @@ async def first(settings: SidecarSettings) -> None:
     certificates = Certificates(settings, envoy_files(settings.server_name))
     keeping = asyncio.create_task(certificates.run(), name="certificate")
     holding = asyncio.create_task(certificates.held.wait(), name="held")
-    await asyncio.wait((keeping, holding), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((keeping, holding), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     for task in (keeping, holding):
         task.cancel()
     await asyncio.wait((keeping, holding))
     if not certificates.held.is_set():
-        keeping.result()
+        raise TimeoutError(f"there is no certificate after {PATIENCE:.0f} s; the pod tries again")
 
 
 def envoy_files(server_name: str) -> Written:
