@@ -85,10 +85,14 @@ NAMES: Mapping[str, Name] = {
     ),
     "status_writes": Name("counter", "Statuses written, by `result`."),
     "event_writes": Name("counter", "Events written, by `result`."),
-    "slow_lap_differences": Name(
-        "gauge",
-        "Rows that a fresh build of the last slow lap had otherwise; must be 0.",
-        "A bug of ours: please report it.",
+    "leaderships": Name("counter", "Times this replica began or ceased to lead (`change`: gained, lost, given back)."),
+    "lease_failures": Name(
+        "counter", "Looks at the Lease that failed.", "Look at the API server and at our rights to Leases."
+    ),
+    "certificates_asked": Name(
+        "counter",
+        "Instances that asked for a certificate, by `result`.",
+        "`refused`: the log says which account asked for which load balancer.",
     ),
 }
 

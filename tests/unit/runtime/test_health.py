@@ -1,10 +1,13 @@
 """Health over HTTP, and the numbers: bounded, documented, in Prometheus' words."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+import weirkeeper
 from weirkeeper.errors import StartRefused
 from weirkeeper.runtime.health import Health, Pulse, host_and_port
 from weirkeeper.runtime.metrics import MOST, NAMES, Metrics
@@ -93,6 +96,14 @@ def test_a_stall_of_the_loop_is_seen():
         return pulse.longest
 
     assert asyncio.run(scenario()) > 0.05
+
+
+def test_every_number_that_is_counted_is_documented_and_the_other_way_round():
+    source = "".join(path.read_text() for path in Path(weirkeeper.__file__).parent.rglob("*.py"))
+    counted = set(re.findall(r"metrics\.count\(\s*\"([a-z_]+)\"", source))
+    assert counted == {name for name, known in NAMES.items() if known.kind == "counter"}
+    asked = set(re.findall(r'^ {12}"([a-z_]+)": (?:lambda|self\._)', source, re.MULTILINE))
+    assert {name for name, known in NAMES.items() if known.kind == "gauge"} <= asked
 
 
 def test_every_name_is_a_sentence():
