@@ -16,13 +16,14 @@ from typing import Protocol
 
 import grpc
 import msgspec
+from cryptography import x509
 
-from weirkeeper.distribute.authority import LEAF_LIFE, SERVER_NAME, AuthorityKeys, expiry, issue_replica, renewal
+from weirkeeper.distribute.authority import LEAF_LIFE, SERVER_NAME, AuthorityKeys, expiry, issue_replica
 
 log = logging.getLogger(__name__)
 
 LOOK = 1.0
-LONGEST_SLEEP = 60.0
+LONGEST_SLEEP = 5.0
 
 
 class MutualTls(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,13 +93,17 @@ class OwnTls:
 
 
 class FileTls:
-    """A certificate in three files that somebody else renews, cert-manager for one: read again when their content changes, if it holds together."""
+    """A certificate in three files that somebody else renews, cert-manager for one: read again when their content changes, if it holds together.
+
+    It must name ``SERVER_NAME``. Whoever holds such a certificate of the authority is a replica: the authority must be of this installation alone.
+    """
 
     def __init__(self, chain: Path, key: Path, authority: Path) -> None:
+        """``OSError`` or ``ValueError`` where the files are no such certificate."""
         self._paths = (chain, key, authority)
         self._tls = self._read()
         self._refused: MutualTls | None = None
-        server_context(self._tls)  # what does not hold together is not to be started with
+        _checked(self._tls)  # what does not hold together is not to be started with
 
     def current(self) -> MutualTls:
         """The newest that was good."""
@@ -123,8 +128,7 @@ class FileTls:
         if found in (self._tls, self._refused):
             return
         try:
-            server_context(found)
-            renewal(found.chain.decode())
+            _checked(found)
         except (ssl.SSLError, ValueError) as error:
             self._refused = found
             log.warning("the certificate in %s does not hold together; the last one stays: %s", self._paths[0], error)
@@ -175,6 +179,18 @@ def client_context(tls: MutualTls | None, authority: bytes = b"") -> ssl.SSLCont
         return _filled(context, tls)
     context.load_verify_locations(cadata=authority.decode())
     return context
+
+
+def _checked(tls: MutualTls) -> None:
+    """``ssl.SSLError`` or ``ValueError`` where this is no replica's certificate."""
+    server_context(tls)
+    leaf = x509.load_pem_x509_certificate(tls.chain)
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        raise ValueError("the certificate has no names") from None
+    if SERVER_NAME not in names.get_values_for_type(x509.DNSName):
+        raise ValueError(f"the certificate does not have the DNS name {SERVER_NAME}")
 
 
 def is_replica(names: Sequence[tuple[str, str]]) -> bool:
