@@ -54,3 +54,40 @@ async def _served(tmp_path):
                 assert await status_of(server, "shop") == ["192.0.2.7"]
                 server.remove("Ingress", "shop", "default", api_version="networking.k8s.io/v1")
                 await answers(one, "shop.example", 404)
+
+
+def test_two_replicas_serve_two_instances_and_the_status_says_both(tmp_path):
+    asyncio.run(_two(tmp_path))
+
+
+async def _two(tmp_path):
+    async with EchoServer(name="shop") as echo, api_server(
+        ingress_class(), service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port), ingress("shop", "shop.example", "shop")
+    ) as server:
+        first = Install(tmp_path, server.kubeconfig(), "replica-0")
+        second = Install(tmp_path, server.kubeconfig(), "replica-1", http_port=first.http_port, https_port=first.https_port)
+        async with running(first, second):
+            keys = first.app.authority.keys
+            assert second.app.authority.keys == keys
+            async with instance(tmp_path / "i0", keys, LOAD_BALANCER, "i0", [first.server], addresses=["192.0.2.1"]):
+                async with instance(tmp_path / "i1", keys, LOAD_BALANCER, "i1", [second.server], addresses=["192.0.2.2"]):
+                    await says(server, "shop", ["192.0.2.1", "192.0.2.2"])
+                    leading = [one.app.leadership.leading for one in (first, second)]
+                    assert sorted(leading) == [False, True]
+                    leader, follower = (first, second) if leading[0] else (second, first)
+                    await leader.end()
+                    await eventually(lambda: _leads(follower), 10, what="the other one leads")
+                    server.put(ingress("other", "other.example", "shop"))
+                    ip = "192.0.2.2" if follower is second else "192.0.2.1"
+                    await says(server, "other", [ip])
+
+
+async def _leads(one):
+    return one.app.leadership.leading
+
+
+async def says(server, name, addresses):
+    async def look():
+        return await status_of(server, name) == addresses
+
+    await eventually(look, 15, what=f"the status of {name} says {addresses}")
