@@ -112,7 +112,9 @@ class Program:
         self.backends = graph.spread("backends", self.intents, _backends)
         self.trust_bundles = graph.spread("trust_bundles", self.intents, _bundles)
         self.endpoint_sets = declare_endpoint_sets(
-            graph, self.inputs, graph.spread("endpoint_set_wishes", self.intents, _endpoint_sets),
+            graph,
+            self.inputs,
+            graph.spread("endpoint_set_wishes", self.intents, _endpoint_sets),
             allow_local=local_endpoints,
         )
         self.slice_findings = declare_slice_findings(graph, self.inputs, allow_local=local_endpoints)
@@ -397,6 +399,18 @@ def _by_object(
     return (((said_by, ref, about), tuple(found)) for ref, found in by_ref.items())
 
 
+def _after_refusal(message: str) -> str:
+    """What helps, by the words of the operating system in those of the engine."""
+    words = message.lower()
+    if "address already in use" in words:
+        return "stop the program that has the port (it is taken as soon as it is free), or choose another port"
+    if "permission denied" in words:
+        return "choose a port from 1024 up, or allow the engine to use lower ones (CAP_NET_BIND_SERVICE)"
+    if "cannot assign requested address" in words:
+        return "choose an address that this machine has"
+    return "change the field that the message names; what was accepted before stays in force"
+
+
 def _rejected(
     read: Read, items: Table[ItemKey, EngineItem], provider: str, rejected: RejectedItem, seen: ItemObservation
 ) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
@@ -410,7 +424,7 @@ def _rejected(
             severity=Severity.ERROR,
             reason=Reason.ENGINE_REJECTED,
             for_user=Sentence(f"the load balancer refused what this became: {seen.message}"),
-            remedy=Sentence("change the field that the message names; what was accepted before stays in force"),
+            remedy=Sentence(_after_refusal(seen.message)),
             for_operator=Sentence(f"{provider} refused {rejected.key.kind} {rejected.key.name}"),
             origin=origin,
             effect=Effect.OBJECT_REJECTED,

@@ -5,6 +5,8 @@ and no more rows than fit.
 """
 
 import asyncio
+import re
+from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
@@ -15,15 +17,17 @@ from rich.text import Text
 
 from weirkeeper.app import Application
 from weirkeeper.model.backend import FromEndpointSet
-from weirkeeper.model.finding import Finding, Severity
+from weirkeeper.model.finding import Finding, Reason, Severity
 from weirkeeper.model.ids import HostKey, Part
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.match import ExactPath, SegmentPrefix, StringPrefix
+from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, VirtualHost
 
 ROWS = 20
 FINDINGS = 8
 REDRAW_SECONDS = 0.1
+NUMBER = re.compile(r"[0-9]+", re.ASCII)
 COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "blue"}
 
 
@@ -41,7 +45,7 @@ class Shown(NamedTuple):
 
     rows: tuple[HostRow, ...]
     hosts: int
-    findings: tuple[Finding, ...]
+    findings: tuple[tuple[str, Finding], ...]
     finding_count: int
     instances: int
     last: str
@@ -60,7 +64,7 @@ def shown(app: Application) -> Shown:
     return Shown(
         rows=tuple(_row(app, key, hosts[key]) for key in first),
         hosts=len(hosts),
-        findings=tuple(findings[:FINDINGS]),
+        findings=tuple((_where(app, finding), finding) for finding in findings[:FINDINGS]),
         finding_count=sum(len(many) for many in by_object.values()),
         instances=sum(app.instances.values()),
         last=last,
@@ -75,7 +79,7 @@ def drawn(state: Shown) -> RenderableType:
         table.add_row(Text(row.hostname), str(row.routes), Text(f"{row.ready}/{row.endpoints}", colour))
     if state.hosts > len(state.rows):
         table.add_row(f"… and {state.hosts - len(state.rows)} more hosts", "", "")
-    lines = [_finding_line(finding) for finding in state.findings]
+    lines = [_finding_line(where, finding) for where, finding in state.findings]
     if state.finding_count > len(lines):
         lines.append(Text(f"… and {state.finding_count - len(lines)} more findings (`weir check` lists all)", "dim"))
     head = Text(
@@ -100,11 +104,13 @@ async def keep_drawn(app: Application, console: Console) -> None:
 
 
 def curl_lines(app: Application, most: int = 6) -> list[str]:
-    """A `curl` for the first few hosts, as it can be pasted."""
+    """A `curl` for the first few hosts, as it can be pasted: none where a listener is not live, or asks for a certificate that only the client has."""
     program, graph = app.reconciler.program, app.reconciler.graph
     listeners = sorted(graph.rows(program.listeners).values(), key=lambda one: (one.port, one.id))
     certified = {name for c in graph.rows(program.certificates).values() for name in c.names}
+    guarded = {one.hostname for one in listeners if one.tls is not None and one.tls.client_validation is not None}
     certified |= {name.hostname for name in graph.rows(program.server_names)}
+    dead = refused_listeners((f for many in graph.rows(program.findings).values() for f in many), listeners)
     lines: list[str] = []
     for key, host in sorted(graph.rows(program.virtual_hosts).items()):
         served = [one for one in listeners if (one.load_balancer, one.group) == (key.load_balancer, key.group)]
@@ -112,9 +118,18 @@ def curl_lines(app: Application, most: int = 6) -> list[str]:
             name[1:] == key.hostname[key.hostname.find(".") :] for name in certified if name[0] == "*"
         )
         wished = [one for one in served if (one.protocol == "https") == secure] or served
-        if wished and len(lines) < most:
+        if wished and len(lines) < most and not (key.hostname in guarded or wished[0].id in dead):
             lines.append(curl_line(host, wished[0]))
     return lines
+
+
+def refused_listeners(findings: Iterable[Finding], listeners: Iterable[Listener]) -> set[str]:
+    """The listeners that an engine has refused, by id: its words name the port."""
+    said: dict[Origin, set[str]] = {}
+    for finding in findings:
+        if finding.reason is Reason.ENGINE_REJECTED:
+            said.setdefault(finding.origin, set()).update(NUMBER.findall(finding.for_user))
+    return {one.id for one in listeners if str(one.port) in said.get(one.origin, ())}
 
 
 def curl_line(host: VirtualHost, listener: Listener) -> str:
@@ -150,8 +165,15 @@ def _row(app: Application, key: HostKey, host: VirtualHost) -> HostRow:
     return HostRow(host.hostname, len(host.routes), sum(len(one.usable) for one in found), endpoints)
 
 
-def _finding_line(finding: Finding) -> Text:
-    line = Text.assemble((f"{finding.severity} {finding.reason} ", COLOURS[finding.severity]), f"{finding.origin}: ")
+def _where(app: Application, finding: Finding) -> str:
+    """File and line of the object, where a file has it."""
+    place = app.tree.place(finding.origin.ref)
+    return f"{place.file}:{place.line}: " if place else ""
+
+
+def _finding_line(where: str, finding: Finding) -> Text:
+    colour = COLOURS[finding.severity]
+    line = Text.assemble(where, (f"{finding.severity} {finding.reason} ", colour), f"{finding.origin}: ")
     line.append(finding.for_user)
     if finding.remedy:
         line.append(f" → {finding.remedy}", "dim")

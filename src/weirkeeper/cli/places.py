@@ -1,10 +1,11 @@
 """Where things are written: from an object and a field path to file and line.
 
 Comes in: the tree that was read (or the text that was piped in). Goes out: a `Place` for a finding or an origin. Files are looked into again only when
-somebody asks, and each only once.
+somebody asks, and each only once; of a file that is larger than one wishes, the line of the object is all that is known.
 """
 
 import re
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,15 +35,15 @@ class Written(NamedTuple):
 class Places:
     """Answers where an object's field is written."""
 
-    def __init__(self, tree: FileTree | None, text: str, decoder: Decoder) -> None:
+    def __init__(self, tree: FileTree | None, text: str, decoder: Decoder, largest: int = sys.maxsize) -> None:
         """Use `of_tree` or `of_text`."""
-        self._tree, self._text, self._decoder = tree, text, decoder
+        self._tree, self._text, self._decoder, self._largest = tree, text, decoder, largest
         self._lines: dict[str, dict[Ref, tuple[Lines, tuple[str | int, ...]]]] = {}
 
     @classmethod
-    def of_tree(cls, tree: FileTree, decoder: Decoder) -> "Places":
-        """Places in a folder of manifests."""
-        return cls(tree, "", decoder)
+    def of_tree(cls, tree: FileTree, decoder: Decoder, largest: int = sys.maxsize) -> "Places":
+        """Places in a folder of manifests; fields only in files of up to so many bytes."""
+        return cls(tree, "", decoder, largest)
 
     @classmethod
     def of_text(cls, text: str, decoder: Decoder) -> "Places":
@@ -59,7 +60,7 @@ class Places:
             return None
         known = self._looked_into(file).get(origin.ref)
         if known is None:
-            return None
+            return self._object(origin.ref)
         lines, item = known
         return Written(file, lines.of((*item, *steps(origin.path))))
 
@@ -69,6 +70,11 @@ class Places:
         if place is not None and (told := _WRITTEN.fullmatch(sentence.partition(": ")[0])) and told[1] == place.file:
             return Written(told[1], int(told[2]), int(told[3] or 0)), sentence.partition(": ")[2]
         return place, sentence
+
+    def _object(self, ref: Ref) -> Written | None:
+        """Where the object begins, as the tree knows it."""
+        place = self._tree.place(ref) if self._tree is not None else None
+        return Written(place.file, place.line) if place else None
 
     def _file(self, ref: Ref) -> str | None:
         if self._tree is None:
@@ -85,8 +91,9 @@ class Places:
         if self._tree is None:
             return self._text
         root = Path(self._tree.root)
+        path = root if root.is_file() else root / file
         try:
-            return (root if root.is_file() else root / file).read_text("utf-8-sig")
+            return path.read_text("utf-8-sig") if path.stat().st_size <= self._largest else ""
         except (OSError, UnicodeDecodeError):
             return ""
 

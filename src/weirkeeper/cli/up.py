@@ -18,13 +18,17 @@ from rich.console import Console
 from weirkeeper.app import Application, plugins
 from weirkeeper.cli.answers import explained_live
 from weirkeeper.cli.live import curl_lines, keep_drawn
+from weirkeeper.cli.places import Places
 from weirkeeper.errors import StartRefused
+from weirkeeper.feeds.decode import Decoder
 from weirkeeper.model.finding import Finding, Severity
 from weirkeeper.model.ids import Ref
 from weirkeeper.reconcile import Outcome
 from weirkeeper.runtime.logging import Log
 from weirkeeper.settings import Settings, state_directory
 
+LOOKED_INTO = 64 * 1024
+"""Up to this size (bytes) a file is read again to name the line of a field; larger ones would hold up the loop, so the object's line is named."""
 LINES = 50
 """So many findings of one change are written as lines, the worst first; of the rest, their number."""
 
@@ -101,7 +105,7 @@ async def _serve(app: Application, table: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     console = Console()
     if not table:
-        app.listeners.append(_finding_lines(app.log))
+        app.listeners.append(_finding_lines(app))
     async with asyncio.TaskGroup() as group:
         beside = [group.create_task(_say_ready(app, console), name="ready")]
         if table:
@@ -124,21 +128,26 @@ async def _say_ready(app: Application, console: Console) -> None:
     console.file.flush()
 
 
-def _finding_lines(log: Log) -> Callable[[Outcome], None]:
+def _finding_lines(app: Application) -> Callable[[Outcome], None]:
+    log, decoder = app.log, Decoder(app.reconciler.kinds)
+
     def say(outcome: Outcome) -> None:
+        places = Places.of_tree(app.tree, decoder, LOOKED_INTO)
         for ref in sorted(ref for ref, findings in outcome.findings.items() if findings is None):
             log.info("findings gone", object=ref)
         found = [(ref, finding) for ref, many in outcome.findings.items() for finding in many or ()]
         found.sort(key=lambda one: (list(Severity).index(one[1].severity), one[0]))
         for ref, finding in found[:LINES]:
-            _say_finding(log, ref, finding)
+            _say_finding(log, ref, finding, places)
         if len(found) > LINES:
             log.info("more findings", count=len(found) - LINES, all="weir check")
 
     return say
 
 
-def _say_finding(log: Log, ref: Ref, finding: Finding) -> None:
+def _say_finding(log: Log, ref: Ref, finding: Finding, places: Places) -> None:
     say = {Severity.ERROR: log.error, Severity.WARNING: log.warning, Severity.INFO: log.info}[finding.severity]
+    place, sentence = places.said(finding)
+    at = {"at": str(place)} if place else {}
     field = {"field": finding.origin.path} if finding.origin.path else {}
-    say("finding", code=finding.reason, object=ref, **field, why=finding.for_user, remedy=finding.remedy)
+    say("finding", code=finding.reason, **at, object=ref, **field, why=sentence, remedy=finding.remedy)

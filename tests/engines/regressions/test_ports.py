@@ -22,6 +22,7 @@ def test_port_of_another_program_is_taken_when_it_is_free(tmp_path, backends):
             stage.start()
             site.apply(*site.service("a", backends.a.port), site.ingress())
             poll_until(lambda: refused(stage), 20)
+            assert all("choose another port" in one.remedy for one in refused(stage))
         site.answers("a")
         poll_until(lambda: not refused(stage), 5)
     finally:

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from weirkeeper.app import plugin
-from weirkeeper.cli.live import curl_line
+from weirkeeper.cli.live import curl_line, refused_listeners
 from weirkeeper.cli.main import COMMANDS, app
 from weirkeeper.errors import StartRefused, UnknownPlugin
+from weirkeeper.model.finding import Finding, Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.match import ExactPath, RegexPath, RouteMatch, SegmentPrefix
@@ -82,6 +84,15 @@ def test_the_state_directory_is_the_same_for_every_way_to_write_a_path(tmp_path)
 def test_the_socket_path_fits_a_socket(tmp_path):
     assert read_socket(Path("/s")) == Path("/s/read.sock")
     assert len(str(read_socket(tmp_path / ("x" * 120)))) < 100
+
+
+def test_a_listener_that_the_engine_refused_is_known_by_the_port_in_its_words():
+    said = "the load balancer refused what this became: port-8080: cannot bind '127.0.0.1:8080': Address already in use"
+    refused = Finding(severity="error", reason=Reason.ENGINE_REJECTED, for_user=said, origin=ORIGIN)
+    other = Finding(severity="error", reason=Reason.INVALID_HOST, for_user="8443", origin=ORIGIN)
+    busy, fine = listener(8080, "http"), structs.replace(listener(8443, "https"), id="m")
+    assert refused_listeners([refused, other], [busy, fine]) == {"l"}
+    assert refused_listeners([other], [busy, fine]) == set()
 
 
 @pytest.mark.parametrize(

@@ -447,3 +447,12 @@ def test_a_canary_that_comes_changes_only_the_ingress_beside_it():
     world.put(canary(canary_weight="50"))
     assert len(world.intents()["i"].routes[0].route.action.backends) == 2
     assert world.intents()["far"] is far
+
+
+@pytest.mark.parametrize(("name", "told"), [({}, True), ({"proxy_ssl_name": "b.internal"}, False)])
+def test_a_backend_that_is_verified_by_its_authority_alone_is_told(name, told):
+    pem = "-----BEGIN CERTIFICATE-----\\nMA==\\n-----END CERTIFICATE-----\\n"
+    secret = f'kind: Secret\nmetadata: {{name: ca, namespace: d}}\nstringData: {{ca.crt: "{pem}"}}'
+    asked = notes(backend_protocol="HTTPS", proxy_ssl_verify="on", proxy_ssl_secret="ca", **name)
+    found = intent(secret, ingress(annotations=asked))
+    assert (Reason.VERIFY_OFF in codes(found)) is told

@@ -164,6 +164,8 @@ def backend_tls(scope: Scope) -> BackendTls | None:
     if server is None and options.ssl_server_name and named is not None:
         typed = parse(Hostname, named.partition(":")[0].lower())
         server = None if isinstance(typed, Refused) else typed
+    if options.ssl_verify and server is None:
+        _tell_any_name(scope)
     return BackendTls(
         server_name=server,
         trust=trust,
@@ -204,6 +206,13 @@ def _trust(scope: Scope) -> tuple[Id | None, Id | None]:
         client = id_of(ref.namespace, ref.name)
         scope.certificates.append(CertificateWish(id=client, secret=ref, client=True, origin=at))
     return trust, client
+
+
+def _tell_any_name(scope: Scope) -> None:
+    """Says that a certificate of the authority for any name is good enough, as in ingress-nginx."""
+    at = scope.annotation("proxy-ssl-verify")
+    text = "the certificates of backends are verified by their authority alone: one for any name is accepted"
+    scope.tell(warning(Reason.VERIFY_OFF, at, text, "name the backend in proxy-ssl-name", Effect.NONE))
 
 
 def tell_unverified(scope: Scope) -> None:
