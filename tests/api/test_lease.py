@@ -1,0 +1,245 @@
+"""The fence, with real processes: killed, frozen, stopped and cut-off leaders, and the server's audit of who changed what while who held the Lease."""
+
+import asyncio
+import itertools
+import signal
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from leading import TIMES, on_server
+
+from weirkeeper.kube.access import Access
+from weirkeeper.kube.client import Client
+from weirkeeper.kube.lease import LeaseTimes
+from weirkeeper.kube.resources import KNOWN
+from weirkeeper.runtime.leader import Leadership
+from weirkeeper.runtime.logging import Log
+from weirkeeper.runtime.metrics import Metrics
+from weirkeeper.testing.apiserver import ApiServer
+from weirkeeper.testing.eventually import eventually
+
+PROGRAM = Path(__file__).parent / "replica_process.py"
+NAMESPACE = "ns"
+LEASE = KNOWN["coordination.k8s.io", "Lease"]
+AT_ONCE = 2.0
+"""A Lease that is given back is taken in less."""
+
+
+class Fleet:
+    """Replicas in processes of their own, and the server that they campaign on."""
+
+    def __init__(self, api):
+        self.api, self.processes, self.numbers = api, {}, itertools.count()
+
+    async def start(self):
+        who = f"replica-{next(self.numbers)}"
+        times = (str(one) for one in (TIMES.duration, TIMES.renew, TIMES.retry))
+        self.processes[who] = await asyncio.create_subprocess_exec(
+            sys.executable, str(PROGRAM), self.api.url, NAMESPACE, who, *times, stderr=asyncio.subprocess.DEVNULL
+        )
+        return who
+
+    def holder(self):
+        lease = self.api.get("Lease", "lease", NAMESPACE)
+        return lease["spec"]["holderIdentity"] if lease else ""
+
+    def changes(self, who):
+        return sum(record.agent == who and record.plural == "configmaps" for record in self.api.audit.changes)
+
+    async def leader(self, *, other_than=""):
+        """The replica that leads and writes, once one does."""
+
+        async def look():
+            who = self.holder()
+            return who if who not in ("", other_than) and self.changes(who) > 20 else None
+
+        return await eventually(look, 20, what="a leader writes")
+
+    async def end(self, who, how):
+        """Send the signal and wait for the end."""
+        process = self.processes.pop(who)
+        process.send_signal(how)
+        await process.wait()
+
+    async def close(self):
+        for process in self.processes.values():
+            process.kill()
+            await process.wait()
+
+
+def with_fleet(scenario):
+    async def whole():
+        async with asyncio.timeout(110), ApiServer(keep_bodies=True) as api:
+            api.put({"kind": "Namespace", "metadata": {"name": NAMESPACE}})
+            fleet = Fleet(api)
+            try:
+                for _ in range(3):
+                    await fleet.start()
+                await scenario(fleet)
+            finally:
+                await fleet.close()
+            judge(api)
+
+    asyncio.run(whole())
+
+
+def judge(api):
+    """Every change of a value was made by the replica that held the Lease at that revision."""
+    holder, seen, wrong = "", 0, []
+    for record in sorted(api.audit.changes, key=lambda record: record.revision):
+        if record.plural == "leases":
+            holder = msgspec.json.decode(record.body)["spec"]["holderIdentity"]
+        elif record.plural == "configmaps":
+            seen += 1
+            if record.agent != holder:
+                wrong.append((record.revision, record.agent, holder))
+    assert wrong == []
+    assert seen > 60
+
+
+@pytest.mark.parametrize(("how", "within"), [(signal.SIGKILL, 6.0), (signal.SIGTERM, AT_ONCE)])
+def test_a_leader_that_ends_has_a_successor_in_time(how, within):
+    async def scenario(fleet):
+        for _ in range(3):
+            first = await fleet.leader()
+            began = time.monotonic()
+            await fleet.end(first, how)
+            second = await fleet.leader(other_than=first)
+            taken = [
+                record.at for record in fleet.api.audit.changes if (record.plural, record.agent) == ("leases", second)
+            ]
+            assert min(at for at in taken if at > began) - began < within
+            await fleet.start()
+
+    with_fleet(scenario)
+
+
+def test_a_frozen_leader_changes_nothing_when_it_wakes():
+    async def scenario(fleet):
+        for turn in range(3):
+            first = await fleet.leader()
+            process = fleet.processes[first]
+            process.send_signal(signal.SIGSTOP)
+            second = await fleet.leader(other_than=first)
+            fleet.api.audit.counts.clear()
+            process.send_signal(signal.SIGCONT)
+
+            async def woke():
+                return fleet.api.audit.counts["get", "leases"] > 5
+
+            await eventually(woke, 10)
+            assert fleet.holder() == second, turn
+
+    with_fleet(scenario)
+
+
+def test_a_leader_that_naps_around_its_lease_s_end_is_no_exception():
+    async def scenario(fleet):
+        for turn in range(4):
+            first = await fleet.leader()
+            process = fleet.processes[first]
+            process.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(TIMES.duration * (0.65 + 0.2 * turn))  # the fault itself, not a wait to be right
+            process.send_signal(signal.SIGCONT)
+            await fleet.leader()
+
+    with_fleet(scenario)
+
+
+def test_a_lease_is_readable_by_people_and_keeps_what_others_wrote(either_server):
+    async def scenario(client, namespace, api):
+        labels = {"app": "weir"}
+        await client.create(
+            LEASE,
+            {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "lease", "labels": labels}},
+            namespace,
+        )
+        leadership = Leadership(
+            client, name="lease", namespace=namespace, identity="one", log=Log(), metrics=Metrics(),
+            times=LeaseTimes(duration=2.5, renew=1.4, retry=0.2), annotations={"weirkeeper.io/relay": "10.0.0.1:18001"},
+        )  # fmt: skip
+        leading = asyncio.Event()
+
+        async def led():
+            leading.set()
+            await asyncio.Event().wait()
+
+        task = asyncio.create_task(leadership.run(led))
+        await asyncio.wait_for(leading.wait(), 5)
+        first = await client.get(LEASE, "lease", namespace)
+        assert first["metadata"]["labels"] == labels
+        assert first["metadata"]["annotations"] == {"weirkeeper.io/relay": "10.0.0.1:18001"}
+        assert (first["spec"]["holderIdentity"], first["spec"]["leaseDurationSeconds"]) == ("one", 3)
+
+        async def renewed():
+            found = await client.get(LEASE, "lease", namespace)
+            return found if found["spec"]["renewTime"] > first["spec"]["renewTime"] else None
+
+        later = await eventually(renewed, 5)
+        assert later["spec"]["acquireTime"] == first["spec"]["acquireTime"]
+        assert leadership.leader.holder == "one"
+        task.cancel()
+        await asyncio.wait((task,))
+        last = await client.get(LEASE, "lease", namespace)
+        assert (last["spec"]["holderIdentity"], last["metadata"].get("annotations", {})) == ("", {})
+        assert not leadership.leading
+
+    on_server(either_server, scenario)
+
+
+def test_a_lease_of_the_usual_client_is_respected(either_server):
+    """client-go renews with whole seconds of its own; a duration that is longer than ours counts."""
+
+    async def scenario(client, namespace, api):
+        body = {
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "lease"},
+            "spec": {"holderIdentity": "other", "leaseDurationSeconds": 3, "acquireTime": "2020-01-01T00:00:00.000000Z",
+                     "renewTime": "2020-01-01T00:00:00.000000Z", "leaseTransitions": 4},
+        }  # fmt: skip
+        await client.create(LEASE, body, namespace)
+        async with Client(client.access, user_agent="weir-test/1") as own:
+            leadership = Leadership(
+                own, name="lease", namespace=namespace, identity="one", log=Log(), metrics=Metrics(), times=LeaseTimes(duration=1, renew=0.7, retry=0.1)
+            )  # fmt: skip
+            began = time.monotonic()
+            gained = asyncio.Event()
+
+            async def led():
+                gained.set()
+                await asyncio.Event().wait()
+
+            task = asyncio.create_task(leadership.run(led))
+            await asyncio.wait_for(gained.wait(), 10)
+            assert time.monotonic() - began >= 3
+            assert (await own.get(LEASE, "lease", namespace))["spec"]["leaseTransitions"] == 5
+            task.cancel()
+            await asyncio.wait((task,))
+
+    on_server(either_server, scenario)
+
+
+def test_a_wrong_address_is_no_reason_to_end():
+    async def scenario():
+        async with Client(Access("http://127.0.0.1:1"), user_agent="x") as client:
+            leadership = Leadership(
+                client,
+                name="l",
+                namespace="n",
+                identity="one",
+                log=Log(),
+                metrics=Metrics(),
+                times=LeaseTimes(duration=1, renew=0.5, retry=0.05),
+            )
+            task = asyncio.create_task(leadership.run(asyncio.Event().wait))
+
+            async def tried():
+                return leadership._metrics.text().count("lease_failures") and not task.done()
+
+            await eventually(tried, 5)
+            task.cancel()
+            await asyncio.wait((task,))
+
+    asyncio.run(scenario())
