@@ -31,8 +31,8 @@ from weirkeeper.model.ids import LOCAL, Ref
 T = TypeVar("T", bound=KubeObject)
 T_co = TypeVar("T_co", bound=KubeObject, covariant=True)
 PACE = Pace()
-BATCH = 128
-"""So many news of a list are told together."""
+BATCH = 64
+"""So many news of a list are told together; after so many lines others have a turn, however much has come in."""
 
 
 class Asks(Protocol):
@@ -176,11 +176,15 @@ class Reflector(Generic[T]):
             opened=self._opened,
         )
         batch: list[News] = []
+        count = 0
         self._limited = 0.0
         self._keep_deadline()
         try:
             async with aclosing(lines):
                 async for line in lines:
+                    count += 1
+                    if count % BATCH == 0:
+                        await asyncio.sleep(0)
                     batch += self.mirror.event(self._decoder.event(line), self._clock())
                     if self.mirror.over:
                         return
