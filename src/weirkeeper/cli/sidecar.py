@@ -85,6 +85,8 @@ async def first(settings: SidecarSettings) -> None:
     for task in (keeping, holding):
         task.cancel()
     await asyncio.wait((keeping, holding))
+    if not keeping.cancelled():
+        keeping.result()
     if not certificates.held.is_set():
         raise TimeoutError(f"there is no certificate after {PATIENCE:.0f} s; the pod tries again")
 

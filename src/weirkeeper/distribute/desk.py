@@ -38,7 +38,7 @@ class Desk:
         finally:
             self.listening.clear()
             if self._relay is not None:
-                await self._relay.resign()
+                await self._relay.hang_up()
             await runner.cleanup()
 
     def _application(self) -> web.Application:

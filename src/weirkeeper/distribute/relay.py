@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 PATH = "/v1/observations"
 HEARTBEAT = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+GOODBYE = 1.0
 LARGEST = 64 << 20
 
 Row: TypeAlias = ItemObservation | InstanceObservation
@@ -183,11 +184,17 @@ class Relay:
         self.gathered.clear()
         if self._gathering is not None:
             self._gathering.cancel()
-        for socket in list(self._sockets.values()):
-            await socket.close(code=aiohttp.WSCloseCode.TRY_AGAIN_LATER)
+        await self.hang_up()
+        for replica in list(self._sockets):
+            self._drop(replica)
+        self._sockets.clear()
         for replica, timer in list(self._leaving.items()):
             timer.cancel()
             self._drop(replica)
+
+    async def hang_up(self) -> None:
+        """End all sockets. Followers come back, within the grace time nothing is taken back."""
+        await asyncio.gather(*(one.close(code=aiohttp.WSCloseCode.TRY_AGAIN_LATER) for one in self._sockets.values()))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """One follower's socket, until it ends."""
@@ -196,13 +203,16 @@ class Relay:
             return web.Response(status=403, text="only replicas of the control plane are heard here\n")
         if not self._leads:
             return web.Response(status=503, text="this replica does not lead\n")
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=LARGEST)
+        socket = web.WebSocketResponse(timeout=GOODBYE, heartbeat=HEARTBEAT, max_msg_size=LARGEST)
         await socket.prepare(request)
         replica = ""
         try:
             async for message in socket:
                 said = _message(message)
                 if said is None or not self._leads:
+                    break
+                if said.replica == self._replica:
+                    log.error("two replicas are called %s: give each an identity of its own", self._replica)
                     break
                 replica = said.replica
                 await self._hear(said, socket)

@@ -153,6 +153,58 @@ def test_a_leader_that_resigns_forgets_its_followers_and_they_find_the_next() ->
     asyncio.run(story())
 
 
+def test_a_desk_that_begins_anew_takes_nothing_back_and_the_leader_still_leads() -> None:
+    async def story() -> None:
+        async with Office("a", grace=5) as leader, Office("b") as follower:
+            leader.relay.lead()
+            follower.relay.own(instance("e1"))
+            async with follower.following(leader):
+                await rows(leader, instance("e1"))
+                leader.front.heard.clear()
+                await leader.relay.hang_up()
+
+                async def back() -> bool:
+                    return leader.relay.followers == {"b"}
+
+                await eventually(back, what="the follower is back")
+                assert leader.front.heard == []
+
+    asyncio.run(story())
+
+
+def test_a_leader_has_gathered_after_the_grace_time_and_not_before() -> None:
+    async def story() -> None:
+        relay = Relay("a", Front(), 0.1)
+        assert not relay.gathered.is_set()
+        began = asyncio.get_running_loop().time()
+        relay.lead()
+        await asyncio.wait_for(relay.gathered.wait(), 5)
+        assert asyncio.get_running_loop().time() - began >= 0.1
+        await relay.resign()
+        assert not relay.gathered.is_set()
+
+    asyncio.run(story())
+
+
+def test_a_second_replica_of_our_own_name_is_not_heard() -> None:
+    async def story() -> None:
+        async with Office("a") as leader, Office("a") as double:
+            leader.relay.lead()
+            leader.relay.own(instance("e0", "a"))
+            double.relay.own(instance("e1", "a"))
+            context = client_context(double.tls.current())
+            url = f"https://127.0.0.1:{leader.desk.port}{PATH}"
+            async with (
+                aiohttp.ClientSession() as session,
+                session.ws_connect(url, ssl=context, server_hostname=SERVER_NAME) as socket,
+            ):
+                await socket.send_bytes(msgspec.json.encode(double.relay.present.whole()))
+                assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+            assert list(leader.front.rows.values()) == [instance("e0", "a")]
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("who", ["nobody", "an instance"])
 def test_only_replicas_are_heard(who: str) -> None:
     async def story() -> None:
