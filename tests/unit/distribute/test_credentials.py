@@ -17,6 +17,7 @@ from weirkeeper.distribute.authority import (
     new_request,
 )
 from weirkeeper.distribute.credentials import FileTls, OwnTls, client_context, server_context
+from weirkeeper.distribute.service import Service, ServiceSettings
 from weirkeeper.model.text import Id
 from weirkeeper.testing.eventually import eventually
 
@@ -89,3 +90,16 @@ def test_new_keys_are_taken_at_once_and_nothing_of_them_prints() -> None:
     assert "PRIVATE" not in repr(tls.current())
     server_context(tls.current())
     client_context(tls.current())
+
+
+def test_a_taken_address_is_said_at_once() -> None:
+    async def story() -> None:
+        server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        service = Service(ServiceSettings(address=f"127.0.0.1:{port}"), OwnTls(KEYS, ()))
+        async with server, asyncio.timeout(5):
+            with pytest.raises(ExceptionGroup) as taken:
+                await service.serve({}, lambda _row: None)
+        assert taken.value.subgroup(OSError) is not None
+
+    asyncio.run(story())
