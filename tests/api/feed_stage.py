@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,11 @@ PLURALS = (
 )
 
 
-def ingress(name: str, host: str, secret: str = "", **annotations: str) -> dict[str, Any]:
+def ingress(name: str, host: str, secret: str = "", labels: dict[str, str] | None = None) -> dict[str, Any]:
     tls = [{"hosts": [host], "secretName": secret}] if secret else []
     backend = {"service": {"name": "shop", "port": {"number": 80}}}
     rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    return {"kind": "Ingress", "apiVersion": "networking.k8s.io/v1", "metadata": {"name": name, "annotations": annotations},
+    return {"kind": "Ingress", "apiVersion": "networking.k8s.io/v1", "metadata": {"name": name, "labels": labels or {}},
             "spec": {"ingressClassName": "weirkeeper", "tls": tls, "rules": [rule]}}  # fmt: skip
 
 
@@ -154,19 +155,29 @@ class Stage:
     """A namespace, an admin who changes things, and a feed that watches as somebody with few rights."""
 
     def __init__(
-        self, cluster: FakeCluster | RealCluster, proxy: FaultProxy, admin: Client, client: Client, namespace: str
-    ) -> None:
+        self, cluster: FakeCluster | RealCluster, proxy: FaultProxy, admin: Client, client: Client, namespace: str, *,
+        beside: tuple[str, ...], labels: str,
+    ) -> None:  # fmt: skip
         self.cluster, self.proxy, self.admin, self.namespace = cluster, proxy, admin, namespace
         self.reconciler = Reconciler((CONTROLLER,), (PROVIDER,))
         self.outcomes: list[Any] = []
+        self.ahead = 0.0  # how far the feed's clock is ahead of the real one
         self.intake = Intake(
             self.reconciler,
             lambda outcome, _: self.outcomes.append(outcome),
             awaited=(NAME,),
             ready=self._ready,
         )
+        self.ahead = 0.0  # how far the feed's clock is ahead of the real one
         self.feed = KubeFeed(
-            client, self.reconciler.kinds, self.intake.offer, namespaces=(namespace,), pace=QUICK, discovery=0.3
+            client,
+            self.reconciler.kinds,
+            self.intake.offer,
+            namespaces=(namespace, *beside),
+            labels={KINDS["Ingress"]: labels} if labels else {},
+            pace=QUICK,
+            discovery=0.3,
+            clock=lambda: time.monotonic() + self.ahead,
         )
         self.ready = Wishing(self.reconciler, self.feed, BY_NAME)
         self.tasks: list[asyncio.Task[Any]] = []
@@ -236,8 +247,8 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(server: Any) -> Any:
-    """A stage on the fake server (`None`) or on a real one."""
+async def stage(server: Any, *, beside: tuple[str, ...] = (), labels: str = "") -> Any:
+    """A stage on the fake server (`None`) or on a real one. `beside`: other namespaces that are watched; `labels`: of the Ingresses that are."""
     namespace = f"t-{secrets.token_hex(4)}"
     async with contextlib.AsyncExitStack() as stack:
         if server is None:
@@ -253,7 +264,7 @@ async def stage(server: Any) -> Any:
         admin = await stack.enter_async_context(Client(cluster.access("admin", cluster.port)))
         client = await stack.enter_async_context(Client(cluster.access("user", proxy.port)))
         await admin.create(KNOWN["", "Namespace"], {"metadata": {"name": namespace}})
-        made = Stage(cluster, proxy, admin, client, namespace)
+        made = Stage(cluster, proxy, admin, client, namespace, beside=beside, labels=labels)
         await made.apply({"kind": "IngressClass", "apiVersion": "networking.k8s.io/v1", "metadata": {"name": "weirkeeper"},
                           "spec": {"controller": "weirkeeper.io/ingress"}})  # fmt: skip
         try:

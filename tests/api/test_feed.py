@@ -3,8 +3,11 @@
 import asyncio
 
 import pytest
-from feed_stage import certificate, ingress, service, stage  # type: ignore[import-not-found]
+from feed_stage import KINDS, certificate, ingress, service, stage  # type: ignore[import-not-found]
 
+from weirkeeper.feeds.kube.feed import REFUSED_HOLD, Part
+from weirkeeper.kube.resources import KNOWN
+from weirkeeper.testing.apiserver import Fault, Trouble
 from weirkeeper.testing.fault_proxy import CLEAR, Weather
 
 
@@ -13,9 +16,23 @@ def play(request):
     """Runs `scenario(stage)`."""
     server = None if request.param == "fake" else request.getfixturevalue("real")
 
-    def run(scenario, deadline=60):
+    def run(scenario, deadline=60, **wished):
         async def whole():
-            async with asyncio.timeout(deadline), stage(server) as made:
+            async with asyncio.timeout(deadline), stage(server, **wished) as made:
+                await scenario(made)
+
+        asyncio.run(whole())
+
+    return run
+
+
+@pytest.fixture
+def play_fake():
+    """Runs `scenario(stage)` on the fake server: a server that lies."""
+
+    def run(scenario):
+        async def whole():
+            async with asyncio.timeout(60), stage(None) as made:
                 await scenario(made)
 
         asyncio.run(whole())
@@ -199,3 +216,108 @@ def test_a_crowd_of_names_is_watched_together(play):
         await on.until(lambda: "s1" not in on.certificates())
 
     play(scenario, 120)
+
+
+def test_a_secret_that_stays_forbidden_does_not_hold_the_start_for_ever(play):
+    async def scenario(on):
+        await on.cluster.forbid("secrets")
+        for body in (service("shop"), ingress("a", "a.example", "pair")):
+            await on.apply(body)
+        on.start()
+        await on.until(lambda: on.feed._refused_since)
+        assert not on.outcomes
+        on.ahead = REFUSED_HOLD
+        await on.until(lambda: on.outcomes)
+        assert "WK301" not in on.codes().get("a", set()), "forbidden is not missing, even now"
+
+    play(scenario)
+
+
+def test_only_ingresses_of_our_shard_and_of_our_namespaces_come(play):
+    async def scenario(on):
+        await on.apply(service("shop"))
+        await on.apply(ingress("ours", "a.example", labels={"shard": "one"}))
+        await on.apply(ingress("theirs", "b.example", labels={"shard": "two"}))
+        on.start()
+        await on.until(lambda: on.outcomes)
+        assert on.there("Ingress", "ours")
+        assert not on.there("Ingress", "theirs")
+        await on.admin.patch(
+            KNOWN[KINDS["Ingress"]], "theirs", {"metadata": {"labels": {"shard": "one"}}}, on.namespace
+        )
+        await on.until(lambda: on.there("Ingress", "theirs"))
+        await on.admin.patch(KNOWN[KINDS["Ingress"]], "ours", {"metadata": {"labels": {"shard": "two"}}}, on.namespace)
+        await on.until(lambda: not on.there("Ingress", "ours"))
+
+    play(scenario, beside=("kube-public",), labels="shard=one")
+
+
+def test_a_worker_that_begins_anew_knows_what_went_meanwhile(play):
+    async def scenario(on):
+        for body in (service("shop"), certificate("pair", "a.example"), ingress("a", "a.example", "pair")):
+            await on.apply(body)
+        on.start()
+        await on.until(lambda: on.certificates() == {"pair"})
+        lists = on.feed.lists
+        on.tasks[1].cancel()
+        await asyncio.wait((on.tasks[1],))
+        await on.remove("Ingress", "a")
+        await on.remove("Service", "shop")
+        on.tasks[1] = asyncio.create_task(on.feed.run())
+        await on.until(lambda: not on.there("Ingress", "a") and not on.there("Service", "shop"))
+        assert on.feed.lists == lists
+
+    play(scenario)
+
+
+def many(on, count):
+    return [on.apply(ingress(f"i{number}", f"{number}.example")) for number in range(count)]
+
+
+def vanished():
+    """The server tells an empty list of Ingresses, once, after a forgotten revision."""
+    return Fault(what=Trouble.EMPTY_LIST, plural="ingresses", times=1)
+
+
+def test_a_list_that_lacks_nearly_everything_is_held_and_said_and_what_was_a_lie_leaves_no_trace(play_fake):
+    async def scenario(on):
+        await asyncio.gather(on.apply(service("shop")), *many(on, 30))
+        on.start()
+        await on.until(lambda: on.outcomes)
+        delivered = len(on.outcomes)
+        on.cluster.api.faults.add(vanished())
+        on.feed._reflectors[Part(KINDS["Ingress"], on.namespace)].relist()
+        await on.until(lambda: on.feed.held == {"Ingress": 30})
+        await on.until(lambda: "WK507" in on.codes().get("held Ingress", ()))
+        assert on.there("Ingress", "i7")
+        on.ahead = 10.0
+        await on.until(lambda: not on.feed.held)
+        await on.until(lambda: "held Ingress" not in on.codes())
+        assert on.there("Ingress", "i7")
+        assert all(not outcome.items["memory"] for outcome in on.outcomes[delivered:])
+
+    play_fake(scenario)
+
+
+def test_what_is_held_goes_when_a_second_list_says_the_same_or_somebody_confirms(play_fake):
+    async def scenario(on):
+        await asyncio.gather(on.apply(service("shop")), *many(on, 30))
+        on.start()
+        await on.until(lambda: on.outcomes)
+        part = Part(KINDS["Ingress"], on.namespace)
+        on.cluster.api.faults.add(Fault(what=Trouble.EMPTY_LIST, plural="ingresses"))
+        on.feed._reflectors[part].relist()
+        await on.until(lambda: on.feed.held)
+        on.ahead = 10.0
+        await on.until(lambda: not on.there("Ingress", "i7"))
+        assert not on.feed.held
+        on.cluster.api.faults.clear()
+        on.feed._reflectors[part].relist()
+        await on.until(lambda: on.there("Ingress", "i7"))
+        on.cluster.api.faults.add(vanished())
+        on.feed._reflectors[part].relist()
+        await on.until(lambda: on.feed.held)
+        on.feed.confirm(KINDS["Ingress"])
+        await on.until(lambda: not on.there("Ingress", "i7"))
+
+    play_fake(scenario)
