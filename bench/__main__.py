@@ -1,11 +1,16 @@
-"""`python -m bench [b1 b3 b6 b7 b8 settle] [--quick]`: runs benchmarks, writes raw rows and plots to bench/results, prints a table of each."""
+"""`python -m bench [NAME ...] [--quick]`: runs benchmarks, writes raw rows and plots to bench/results, prints a table of each.
+
+Those of `CLUSTER` need an API server: etcd and kube-apiserver from `KUBEBUILDER_ASSETS`, or the fake one of the test kit. As root they run in a network namespace of their own.
+"""
 
 import argparse
 import importlib
 import sys
 import time
 
-ALL = ("settle", "b1", "b3", "b8", "b7", "b6")
+RING = ("settle", "b1", "b3", "b8", "b7", "b6")
+CLUSTER = ("propagation", "b2", "b4", "b5", "b9")
+ALL = (*RING, *CLUSTER)
 
 
 def main() -> int:
@@ -15,6 +20,10 @@ def main() -> int:
     options = parser.parse_args()
     if wrong := set(options.names) - set(ALL):
         parser.error(f"unknown: {', '.join(sorted(wrong))}")
+    if set(options.names or ALL) & set(CLUSTER):
+        from bench import kube  # noqa: PLC0415 - for these alone
+
+        kube.isolate()
     for name in options.names or ALL:
         began = time.monotonic()
         print(f"== {name}", flush=True)
