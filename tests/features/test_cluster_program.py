@@ -46,7 +46,7 @@ async def _served(tmp_path):
     async with EchoServer(name="shop") as echo, api_server(ingress_class(), service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port)) as server:
         one = Install(tmp_path, server.kubeconfig())
         async with running(one):
-            keys = one.app.authority.keys
+            keys = one.app.channel.authority.keys
             async with instance(tmp_path / "i0", keys, LOAD_BALANCER, "i0", [one.server], addresses=["192.0.2.7"]):
                 server.put(ingress("shop", "shop.example", "shop"))
                 await answers(one, "shop.example")
@@ -67,8 +67,8 @@ async def _two(tmp_path):
         first = Install(tmp_path, server.kubeconfig(), "replica-0")
         second = Install(tmp_path, server.kubeconfig(), "replica-1", http_port=first.http_port, https_port=first.https_port)
         async with running(first, second):
-            keys = first.app.authority.keys
-            assert second.app.authority.keys == keys
+            keys = first.app.channel.authority.keys
+            assert second.app.channel.authority.keys == keys
             async with instance(tmp_path / "i0", keys, LOAD_BALANCER, "i0", [first.server], addresses=["192.0.2.1"]):
                 async with instance(tmp_path / "i1", keys, LOAD_BALANCER, "i1", [second.server], addresses=["192.0.2.2"]):
                     await says(server, "shop", ["192.0.2.1", "192.0.2.2"])

@@ -88,7 +88,7 @@ class Install:
     async def ready(self) -> None:
         async def look() -> bool:
             assert not self.task.done(), self.task
-            return not self.app._not_known() and not self.app._no_channel()
+            return not self.app.unready()
 
         await eventually(look, 30, what=f"{self.settings.identity} is ready")
 

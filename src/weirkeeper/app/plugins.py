@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from weirkeeper.controllers.base import Controller
 from weirkeeper.errors import StartRefused, UnknownPlugin
-from weirkeeper.model.text import IpAddress, Name, trusted
+from weirkeeper.model.text import IpAddress, Name, Refused, trusted
 from weirkeeper.providers.base import Provider
-from weirkeeper.settings import Settings
+from weirkeeper.settings import RunSettings, Settings
 
 CONTROLLERS = "weirkeeper.controllers"
 PROVIDERS = "weirkeeper.providers"
@@ -56,6 +56,32 @@ def chosen(controllers: Iterable[str], providers: Iterable[str], set_up: Mapping
 def plugins(settings: Settings) -> Plugins:
     """The plugins of a program that serves a folder."""
     return chosen(settings.controllers, settings.providers, {"ingress": lambda _: _ingress_of_folder(settings)})
+
+
+def cluster_plugins(settings: RunSettings, api_server: tuple[str, ...]) -> Plugins:
+    """The plugins of a program that serves a cluster; no backend may be one of the API server's addresses."""
+    names = settings.controllers or known_plugins(CONTROLLERS)
+    return chosen(names, settings.providers, {"ingress": lambda _: _ingress_of_cluster(settings, api_server)})
+
+
+def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> Controller:
+    from weirkeeper.controllers.ingress import IngressController  # noqa: PLC0415 - only where it is asked for
+    from weirkeeper.controllers.ingress.publish import published_from  # noqa: PLC0415
+    from weirkeeper.controllers.ingress.settings import IngressSettings  # noqa: PLC0415
+
+    published = published_from(settings.publish)
+    if isinstance(published, Refused):
+        raise StartRefused(f"publish: {published.why}")
+    wished = IngressSettings(
+        controllers=settings.class_controllers,
+        implicit_class=None,
+        http_port=settings.http_port,
+        https_port=settings.https_port,
+        provider=Name(settings.providers[0]),
+        api_server=api_server,
+        published=published,
+    )
+    return IngressController(wished)
 
 
 def _ingress_of_folder(settings: Settings) -> Controller:

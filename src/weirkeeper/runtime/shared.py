@@ -5,7 +5,7 @@ one says one thing, by a name that is made of it.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from weirkeeper.kube.client import Client
@@ -19,6 +19,9 @@ from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.writes import LedClient
 
 T = TypeVar("T", bound=KubeObject)
+Specs = Mapping[str, Mapping[str, Any]]
+"""What objects say, by their names."""
+
 INSTALL = "weirkeeper.io/install"
 PAUSE = 1.0
 LONGEST_PAUSE = 30.0
@@ -59,7 +62,7 @@ class Shared(Generic[T]):
         """Something else may be wished now."""
         self._bell.set()
 
-    async def lead(self, writes: LedClient, wished: Callable[[], Mapping[str, Mapping[str, Any]]]) -> None:
+    async def lead(self, writes: LedClient, wished: Callable[[], Awaitable[Specs]]) -> None:
         """Bring what is there to what is wished (specs by name), until cancelled."""
         await self._listed.wait()
         self._bell.set()
@@ -68,7 +71,7 @@ class Shared(Generic[T]):
             await self._bell.wait()
             self._bell.clear()
             try:
-                await self._bring(writes, wished())
+                await self._bring(writes, await wished())
                 pause = PAUSE
             except (ApiFailure, NotLeader) as failure:
                 self._place.log.warning(
@@ -78,7 +81,7 @@ class Shared(Generic[T]):
                 pause = min(2 * pause, LONGEST_PAUSE)
             await asyncio.sleep(pause)
 
-    async def _bring(self, writes: LedClient, wished: Mapping[str, Mapping[str, Any]]) -> None:
+    async def _bring(self, writes: LedClient, wished: Specs) -> None:
         for name in list(self.present.keys() - wished.keys()):
             version = self.present[name].metadata.uid
             try:

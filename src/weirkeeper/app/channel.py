@@ -1,0 +1,190 @@
+"""How a replica reaches engines and the other replicas: the streams, the desk beside them, and what it tells the leader.
+
+Comes in: settings, a client, the leadership, the mailboxes. Goes out: observations of engines, merged over replicas on the leader, through `receive`. Nothing is
+served before the first certificate is there and `serve` was called.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from weirkeeper.app.authority import Authority, tls_from_folder
+from weirkeeper.distribute.accounts import Accounts, accounts_from, reviewed_by
+from weirkeeper.distribute.credentials import TlsSource
+from weirkeeper.distribute.desk import Desk
+from weirkeeper.distribute.exchange import Exchange
+from weirkeeper.distribute.relay import Follower, Relay
+from weirkeeper.distribute.service import Service, ServiceSettings
+from weirkeeper.errors import StartRefused
+from weirkeeper.kube.client import Client
+from weirkeeper.model.observation import InstanceObservation, ItemObservation
+from weirkeeper.model.text import Label, Refused
+from weirkeeper.providers.base import Desired
+from weirkeeper.runtime.leader import Leadership
+from weirkeeper.runtime.logging import Log
+from weirkeeper.runtime.metrics import Metrics
+from weirkeeper.runtime.supervise import Worker
+from weirkeeper.runtime.writes import LedClient
+from weirkeeper.settings import RunSettings
+
+RELAY = "weirkeeper.io/relay"
+"""The Lease's annotation with the address at which the leader hears its followers."""
+
+LOOK = 1.0
+Row = ItemObservation | InstanceObservation
+
+
+def relay_address(settings: RunSettings) -> str:
+    """Where followers reach this replica when it leads."""
+    host, port = settings.pod_address or "127.0.0.1", settings.exchange_address.rpartition(":")[2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class Channel:
+    """The distribution of one replica."""
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        client: Client,
+        *,
+        namespace: str,
+        replica: str,
+        memory: Path | None,
+        receive: Callable[[Row], None],
+        log: Log,
+        metrics: Metrics,
+    ) -> None:
+        self._settings, self._replica = settings, replica
+        self._relay = Relay(replica, receive, settings.grace_seconds)
+        self._refusals: list[ItemObservation] = []
+        self._service: Service | None = None
+        self._ready = False
+        self._files = tls_from_folder(Path(settings.authority_directory)) if settings.authority_directory else None
+        life = dt.timedelta(seconds=settings.certificate_seconds)
+        names = settings.server_names or _service_names(settings.name, namespace, settings.pod_address)
+        self.authority = Authority(
+            client, name=settings.name, namespace=namespace, names=names, life=life, log=log, memory=memory
+        )
+        accounts = _accounts(settings, namespace)
+        self._exchange = Exchange(
+            lambda: self.authority.keys,
+            reviewed_by(client, settings.token_audience),
+            lambda: accounts,
+            life=life,
+            counted=lambda result: metrics.count("certificates_asked", result=result),
+        )
+
+    # What others ask and say
+
+    def serve(self) -> None:
+        """What is wished is known: engines may be told."""
+        self._ready = True
+        if self._service is not None:
+            self._service.ready.set()
+
+    def learn(self, refusals: Iterable[ItemObservation]) -> None:
+        """All that engines anywhere refuse; none of it is sent here."""
+        self._refusals = list(refusals)
+        if self._service is not None:
+            self._service.learn(self._refusals)
+
+    def closed(self) -> str:
+        """Why nobody can connect; empty when they can."""
+        if self._service is not None and self._service.listening.is_set():
+            return ""
+        return self.authority.why or "it is not open yet"
+
+    def certificate_end(self) -> float:
+        """When this replica's certificate ends, in seconds since 1970; 0 without one."""
+        return self._files.expires() if self._files is not None else self.authority.expires()
+
+    # Running
+
+    def workers(self, desired: Mapping[str, Desired], leadership: Leadership) -> list[Worker]:
+        """What every replica runs."""
+        certificates = self.authority.run if self._files is None else self._files.run
+        return [
+            Worker("certificates", certificates),
+            Worker("channel", lambda: self._serve(desired)),
+            Worker("follower", lambda: self._follow(leadership)),
+        ]
+
+    async def lead(self, writes: LedClient) -> None:
+        """What the leader runs: it hears its followers, and keeps the authority."""
+        self._relay.lead()
+        try:
+            if self._files is None:
+                await self.authority.lead(writes)
+            await asyncio.Event().wait()
+        finally:
+            await self._relay.resign()
+
+    async def _serve(self, desired: Mapping[str, Desired]) -> None:
+        """Serve engines, instances and followers, from the first certificate on."""
+        tls = await self._tls()
+        service = Service(self._service_settings(), tls)
+        desk = Desk(self._settings.exchange_address, tls, self._exchange, self._relay)
+        self._service = service
+        service.learn(self._refusals)
+        if self._ready:
+            service.ready.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(service.serve(desired, self._relay.own), name="streams")
+                group.create_task(desk.run(), name="desk")
+        except* OSError as errors:
+            raise StartRefused(f"an address of the channel cannot be used: {errors.exceptions[0]}") from None
+        finally:
+            self._service = None
+
+    def _service_settings(self) -> ServiceSettings:
+        settings = self._settings
+        return ServiceSettings(
+            address=settings.ads_address,
+            replica=Label(self._replica),
+            grace_seconds=settings.grace_seconds,
+            drain_seconds=settings.drain_seconds,
+        )
+
+    async def _tls(self) -> TlsSource:
+        return self._files or await self.authority.tls()
+
+    async def _follow(self, leadership: Leadership) -> None:
+        """While another replica leads, tell it what we see."""
+        follower = Follower(self._relay.present, await self._tls())
+        while True:
+            address = _leader_elsewhere(leadership)
+            telling = asyncio.create_task(follower.follow(address), name="follower") if address else None
+            try:
+                while _leader_elsewhere(leadership) == address:
+                    leadership.changed.clear()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK):
+                            await leadership.changed.wait()
+            finally:
+                if telling is not None:
+                    telling.cancel()
+                    await asyncio.wait((telling,))
+
+
+def _leader_elsewhere(leadership: Leadership) -> str:
+    leader = leadership.leader
+    if leader is None or not leader.holder or leader.holder == leadership.identity:
+        return ""
+    return leader.annotations.get(RELAY, "")
+
+
+def _accounts(settings: RunSettings, namespace: str) -> Accounts:
+    rules = settings.instance_accounts or (f"{namespace}/{settings.name}-envoy=*",)
+    found = accounts_from(rules)
+    if isinstance(found, Refused):
+        raise StartRefused(f"instance accounts: {found.why}")
+    return found
+
+
+def _service_names(name: str, namespace: str, address: str) -> tuple[str, ...]:
+    names = (name, f"{name}.{namespace}", f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local")
+    return (*names, address) if address else names

@@ -1,0 +1,69 @@
+"""What all replicas know of each other's findings by way of the API server: refused items, and mass disappearances that are held.
+
+Comes in: the graph, the feed, the channel. Goes out: on every replica what the objects say, to channel and feed; on the leader the objects.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from weirkeeper.app.channel import Channel
+from weirkeeper.feeds.kube.feed import KubeFeed
+from weirkeeper.kube.client import Client
+from weirkeeper.reconcile import Reconciler
+from weirkeeper.runtime import holds, quarantine
+from weirkeeper.runtime.intake import Intake
+from weirkeeper.runtime.shared import Place, Shared, Specs
+from weirkeeper.runtime.supervise import Worker
+from weirkeeper.runtime.writes import LedClient
+
+
+class Commons:
+    """The shared objects of one install."""
+
+    def __init__(  # noqa: PLR0917 - the parts of the program
+        self, client: Client, place: Place, reconciler: Reconciler, intake: Intake, feed: KubeFeed, channel: Channel
+    ) -> None:
+        self._reconciler, self._intake, self._feed, self._channel = reconciler, intake, feed, channel
+        self._quarantine = Shared(client, quarantine.RESOURCE, quarantine.Quarantine, place, self._learn)
+        self._holds = Shared(client, holds.RESOURCE, holds.Hold, place, self._confirm)
+
+    def workers(self) -> list[Worker]:
+        """What every replica runs."""
+        return [Worker("quarantine", self._quarantine.run), Worker("holds", self._holds.run)]
+
+    async def lead(self, writes: LedClient) -> None:
+        """What the leader runs."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._quarantine.lead(writes, self._quarantined), name="quarantine")
+            group.create_task(self._holds.lead(writes, self._held), name="holds")
+
+    def refused(self) -> None:
+        """An engine refused something."""
+        self._quarantine.ring()
+
+    def changed(self) -> None:
+        """Other items are wished than before."""
+        if self._quarantine.present:
+            self._quarantine.ring()
+
+    def seen(self) -> None:
+        """The feed has said something."""
+        if self._feed.held or self._holds.present:
+            self._holds.ring()
+
+    def _learn(self) -> None:
+        self._channel.learn(quarantine.refusals(self._quarantine.present))
+
+    async def _quarantined(self) -> Specs:
+        async with self._intake.still:
+            return quarantine.wished(self._reconciler, self._quarantine.present)
+
+    def _confirm(self) -> None:
+        groups: Mapping[str, str] = {kind: group for group, kind in self._reconciler.kinds}
+        for kind in holds.confirmed(self._holds.present):
+            if kind in groups:
+                self._feed.confirm((groups[kind], kind))
+        self._holds.ring()
+
+    async def _held(self) -> Specs:
+        return holds.wished(self._feed.held)
