@@ -49,6 +49,15 @@ class Fleet:
     def changes(self, who):
         return sum(record.agent == who and record.plural == "configmaps" for record in self.api.audit.changes)
 
+    def holders(self, who):
+        """What this replica wrote into the Lease, one after the other."""
+        written = [record for record in self.api.audit.changes if (record.plural, record.agent) == ("leases", who)]
+        return [msgspec.json.decode(record.body)["spec"]["holderIdentity"] for record in written]
+
+    def took(self, who):
+        """When it wrote its name into the Lease first."""
+        return min(r.at for r in self.api.audit.changes if (r.plural, r.agent) == ("leases", who))
+
     async def leader(self, *, other_than=""):
         """The replica that leads and writes, once one does."""
 
@@ -105,13 +114,11 @@ def test_a_leader_that_ends_has_a_successor_in_time(how, within):
     async def scenario(fleet):
         for _ in range(3):
             first = await fleet.leader()
-            began = time.monotonic()
             await fleet.end(first, how)
+            ended = time.monotonic()
             second = await fleet.leader(other_than=first)
-            taken = [
-                record.at for record in fleet.api.audit.changes if (record.plural, record.agent) == ("leases", second)
-            ]
-            assert min(at for at in taken if at > began) - began < within
+            assert fleet.took(second) - ended < within
+            assert (how == signal.SIGTERM) == any(holder == "" for holder in fleet.holders(first))
             await fleet.start()
 
     with_fleet(scenario)
