@@ -93,7 +93,8 @@ class ExternalAuth(Value, frozen=True, kw_only=True, tag="external", tag_field="
     """A service that is asked before each request: 2xx lets it pass, 401 and 403 are handed to the client, all else fails closed.
 
     ``path`` is what the service is asked for; the original is in ``X-Original-URL`` (ingress-nginx) headers. ``sign_in`` is a redirect
-    instead of 401; its redirect parameter carries the original URL. ``redirect`` is what the service is told in ``X-Auth-Request-Redirect`` (else the path).
+    instead of 401; its redirect parameter carries the original URL. ``redirect`` is what the service is told in ``X-Auth-Request-Redirect`` (else the path);
+    ``headers`` are told to it besides.
     """
 
     backend: Id
@@ -108,6 +109,7 @@ class ExternalAuth(Value, frozen=True, kw_only=True, tag="external", tag_field="
     sign_in_parameter: HeaderName = HeaderName("rd")
     always_set_cookie: bool = False
     redirect: HeaderValue | None = None
+    headers: tuple[HeaderValuePair, ...] = ()
     body_bytes: ByteCount | None = None
     timeout: Milliseconds = Milliseconds(5000)
     NEED: ClassVar[str] = "ExternalAuth"

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 from served import World, answering, route, served
 
-from weirkeeper.model.filters import BasicAuth, CookieAffinity, Credentials, Deny, ExternalAuth, IpRules, LocalRateLimit
+from weirkeeper.model.filters import (
+    BasicAuth,
+    CookieAffinity,
+    Credentials,
+    Deny,
+    ExternalAuth,
+    HeaderValuePair,
+    IpRules,
+    LocalRateLimit,
+)
 from weirkeeper.model.match import RouteMatch, SegmentPrefix
 from weirkeeper.model.route import Respond
 from weirkeeper.model.secret import Secret
@@ -44,6 +53,7 @@ def sha(password: str) -> str:
 
 
 LOGIN = ("Authorization", "Basic " + base64.b64encode(b"u:p").decode())
+TOLD = (HeaderValuePair(name="X-Tenant", value="%REQ(x)% $a"),)
 GUARDED = {
     "basic": route("basic", auth=(BasicAuth(users=(Credentials(user="u", hash=Secret(sha("p"))),)),)),
     "weak": route("weak", auth=(BasicAuth(users=(Credentials(user="u", hash=Secret("$2y$05$abc")),)),)),
@@ -51,7 +61,9 @@ GUARDED = {
     "allowed": route(
         "allowed", auth=(ExternalAuth(backend="auth", path="/verify", response_headers=("x-echo-name",)),)
     ),
-    "redirect": route("redirect", auth=(ExternalAuth(backend="auth", query="status=403", redirect="/to/%REQ(x)%"),)),
+    "redirect": route(
+        "redirect", auth=(ExternalAuth(backend="auth", query="status=403", redirect="/to/%REQ(x)%", headers=TOLD),)
+    ),
     "gone": route("gone", auth=(ExternalAuth(backend="nowhere"),)),
     "ip": route("ip", ip_rules=IpRules(deny=("127.0.0.0/8",))),
     "ip-ok": route("ip-ok", ip_rules=IpRules(allow=("127.0.0.0/8", "::1"), deny=("10.0.0.0/8",))),
@@ -118,7 +130,10 @@ def test_external_auth(port: int, form: str) -> None:
     assert ask(port, form, "gone").status == 500, "a service that is away lets nobody in"
     assert ask(port, form, "refused").echo.path == "/verify?status=403"
     assert ask(port, form, "refused").echo.header("x-auth-request-redirect") == "/orig?y=1"
-    assert ask(port, form, "redirect").echo.header("x-auth-request-redirect") == "/to/%REQ(x)%"
+    told = ask(port, form, "redirect", headers=[("X-Tenant", "forged"), ("X-Other", "1")]).echo
+    assert told.header("x-auth-request-redirect") == "/to/%REQ(x)%"
+    assert told.all_headers("x-tenant") == ["%REQ(x)% $a"]
+    assert told.header("x-other") is None, "only what ingress-nginx's services read is asked with"
     passed = ask(port, form, "allowed").echo
     assert (passed.name, passed.path, passed.header("x-echo-name")) == ("a", "/orig?y=1", "auth")
 

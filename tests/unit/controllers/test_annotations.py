@@ -456,3 +456,24 @@ def test_a_backend_that_is_verified_by_its_authority_alone_is_told(name, told):
     asked = notes(backend_protocol="HTTPS", proxy_ssl_verify="on", proxy_ssl_secret="ca", **name)
     found = intent(secret, ingress(annotations=asked))
     assert (Reason.VERIFY_OFF in codes(found)) is told
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("{X-A: '1', X-B: two}", None),
+        ("{X-A: $host}", Reason.INVALID_ANNOTATION),
+        ("{Host: a}", Reason.INVALID_ANNOTATION),
+        (None, Reason.CONFIGMAP_NOT_FOUND),
+    ],
+)
+def test_headers_of_the_question_come_from_a_config_map(data, reason):
+    there = [] if data is None else [f"kind: ConfigMap\nmetadata: {{name: h, namespace: d}}\ndata: {data}"]
+    asked = notes(auth_url="http://shop.d.svc.cluster.local/", auth_proxy_set_headers="h")
+    found = intent(*there, ingress(annotations=asked))
+    assert codes(found) == ([] if reason is None else [reason])
+    [auth] = found.routes[0].route.auth
+    if reason is None:
+        assert [(pair.name, pair.value) for pair in auth.headers] == [("X-A", "1"), ("X-B", "two")]
+    else:
+        assert auth == Deny()

@@ -7,6 +7,7 @@ from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.shared.ids import id_of
 from weirkeeper.controllers.shared.report import warning
 from weirkeeper.controllers.shared.secrets import entries, known_absent, secret_text
+from weirkeeper.kube.types import ConfigMap
 from weirkeeper.kube.types import Secret as SecretObject
 from weirkeeper.model.backend import BackendTls
 from weirkeeper.model.certificate import TrustBundle
@@ -17,17 +18,33 @@ from weirkeeper.model.filters import (
     Credentials,
     Deny,
     ExternalAuth,
+    HeaderValuePair,
     IpRules,
     LocalRateLimit,
     RateLimit,
 )
 from weirkeeper.model.finding import Effect, Reason
 from weirkeeper.model.secret import Secret
-from weirkeeper.model.text import Authority, Hostname, Id, PasswordHash, PemText, Refused, UserName, parse
+from weirkeeper.model.text import (
+    Authority,
+    HeaderName,
+    HeaderValue,
+    Hostname,
+    Id,
+    PasswordHash,
+    PemText,
+    Refused,
+    UserName,
+    parse,
+)
 from weirkeeper.model.value import Milliseconds
 from weirkeeper.model.words import TlsVersion, word
 
 MOST_USERS = 5000
+UNTOUCHED = frozenset(
+    {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""Headers that belong to the connection or to the request line."""
 
 
 def auth(scope: Scope) -> tuple[Auth, ...]:
@@ -106,6 +123,7 @@ def _external(scope: Scope) -> Iterator[Auth]:
         scope.close(Reason.INVALID_ANNOTATION, scope.annotation("auth-url"), f"auth-url: {backend.why}", remedy)
         return
     default = 443 if url.scheme == "https" else 80
+    headers = _question_headers(scope)
     yield ExternalAuth(
         backend=backend.id,
         path=url.path,
@@ -117,7 +135,34 @@ def _external(scope: Scope) -> Iterator[Auth]:
         sign_in_parameter=options.auth_signin_parameter,
         always_set_cookie=options.auth_always_set_cookie,
         redirect=options.auth_redirect,
+        headers=headers,
     )
+
+
+def _question_headers(scope: Scope) -> tuple[HeaderValuePair, ...]:
+    """The headers of auth-proxy-set-headers; the service may decide by them, so nobody passes without."""
+    wished, at = scope.options.auth_headers, scope.annotation("auth-proxy-set-headers")
+    if wished is None:
+        return ()
+    ref = scope.reference(wished, "ConfigMap")
+    if isinstance(ref, Refused):
+        why = f"auth-proxy-set-headers {ref.why}"
+        scope.close(Reason.CROSS_NAMESPACE, at, why, "name a ConfigMap of the same namespace")
+        return ()
+    found = scope.read.get(scope.inputs.of(ConfigMap), ref)
+    if found is None:
+        known_absent(scope.read, scope.inputs, ref)
+        scope.close(Reason.CONFIGMAP_NOT_FOUND, at, f"the ConfigMap {ref.key} is not there", "create it")
+        return ()
+    pairs: list[HeaderValuePair] = []
+    for name, text in sorted((found.data or {}).items()):
+        header, value = parse(HeaderName, name), parse(HeaderValue, text.strip())
+        if isinstance(header, Refused) or isinstance(value, Refused) or "$" in text or name.lower() in UNTOUCHED:
+            why = f"the ConfigMap {ref.key} has the entry {name[:60]!r}, which is no header with a literal value"
+            scope.close(Reason.INVALID_ANNOTATION, at, why, "correct or remove the entry")
+        else:
+            pairs.append(HeaderValuePair(name=header, value=value))
+    return tuple(pairs)
 
 
 def ip_rules(scope: Scope) -> IpRules | None:

@@ -37,7 +37,9 @@ def declare_endpoint_sets(
         if wish.static:
             return EndpointSet(id=wish.id, endpoints=_ordered(_allowed(wish.static, allow_local=allow_local)))
         if wish.service_port:
-            return EndpointSet(id=wish.id, endpoints=_service_address(read.get(services, wish.service), wish))
+            return EndpointSet(
+                id=wish.id, endpoints=_service_address(read.get(services, wish.service), wish, allow_local=allow_local)
+            )
         return endpoint_set(wish, (s for _, s in read.lookup(slices, wish.service)), allow_local=allow_local)
 
     return graph.derive("endpoint_sets", wishes, endpoints, packing=Packed(EndpointSet))
@@ -140,12 +142,12 @@ def _ordered(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
     return tuple(sorted(endpoints, key=lambda e: (e.address, e.port)))
 
 
-def _service_address(service: Service | None, wish: EndpointSetWish) -> tuple[Endpoint, ...]:
+def _service_address(service: Service | None, wish: EndpointSetWish, *, allow_local: bool) -> tuple[Endpoint, ...]:
     if service is None:
         return ()
     texts = service.spec.cluster_i_ps or (service.spec.cluster_i_p,)
     for text in texts:
         typed = parse(IpAddress, text)
-        if not isinstance(typed, Refused) and refused_address(text) is None:
+        if not isinstance(typed, Refused) and (allow_local or refused_address(text) is None):
             return (Endpoint(address=typed, port=wish.service_port),)
     return ()

@@ -101,6 +101,7 @@ class Options(Value, frozen=True, kw_only=True):
     auth_response_headers: tuple[HeaderName, ...] = ()
     auth_always_set_cookie: bool = False
     auth_redirect: HeaderValue | None = None
+    auth_headers: str | None = None
     custom_headers: str | None = None
     server_alias: tuple[Hostname, ...] = ()
     upstream_vhost: Authority | None = None

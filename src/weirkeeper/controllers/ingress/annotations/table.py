@@ -409,12 +409,12 @@ ROWS: tuple[Row, ...] = (
         L,
         "Cookies of the answer are handed on whatever its status.",
     ),
-    _no(
+    _on(
         "auth-proxy-set-headers",
-        _U,
+        p.text_name,
+        "auth_headers",
         M,
-        "A ConfigMap with headers for the question.",
-        "the question carries the request's own headers",
+        "A ConfigMap with headers for the question, literal ones.",
         security=True,
     ),
     _on(

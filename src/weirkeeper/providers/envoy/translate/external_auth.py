@@ -49,7 +49,7 @@ def http_service(wished: ExternalAuth) -> Any:
     uri = http_uri_pb2.HttpUri(uri="http://auth/", cluster=wished.backend, timeout=duration(wished.timeout))
     made = ext_authz_pb2.HttpService(server_uri=uri)
     asked_path(made, f"{wished.path}?{wished.query}" if wished.query else wished.path)
-    told = dict(ORIGINAL)
+    told = {**dict(ORIGINAL), **{pair.name.lower(): literal(pair.value) for pair in wished.headers}}
     if wished.redirect is not None:
         told["x-auth-request-redirect"] = literal(wished.redirect)
     made.authorization_request.headers_to_add.extend(base_pb2.HeaderValue(key=k, value=v) for k, v in told.items())
