@@ -2,6 +2,7 @@
 
 WeirkeeperError           something outside the core failed
 ├── ApiFailure            a request to an API server failed (its own tree is drawn in kube/errors.py)
+├── NotLeader             a write that only the leader makes was refused here (runtime/leader.py)
 └── StartRefused          the program cannot start as it is set up; the message says what to change
     ├── UnknownPlugin     a controller or provider of that name is not installed
     ├── AlreadyRunning    another process keeps the state folder

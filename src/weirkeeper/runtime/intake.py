@@ -30,6 +30,8 @@ from weirkeeper.reconcile import Event, Outcome
 
 SMALL = 32
 LONG = 0.010
+INSTANCE = InstanceObservation.__name__
+"""An instance more or less changes every status of its load balancer."""
 ENDPOINTS = "EndpointSlice"
 
 
@@ -82,7 +84,7 @@ class Intake:
         self._waiting: dict[Hashable, Event] = {}
         self._arrived: dict[Hashable, float] = {}
         self._news = asyncio.Event()
-        self._slow = {kind.kind for kind in settler.kinds.values() if not kind.namespaced}
+        self._slow = {kind.kind for kind in settler.kinds.values() if not kind.namespaced} | {INSTANCE}
         self._unsettled: Batch | None = None
         self._began: float | None = None
         self.still = asyncio.Lock()
@@ -160,7 +162,7 @@ class Intake:
             done = batch._replace(began=began, ended=self._clock())
         self._unsettled = None
         if inline and done.ended - began > LONG:
-            self._slow |= {event.ref.kind for event in batch.events if isinstance(event, Seen)}
+            self._slow |= {_kind(event) for event in batch.events}
         self._hand_over(outcome, done)
 
     def _hand_over(self, outcome: Outcome, batch: Batch) -> None:
@@ -183,7 +185,11 @@ class Intake:
     def _is_small(self, batch: Batch) -> bool:
         if len(batch.events) > SMALL or not self.synced.is_set():
             return False
-        return not any(isinstance(event, Seen) and event.ref.kind in self._slow for event in batch.events)
+        return not any(_kind(event) in self._slow for event in batch.events)
+
+
+def _kind(event: Event) -> str:
+    return event.ref.kind if isinstance(event, Seen) else type(event).__name__
 
 
 async def _in_thread(work: Callable[[Batch], Outcome], batch: Batch) -> Outcome:

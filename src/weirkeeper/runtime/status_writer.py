@@ -9,6 +9,7 @@ A refusal that is about one object (403 in one namespace, 404, 422) is tried aga
 """
 
 import asyncio
+import itertools
 import random
 from collections.abc import Callable, Iterable, Mapping
 
@@ -38,6 +39,8 @@ BARRED = 60.0
 ECHO = 5.0
 """For so long after a write, an older version that a watch still brings is old news; after that, the server is believed whatever it says."""
 TICK = 0.5
+AT_A_TIME = 500
+"""So many objects are looked at in one turn of the loop."""
 
 Live = Callable[[Ref, str, Entries], None]
 """Told when an object's status says addresses of ours for the first time: the object, its uid, the list."""
@@ -68,6 +71,7 @@ class StatusWriter:
         self._resource = resource
         self.desk = Desk(record.entries)
         self._settled = asyncio.Event()
+        self._told: dict[Ref, StatusWish | None] = {}
         self._queue: asyncio.Queue[Ref] | None = None
         self._queued: set[Ref] = set()
         self._flying: set[Ref] = set()
@@ -108,12 +112,23 @@ class StatusWriter:
         return old
 
     def wished(self, statuses: Mapping[Ref, StatusWish | None]) -> None:
-        """Take the statuses that a settle changed. Nothing is written before the first call: until then nothing is known to be wished."""
-        for ref, wish in statuses.items():
-            if self._mine(ref):
-                self.desk.wished(ref, wish)
-                self._mark(ref)
-        self._settled.set()
+        """Take the statuses that a settle changed. Nothing is written before the first call: until then nothing is known to be wished.
+
+        An instance that comes or goes changes all of them; the loop is not held up for that.
+        """
+        waiting = bool(self._told)
+        self._told.update((ref, wish) for ref, wish in statuses.items() if self._mine(ref))
+        if not waiting:
+            self._hear()
+
+    def _hear(self) -> None:
+        for ref in list(itertools.islice(self._told, AT_A_TIME)):
+            self.desk.wished(ref, self._told.pop(ref))
+            self._mark(ref)
+        if self._told:
+            asyncio.get_running_loop().call_soon(self._hear)
+        else:
+            self._settled.set()
 
     async def run(self) -> None:
         """Write until cancelled. Only the leader runs this."""
@@ -153,7 +168,7 @@ class StatusWriter:
     async def _mark_all(self) -> None:
         for position, ref in enumerate(self.desk.refs()):
             self._mark(ref)
-            if position % 500 == 499:
+            if position % AT_A_TIME == AT_A_TIME - 1:
                 await asyncio.sleep(0)
 
     def _mark(self, ref: Ref) -> None:
