@@ -23,7 +23,6 @@ from weirkeeper.distribute.authority import LEAF_LIFE, SERVER_NAME, AuthorityKey
 log = logging.getLogger(__name__)
 
 LOOK = 1.0
-LONGEST_SLEEP = 5.0
 
 
 class MutualTls(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +81,7 @@ class OwnTls:
             left = self._due - _now().timestamp()
             if left <= 0:
                 self._renew()
-            await asyncio.sleep(min(max(left, 0.1), LONGEST_SLEEP))
+            await asyncio.sleep(min(max(left, 0.1), LOOK))
 
     def _renew(self) -> None:
         made = issue_replica(self.keys, self._names, _now(), life=self._life)

@@ -28,7 +28,7 @@ from weirkeeper.model.value import Value
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-LOOK = 5.0
+LOOK = 1.0
 PATIENCE = 10.0
 KEPT = "instance.json"
 

@@ -177,8 +177,8 @@ def remote_instance(state: Path, number: int, ports: list[int], *, addresses: tu
     return Instance(folder, bootstrap(made))
 
 
-def authority(life: dt.timedelta = 3650 * DAY) -> AuthorityKeys:
-    return new_authority(dt.datetime.now(dt.UTC), life)
+def authority(life: dt.timedelta = 3650 * DAY, age: dt.timedelta = 0 * DAY) -> AuthorityKeys:
+    return new_authority(dt.datetime.now(dt.UTC) - age, life)
 
 
 class Traffic:

@@ -17,7 +17,7 @@ from replicas import Replica, Traffic, authority, replicas
 from served import LB
 
 from weirkeeper.distribute.accounts import ServiceAccount
-from weirkeeper.distribute.authority import AuthorityKeys
+from weirkeeper.distribute.authority import succeeded
 from weirkeeper.distribute.desk import Desk
 from weirkeeper.distribute.exchange import Exchange
 from weirkeeper.model.text import Refused
@@ -31,11 +31,11 @@ LIFE = dt.timedelta(seconds=6)
 
 
 @asynccontextmanager
-async def desk(keys: AuthorityKeys, replica: Replica, life: dt.timedelta, counted: list[str]) -> AsyncIterator[int]:
+async def desk(replica: Replica, life: dt.timedelta, counted: list[str]) -> AsyncIterator[int]:
     async def review(token: str) -> ServiceAccount | Refused:
         return ServiceAccount("edge", "envoy") if token == "token-7f3a" else Refused("the token is not valid")
 
-    exchange = Exchange(lambda: keys, review, lambda: {"edge/envoy": frozenset({LB})}, life=life, counted=counted.append)
+    exchange = Exchange(lambda: replica.tls.keys, review, lambda: {"edge/envoy": frozenset({LB})}, life=life, counted=counted.append)
     made = Desk("127.0.0.1:0", replica.tls, exchange, None)
     task = asyncio.create_task(made.run())
     await asyncio.wait_for(made.listening.wait(), 5)
@@ -97,6 +97,7 @@ async def becomes(url: str, status: int, seconds: float = 15) -> str:
     return await eventually(look, seconds, what=f"{url} answers {status}", pause=0.05)
 
 
+@pytest.mark.slow
 def test_from_a_token_to_traffic_and_through_renewals(state: Path) -> None:
     async def story() -> None:
         keys, front, counted = authority(), Front(), list[str]()
@@ -106,7 +107,7 @@ def test_from_a_token_to_traffic_and_through_renewals(state: Path) -> None:
             front.to("one.example", "a")
             async with (
                 replicas(front, keys, 1, LIFE, stream_seconds=2.0) as (one,),
-                desk(keys, one, LIFE, counted) as port,
+                desk(one, LIFE, counted) as port,
                 sidecar(state, port) as probes,
             ):
                 await becomes(f"{probes}/started", 200)
@@ -143,13 +144,62 @@ def test_from_a_token_to_traffic_and_through_renewals(state: Path) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.slow
+def test_a_new_root_takes_over_while_an_envoy_is_served(state: Path) -> None:
+    """The root is near its end: its successor is trusted, signs, and remains alone. The stream never stays away."""
+
+    async def story() -> None:
+        keys, front, counted = authority(dt.timedelta(days=10), age=dt.timedelta(days=9)), Front(), list[str]()
+        (state / "ca.crt").write_text(keys.bundle)
+        async with EchoServer(name="a") as a:
+            front.backend("a", a.port)
+            front.to("one.example", "a")
+            async with (
+                replicas(front, keys, 1, LIFE, stream_seconds=2.0) as (one,),
+                desk(one, LIFE, counted) as port,
+                sidecar(state, port) as probes,
+            ):
+                await becomes(f"{probes}/started", 200)
+                clock, roots = asyncio.get_running_loop().time, [keys.bundle]
+                async with fleet(await envoy(state, one.port)), Traffic(front, "one.example") as traffic:
+                    await front.answers("one.example", "a")
+                    traffic.failed.clear()
+                    began = last = last_step = clock()
+                    gaps = list[float]()
+                    while len(roots) < 3 or clock() < last_step + 5:
+                        assert clock() < began + 60
+                        after = succeeded(one.tls.keys, dt.datetime.now(dt.UTC), LIFE)
+                        if after is not None:
+                            one.tls.trust(after)
+                            last_step = clock()
+                            if after.bundle != roots[-1]:
+                                roots.append(after.bundle)
+                        if one.service._distributors["envoy"]._fleets[LB].connections:
+                            gaps.append(clock() - last)
+                            last = clock()
+                        await asyncio.sleep(0.005)
+                    assert roots[2] != roots[0]
+                    assert roots[1].count("BEGIN") == 2
+                    assert roots[2].count("BEGIN") == 1
+                    assert counted.count("issued") >= 4
+
+                    async def alone() -> bool:
+                        return bool(json.loads((state / "run" / "instance.json").read_bytes())["authority"] == roots[2])
+
+                    await eventually(alone, what="the instance has renewed, and was told of the new root alone")
+                    assert max(gaps) < 1.0
+                    assert traffic.failed == []
+
+    asyncio.run(story())
+
+
 def test_a_refused_token_is_not_started_and_tried_again(state: Path) -> None:
     async def story() -> None:
         keys, front, counted = authority(), Front(), list[str]()
         (state / "ca.crt").write_text(keys.bundle)
         async with (
             replicas(front, keys, 1) as (one,),
-            desk(keys, one, LIFE, counted) as port,
+            desk(one, LIFE, counted) as port,
             sidecar(state, port, token="a wrong one") as probes,
         ):
             await eventually(looking(lambda: counted.count("refused") >= 2), 20, what="it has asked again")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from weirkeeper.distribute import credentials
 from weirkeeper.distribute.authority import (
     SERVER_NAME,
     AuthorityKeys,
@@ -76,6 +77,24 @@ def test_our_own_is_renewed_at_two_thirds_of_its_life() -> None:
         await eventually(renewed, what="it is renewed")
         assert 1.0 < time.monotonic() - began < 2.8
         assert tls.expires() > time.time() + 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+def test_a_clock_that_jumps_a_day_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        tls = OwnTls(KEYS, ())
+        task = asyncio.create_task(tls.run())
+        await asyncio.sleep(0)
+        ahead = time.time() + 86_400
+        monkeypatch.setattr(credentials, "_now", lambda: dt.datetime.now(dt.UTC) + dt.timedelta(days=1))
+
+        async def follows() -> bool:
+            return tls.expires() > ahead + 80_000
+
+        await eventually(follows, what="it is renewed by the new clock")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
