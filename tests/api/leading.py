@@ -72,15 +72,21 @@ def entry(ip):
 class Replica:
     """One replica: what it sees it sees by a watch, what it wishes the test says."""
 
-    def __init__(self, client, namespace, who="one", **options):
+    def __init__(self, client, namespace, who="one", install="", **options):
         self.client, self.namespace, self.log = client, namespace, io.StringIO()
         self.metrics, self.live = Metrics(), []
         log = Log(self.log)
         self.leadership = Leadership(
-            client, name="lease", namespace=namespace, identity=who, log=log, metrics=self.metrics, times=TIMES
+            client,
+            name=f"lease{install}",
+            namespace=namespace,
+            identity=who,
+            log=log,
+            metrics=self.metrics,
+            times=TIMES,
         )
         self.led = LedClient(client, self.leadership)
-        self.record = PublishedRecord(self.led, name="published", namespace=namespace, log=log)
+        self.record = PublishedRecord(self.led, name=f"published{install}", namespace=namespace, log=log)
         options = {"caution": 0.0, "manager": "weir-test", "live": lambda *told: self.live.append(told)} | options
         self.writer = StatusWriter(self.led, self.record, log=log, metrics=self.metrics, **options)
         self.listed = asyncio.Event()

@@ -236,3 +236,37 @@ def test_where_the_record_may_not_be_kept_statuses_are_written_all_the_same():
             assert one.log.getvalue().count("not remembered") == 1
 
     on_server(Fake, scenario)
+
+
+def test_two_installs_and_a_foreign_controller_on_the_same_objects_lose_nothing(either_server):
+    async def scenario(client, namespace, api):
+        names = [f"i{n}" for n in range(5)]
+        for name in names:
+            await client.create(INGRESS, ingress(name, namespace), namespace)
+        async with (
+            Replica(client, namespace, "a", install="-a", manager="a") as a,
+            Replica(client, namespace, "b", install="-b", manager="b") as b,
+        ):
+            for turn in range(12):
+                a.wish(*names, ips=(f"10.0.1.{turn}",))
+                b.wish(*names, ips=(f"10.0.2.{turn}", "10.0.2.100"))
+                name = names[turn % 5]
+                await write(
+                    client, name, namespace, lambda listed, turn=turn: [*listed, {"hostname": f"h{turn}.example"}]
+                )
+
+            async def right(name):
+                listed = (await client.get(INGRESS, name, namespace))["status"]["loadBalancer"]["ingress"]
+                hosts = [{"hostname": f"h{turn}.example"} for turn in range(12) if names[turn % 5] == name]
+                wished = [entry("10.0.1.11"), entry("10.0.2.11"), entry("10.0.2.100"), *hosts]
+                return sorted(map(str, listed)) == sorted(map(str, wished))
+
+            for name in names:
+                await eventually(lambda name=name: right(name), 20, what=f"{name} has all entries")
+            if api is not None:
+                before = len([record for record in api.audit.writes if record.plural != "leases"])
+                a.wish(*names, ips=("10.0.1.11",))
+                await asyncio.sleep(0.5)  # an idle writer writes nothing: there is nothing to wait for
+                assert len([record for record in api.audit.writes if record.plural != "leases"]) == before
+
+    on_server(either_server, scenario)
