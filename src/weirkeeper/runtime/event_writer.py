@@ -21,14 +21,14 @@ from weirkeeper.kube.backoff import Backoff
 from weirkeeper.kube.errors import AlreadyExists, ApiFailure, Conflict, Forbidden, Invalid, NotFound
 from weirkeeper.kube.events import EVENT, Happening, Spoken, again, first_event, spoken
 from weirkeeper.kube.statuses import Entries
-from weirkeeper.model.finding import Finding
+from weirkeeper.model.finding import Finding, Severity
 from weirkeeper.model.ids import LOCAL, Ref
 from weirkeeper.runtime.bucket import Bucket
 from weirkeeper.runtime.leader import NotLeader, lease_clock
 from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.metrics import Metrics
 from weirkeeper.runtime.writes import LedClient
-from weirkeeper.status.happenings import happenings, live
+from weirkeeper.status.happenings import happening, live
 
 RATE, BURST = 20.0, 100.0
 """For all events: so many a second, and so many at once."""
@@ -39,13 +39,18 @@ REPEAT = 2700.0
 LOOK = 30.0
 MOST_SPOKEN = 20_000
 
-NEW_WARNING, NEW, OLD = 0, 1, 2
+AT_A_TIME = 200
+"""So many objects are looked at in one turn of the loop."""
+
+RANKS = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
+OLD = 10
+"""Added to the rank of what a new leader repeats."""
 
 
 class _Turn(NamedTuple):
     rank: int
     number: int
-    happening: Happening
+    subject: Finding | Happening
 
 
 class EventWriter:
@@ -67,12 +72,13 @@ class EventWriter:
         self._client, self._reporter, self._instance = client, reporter, instance
         self._log, self._metrics, self._cluster, self._clock, self._wall = log, metrics, cluster, clock, wall
         self._versions: dict[tuple[str, str], str] = {}
-        self._standing: dict[Ref, tuple[Happening, ...]] = {}
+        self._standing: dict[Ref, tuple[Finding, ...]] = {}
+        self._told: dict[Ref, tuple[Finding, ...] | None] = {}
         self._turns: list[_Turn] = []
         self._later: list[tuple[float, _Turn]] = []
         self._numbers = itertools.count()
         self._spoken: dict[tuple[str, str], Spoken] = {}
-        self._said_at: dict[Happening, float] = {}
+        self._said_at: dict[Finding, float] = {}
         self._all = Bucket(RATE, BURST, clock())
         self._objects: dict[Ref, Bucket] = {}
         self._backoff = Backoff(first=0.2, most=30.0, forget=1.0, chance=random.random)
@@ -90,33 +96,41 @@ class EventWriter:
                 self._forget(event.ref)
 
     def found(self, findings: Mapping[Ref, tuple[Finding, ...] | None]) -> None:
-        """Take the findings that a settle changed; `None`: there are none any more."""
-        for ref, many in findings.items():
-            if ref.cluster != self._cluster:
-                continue
-            before = self._standing.get(ref, ())
-            now = happenings(many or (), self._versions)
-            if now:
-                self._standing[ref] = now
-            else:
-                self._forget(ref)
-            for one in now:
-                if one not in before:
-                    self._push(NEW_WARNING if one.warning else NEW, one)
+        """Take the findings that a settle changed; `None`: there are none any more. Many at once do not hold up the loop."""
+        waiting = bool(self._told)
+        self._told.update((ref, many) for ref, many in findings.items() if ref.cluster == self._cluster)
+        if not waiting:
+            self._hear()
+
+    def _hear(self) -> None:
+        for ref in list(itertools.islice(self._told, AT_A_TIME)):
+            self._compare(ref, self._told.pop(ref) or ())
+        if self._told:
+            asyncio.get_running_loop().call_soon(self._hear)
+
+    def _compare(self, ref: Ref, now: tuple[Finding, ...]) -> None:
+        before = self._standing.get(ref, ())
+        if now:
+            self._standing[ref] = now
+        else:
+            self._forget(ref)
+        for finding in now:
+            if finding not in before:
+                self._push(RANKS[finding.severity], finding)
 
     def live(self, ref: Ref, uid: str, listed: Entries) -> None:
         """Tell that an object is served for the first time."""
-        happening = live(ref, uid, listed, self._versions)
-        if happening is not None:
-            self._push(NEW, happening)
+        one = live(ref, uid, listed, self._versions)
+        if one is not None:
+            self._push(RANKS[Severity.INFO], one)
 
     def _forget(self, ref: Ref) -> None:
-        for one in self._standing.pop(ref, ()):
-            self._said_at.pop(one, None)
+        for finding in self._standing.pop(ref, ()):
+            self._said_at.pop(finding, None)
 
-    def _push(self, rank: int, happening: Happening) -> None:
+    def _push(self, rank: int, subject: Finding | Happening) -> None:
         if self._running:
-            heapq.heappush(self._turns, _Turn(rank, next(self._numbers), happening))
+            heapq.heappush(self._turns, _Turn(rank, next(self._numbers), subject))
             self._news.set()
 
     async def run(self) -> None:
@@ -126,8 +140,8 @@ class EventWriter:
         self._said_at.clear()
         try:
             for many in self._standing.values():
-                for one in many:
-                    self._push(OLD, one)
+                for finding in many:
+                    self._push(RANKS[finding.severity] + OLD, finding)
             while True:
                 await self._one()
         finally:
@@ -142,14 +156,15 @@ class EventWriter:
             await self._idle(now)
             return
         turn = heapq.heappop(self._turns)
-        if not self._stands(turn.happening):
+        one = self._happening(turn.subject)
+        if one is None:
             return
-        if pause := self._bucket(turn.happening.ref, now).take(now):
+        if pause := self._bucket(one.ref, now).take(now):
             heapq.heappush(self._later, (now + pause, turn))
             return
         while pause := self._all.take(self._clock()):  # noqa: ASYNC110 - time is what is waited for
             await asyncio.sleep(pause)
-        await self._say(turn)
+        await self._say(turn, one)
 
     async def _idle(self, now: float) -> None:
         """Until something is new, or a turn's time comes; and look for what is about to fade."""
@@ -163,24 +178,26 @@ class EventWriter:
 
     def _repeat(self) -> None:
         now = self._clock()
-        for one in [one for one, at in self._said_at.items() if now - at >= REPEAT and one.warning]:
-            self._said_at[one] = now
-            self._push(NEW, one)
+        for finding in [finding for finding, at in self._said_at.items() if now - at >= REPEAT]:
+            del self._said_at[finding]  # told again, it is noted again; where it no longer stands, it is not
+            self._push(RANKS[Severity.INFO], finding)
         self._objects = {ref: bucket for ref, bucket in self._objects.items() if not bucket.full(now)}
 
-    def _stands(self, happening: Happening) -> bool:
-        return not happening.warning or happening in self._standing.get(happening.ref, ())
+    def _happening(self, subject: Finding | Happening) -> Happening | None:
+        """What is to be said; nothing where it no longer stands, or no object can show it."""
+        if isinstance(subject, Happening):
+            return subject
+        return happening(subject, self._versions) if subject in self._standing.get(subject.origin.ref, ()) else None
 
     def _bucket(self, ref: Ref, now: float) -> Bucket:
         return self._objects.setdefault(ref, Bucket(OBJECT_RATE, OBJECT_BURST, now))
 
-    async def _say(self, turn: _Turn) -> None:
-        happening = turn.happening
+    async def _say(self, turn: _Turn, one: Happening) -> None:
         try:
-            await self._write(happening, repeats=turn.rank == OLD)
+            await self._write(one, repeats=turn.rank >= OLD)
         except (Forbidden, Invalid, NotFound, Conflict) as failure:
             self._metrics.count("event_writes", result="refused")
-            self._log.warning("an event cannot be written", object=happening.ref, reason=happening.reason, why=failure)
+            self._log.warning("an event cannot be written", object=one.ref, reason=one.reason, why=failure)
         except (NotLeader, ApiFailure) as failure:
             self._metrics.count("event_writes", result="failed")
             heapq.heappush(self._turns, turn)
@@ -188,11 +205,12 @@ class EventWriter:
             await asyncio.sleep(max(self._backoff.failed(self._clock()), asked))
         else:
             self._backoff.reset()
-            self._said_at[happening] = self._clock()
+            if isinstance(turn.subject, Finding) and one.warning:
+                self._said_at[turn.subject] = self._clock()
 
-    async def _write(self, happening: Happening, *, repeats: bool) -> None:
+    async def _write(self, one: Happening, *, repeats: bool) -> None:
         """A new event, or one more of the same. What merely `repeats` is left as a predecessor said it."""
-        key = (happening.namespace, happening.name)
+        key = (one.namespace, one.name)
         before = self._spoken.pop(key, None)
         if before is not None:
             try:
@@ -201,9 +219,9 @@ class EventWriter:
                 pass  # it faded, or somebody else counted it
             else:
                 return
-        body = first_event(happening, self._wall(), reporter=self._reporter, instance=self._instance)
+        body = first_event(one, self._wall(), reporter=self._reporter, instance=self._instance)
         try:
-            self._note(key, spoken(await self._client.create(EVENT, body, happening.namespace)))
+            self._note(key, spoken(await self._client.create(EVENT, body, one.namespace)))
         except AlreadyExists:
             if not repeats:
                 await self._count(key, spoken(await self._client.get(EVENT, key[1], key[0])))

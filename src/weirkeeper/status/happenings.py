@@ -1,10 +1,10 @@
 """Findings as events: what is said on the object, in words that its owner can act on.
 
-Comes in: findings, and the API versions of kinds. Goes out: `Happening`s, the worst first. Pure. Findings about places in files are nobody's object; an object whose uid is
+Comes in: findings, and the API versions of kinds. Goes out: `Happening`s. Pure. Findings about places in files are nobody's object; an object whose uid is
 not known has no event (`kubectl describe` would not show it).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from weirkeeper.kube.events import Happening
 from weirkeeper.kube.statuses import Entries
@@ -18,15 +18,8 @@ Versions = Mapping[tuple[str, str], str]
 """The API version (`networking.k8s.io/v1`) of a group and kind."""
 
 
-def happenings(findings: Iterable[Finding], versions: Versions) -> tuple[Happening, ...]:
-    """What these findings say, the worst first, each once."""
-    order = list(Severity)
-    ranked = sorted(findings, key=lambda finding: (order.index(finding.severity), *finding.sort_key, finding.for_user))
-    said = (_happening(finding, versions) for finding in ranked)
-    return tuple(dict.fromkeys(one for one in said if one is not None))
-
-
-def _happening(finding: Finding, versions: Versions) -> Happening | None:
+def happening(finding: Finding, versions: Versions) -> Happening | None:
+    """What this finding says, or nothing where no object can show it."""
     ref, uid = finding.origin.ref, finding.origin.uid
     version = versions.get((ref.group, ref.kind))
     if version is None or not uid:

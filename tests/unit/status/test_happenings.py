@@ -9,7 +9,7 @@ from weirkeeper.kube.types import AddressStatus
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
-from weirkeeper.status.happenings import camel, happenings, live
+from weirkeeper.status.happenings import camel, happening, live
 
 REF = Ref(group="networking.k8s.io", kind="Ingress", namespace="d", name="shop")
 VERSIONS = {(REF.group, REF.kind): "networking.k8s.io/v1", ("", "Node"): "v1"}
@@ -27,7 +27,7 @@ def event(one):
 
 
 def test_a_finding_becomes_an_event_on_its_object():
-    [one] = happenings([finding(effect=Effect.DEGRADED)], VERSIONS)
+    one = happening(finding(effect=Effect.DEGRADED), VERSIONS)
     assert event(one) == {
         "apiVersion": "events.k8s.io/v1", "kind": "Event",
         "metadata": {"name": one.name, "namespace": "d"},
@@ -39,11 +39,8 @@ def test_a_finding_becomes_an_event_on_its_object():
     }  # fmt: skip
 
 
-def test_the_worst_comes_first_and_the_same_is_said_once():
-    said = happenings(
-        [finding("c", Severity.INFO), finding("b", Severity.WARNING), finding("a"), finding("a")], VERSIONS
-    )
-    assert [(one.note[0], one.warning) for one in said] == [("a", True), ("b", True), ("c", False)]
+def test_what_is_only_worth_knowing_is_no_warning():
+    assert [happening(finding("a", severity), VERSIONS).warning for severity in Severity] == [True, True, False]
 
 
 def test_what_no_object_can_show_is_not_said():
@@ -52,31 +49,31 @@ def test_what_no_object_can_show_is_not_said():
         finding(ref=Ref(kind="File", name="x.yaml:1")),
         finding(ref=Ref(group="x", kind="Odd", name="o")),
     ]
-    assert happenings(nowhere, VERSIONS) == ()
+    assert [happening(one, VERSIONS) for one in nowhere] == [None] * 3
     assert live(REF, "", (), VERSIONS) is None
 
 
 def test_an_event_about_an_object_without_namespace_is_in_default():
-    [one] = happenings([finding(ref=Ref(kind="Node", name="n"))], VERSIONS)
+    one = happening(finding(ref=Ref(kind="Node", name="n")), VERSIONS)
     assert (event(one)["metadata"]["namespace"], event(one)["regarding"]["namespace"]) == ("default", "")
 
 
 def test_names_say_what_is_said():
-    [one] = happenings([finding()], VERSIONS)
-    [same] = happenings([finding()], VERSIONS)
-    [text] = happenings([finding("no Service y")], VERSIONS)
-    [later] = happenings([finding(uid="u-2")], VERSIONS)
+    one = happening(finding(), VERSIONS)
+    same = happening(finding(), VERSIONS)
+    text = happening(finding("no Service y"), VERSIONS)
+    later = happening(finding(uid="u-2"), VERSIONS)
     assert one.name == same.name
     assert len({one.name, text.name, later.name}) == 3
-    [long] = happenings(
-        [finding(ref=Ref(group=REF.group, kind="Ingress", namespace="d", name="a" * 235 + "." + "b" * 17))], VERSIONS
+    long = happening(
+        finding(ref=Ref(group=REF.group, kind="Ingress", namespace="d", name="a" * 235 + "." + "b" * 17)), VERSIONS
     )
     assert len(long.name) <= LONGEST_NAME
 
 
 @pytest.mark.parametrize("text", ["x" * 5000, "ü" * 5000, "é" * 1023 + "x", "\U0001f600" * 400])
 def test_notes_fit(text):
-    [one] = happenings([finding(text)], VERSIONS)
+    one = happening(finding(text), VERSIONS)
     assert LONGEST_NOTE - 6 < len(event(one)["note"].encode()) <= LONGEST_NOTE
     assert short("short") == "short"
 
