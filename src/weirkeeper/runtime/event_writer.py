@@ -98,13 +98,15 @@ class EventWriter:
     def found(self, findings: Mapping[Ref, tuple[Finding, ...] | None]) -> None:
         """Take the findings that a settle changed; `None`: there are none any more. Many at once do not hold up the loop."""
         waiting = bool(self._told)
-        self._told.update((ref, many) for ref, many in findings.items() if ref.cluster == self._cluster)
+        self._told.update(findings)
         if not waiting:
             self._hear()
 
     def _hear(self) -> None:
         for ref in list(itertools.islice(self._told, AT_A_TIME)):
-            self._compare(ref, self._told.pop(ref) or ())
+            many = self._told.pop(ref) or ()
+            if ref.cluster == self._cluster:
+                self._compare(ref, many)
         if self._told:
             asyncio.get_running_loop().call_soon(self._hear)
 
