@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.kube import CLASS, CONTROLLER, NAMESPACE, Api, definitions, namespace
+from bench.kube import CLASS, CONTROLLER, NAMESPACE, Api, Refusal, definitions, namespace
 from bench.stand import WORKERS, child, wait_open
 from weirkeeper.distribute.authority import AuthorityKeys, authority_from
 from weirkeeper.model.text import Refused
@@ -112,18 +113,19 @@ def weir(place: Path, kubeconfig: str, *, name: str = "bench", controller: str =
         yield made
 
 
-def keys_of(kubeconfig: str, name: str = "weirkeeper", seconds: float = PATIENCE) -> AuthorityKeys:
+def keys_of(kubeconfig: str, plane: Weir, name: str = "weirkeeper", seconds: float = PATIENCE) -> AuthorityKeys:
     """The install's authority, once its leader has made it."""
     api, deadline = Api(kubeconfig), time.monotonic() + seconds
     try:
         while True:
-            with contextlib.suppress(RuntimeError):
+            plane.alive()
+            with contextlib.suppress(Refusal):
                 found = api.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}-authority")
                 keys = authority_from({key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()})
                 if not isinstance(keys, Refused):
                     return keys
             if time.monotonic() > deadline:
-                raise TimeoutError("the leader has made no authority")
+                raise TimeoutError(f"the leader has made no authority: {plane.log.read_text()[-3000:]}")
             time.sleep(0.05)
     finally:
         api.close()
@@ -140,6 +142,11 @@ class Engine:
 
     def usage(self) -> Usage:
         return usage_of(self.pid)
+
+    def listens(self) -> bool:
+        """Whether somebody takes connections where HTTP is to be served."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.http)) == 0
 
 
 @contextlib.contextmanager

@@ -151,6 +151,10 @@ class Entrance(NamedTuple):
         return {"Content-Type": "application/json", **({"Authorization": f"Bearer {self.token}"} if self.token else {})}
 
 
+class Refusal(RuntimeError):
+    """The server said no."""
+
+
 class Moments(NamedTuple):
     """When a request was sent and when its whole answer was there, and what it was."""
 
@@ -179,7 +183,7 @@ class Api:
         said = answer.read()
         answered = time.monotonic_ns()
         if answer.status >= 400:
-            raise RuntimeError(f"{method} {path}: {answer.status} {said[:500]!r}")
+            raise Refusal(f"{method} {path}: {answer.status} {said[:500]!r}")
         return Moments(sent, answered, msgspec.json.decode(said) if said else {})
 
     def create(self, held: dict) -> Moments:
@@ -221,4 +225,4 @@ async def _create_in_turn(session: aiohttp.ClientSession, objects: Iterator[dict
         async with session.post(path_of(held), data=msgspec.json.encode(held)) as answer:
             said = await answer.read()
             if answer.status >= 400:
-                raise RuntimeError(f"{held['kind']} {held['metadata']['name']}: {answer.status} {said[:500]!r}")
+                raise Refusal(f"{held['kind']} {held['metadata']['name']}: {answer.status} {said[:500]!r}")

@@ -150,7 +150,7 @@ def serving(place, kubeconfig: str, system: str, size: int, turn: int) -> Iterat
         stack.callback(api.close)
         if system == "weir":
             plane = stack.enter_context(weir(place, kubeconfig, controller=SHARED_CLASS))
-            engine = stack.enter_context(envoy(place, keys_of(kubeconfig), plane))
+            engine = stack.enter_context(envoy(place, keys_of(kubeconfig, plane), plane))
             port = plane.http
         else:
             port = stack.enter_context(traefik(place, kubeconfig, name=system, throttle="0s" if system == "traefik" else ""))
