@@ -123,9 +123,14 @@ def state_directory(source: Path, environment: Mapping[str, str] = os.environ) -
     return state_home(environment) / hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:16]
 
 
+def run_states() -> Path:
+    """Where the states of cluster programs are kept that were told no other place: a private folder for temporary files."""
+    return Path(f"/tmp/weirkeeper-{os.getuid()}")  # noqa: S108 - made with mode 0700
+
+
 def run_state(settings: RunSettings, namespace: str, replica: str) -> str:
-    """Where a replica of a cluster install keeps its read API's socket: in a private folder for temporary files."""
-    return f"/tmp/weirkeeper-{os.getuid()}/{namespace}-{settings.name}-{replica}"  # noqa: S108 - made with mode 0700
+    """Where a replica of a cluster install keeps its read API's socket."""
+    return str(run_states() / f"{namespace}-{settings.name}-{replica}")
 
 
 def read_socket(state: Path) -> Path:

@@ -78,6 +78,7 @@ class ClusterApplication(Ring):
             receive=self._receive, log=log, metrics=self.metrics,
         )  # fmt: skip
         self._commons = Commons(client, self._place, self.reconciler, self.intake, self.feed, self.channel)
+        self._told = False
         self._last_good = None
         if settings.snapshot_directory:
             self._last_good = LastGood(settings, client, self.intake, self.dispatcher, self.channel.serve, log)
@@ -220,6 +221,10 @@ class ClusterApplication(Ring):
         self._statuses.wished(outcome.statuses)
         self._events.found(outcome.findings)
         self._numbers.found(outcome.findings)
+        if not self._told:
+            self._told = True
+            items = sum(len(many) for many in outcome.items.values())
+            self.log.info("everything was seen once", items=items, findings=len(outcome.findings))
         self.channel.serve()
         if any(outcome.items.values()):
             self._commons.changed()

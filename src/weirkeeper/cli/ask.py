@@ -4,6 +4,7 @@ Comes in: where its state is kept. Goes out: the answer to one GET, as bytes or 
 """
 
 import http.client
+import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -22,13 +23,13 @@ from weirkeeper.model.route import VirtualHost
 from weirkeeper.model.secret import Secret
 from weirkeeper.model.text import Id
 from weirkeeper.model.value import Value
-from weirkeeper.settings import read_socket, state_directory, state_home
+from weirkeeper.settings import read_socket, run_states, state_directory, state_home
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 SECONDS = 30.0
 
-Live = Annotated[bool, typer.Option("--live", help="Ask the running `weir up` instead of reading manifests.")]
+Live = Annotated[bool, typer.Option("--live", help="Ask the running `weir up` or `weir run` instead of reading manifests.")]
 StateDir = Annotated[
     Path | None, typer.Option(help="Its state directory, where it was not started with the default one.")
 ]
@@ -101,12 +102,14 @@ class Running:
 
 
 def running(command: str, source: str | None, state_dir: Path | None) -> Running:
-    """The program of a folder, or of a state directory, or the only one there is."""
+    """The program of a folder, or of a state directory (in a pod `WEIR_STATE_DIRECTORY`), or the only one there is."""
+    if state_dir is None and source is None and os.environ.get("WEIR_STATE_DIRECTORY"):
+        state_dir = Path(os.environ["WEIR_STATE_DIRECTORY"])
     if state_dir is not None:
         return Running(command, read_socket(state_dir))
     if source is not None:
         return Running(command, read_socket(state_directory(Path(source))))
-    there = sorted(path.parent for path in state_home().glob("*/read.sock"))
+    there = sorted(path.parent for home in (state_home(), run_states()) for path in home.glob("*/read.sock"))
     if len(there) != 1:
         why = "no running weir was found" if not there else f"several are running: {', '.join(map(str, there))}"
         refused(command, f"{why}; name its folder of manifests, or --state-dir")
