@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from weirkeeper.model.features import Need
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.text import Authority, CipherName, HeaderValue, Hostname, Id, Label, PathText
+from weirkeeper.model.text import Authority, CipherName, HeaderValue, Hostname, Id, Label, Method, PathText
 from weirkeeper.model.value import ByteCount, Milliseconds, Value
 from weirkeeper.model.words import BackendProtocol, HealthKind, ProxyVersion, TlsVersion
 
@@ -112,6 +112,13 @@ class Limits(Value, frozen=True, kw_only=True):
     buffer: ByteCount | None = None
 
 
+class RequestAs(Value, frozen=True, kw_only=True):
+    """What every request to a backend says instead of its own host and method: a service that is asked by us, not by clients, needs its own."""
+
+    host: Authority | None = None
+    method: Method | None = None
+
+
 class Backend(Value, frozen=True, kw_only=True):
     """How one group of endpoints is spoken to. ``protocol``: http1, h2c, h2, grpc, auto, tcp or udp (TLS is ``tls``, not the protocol)."""
 
@@ -131,5 +138,6 @@ class Backend(Value, frozen=True, kw_only=True):
     send_proxy_protocol: Annotated[ProxyVersion | None, Need("BackendProxyProtocol")] = None
     prefer_local_zone: bool = False
     slow_start: Annotated[Milliseconds | None, Need("SlowStart")] = None
+    requests_as: Annotated[RequestAs | None, Need("ExternalAuthHost")] = None
     stats_name: Annotated[Label | None, Need("StatsName")] = None
     origins: tuple[Origin, ...] = ()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from served import World, answering, route, served
 
+from weirkeeper.model.backend import RequestAs
 from weirkeeper.model.filters import (
     BasicAuth,
     CookieAffinity,
@@ -64,6 +65,7 @@ GUARDED = {
     "redirect": route(
         "redirect", auth=(ExternalAuth(backend="auth", query="status=403", redirect="/to/%REQ(x)%", headers=TOLD),)
     ),
+    "as": route("as", auth=(ExternalAuth(backend="auth-as", query="status=403"),)),
     "gone": route("gone", auth=(ExternalAuth(backend="nowhere"),)),
     "ip": route("ip", ip_rules=IpRules(deny=("127.0.0.0/8",))),
     "ip-ok": route("ip-ok", ip_rules=IpRules(allow=("127.0.0.0/8", "::1"), deny=("10.0.0.0/8",))),
@@ -99,6 +101,7 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
         for name, server in serving.items():
             world.backend(name, server.port)
         world.backend("nowhere")
+        world.backend("auth-as", auth.port, requests_as=RequestAs(host="%REQ(x)%.internal:81", method="PATCH"))
         for name, guarded in GUARDED.items():
             world.host(f"{name}.example", guarded)
             world.host(f"*.{name}.wild", guarded)
@@ -134,6 +137,8 @@ def test_external_auth(port: int, form: str) -> None:
     assert told.header("x-auth-request-redirect") == "/to/%REQ(x)%"
     assert told.all_headers("x-tenant") == ["%REQ(x)% $a"]
     assert told.header("x-other") is None, "only what ingress-nginx's services read is asked with"
+    asked = ask(port, form, "as", method="POST", body=b"x").echo
+    assert (asked.method, asked.host, asked.body) == ("PATCH", "%REQ(x)%.internal:81", "")
     passed = ask(port, form, "allowed").echo
     assert (passed.name, passed.path, passed.header("x-echo-name")) == ("a", "/orig?y=1", "auth")
 

@@ -9,7 +9,7 @@ from build import SHOP, World, codes, ingress, intent, notes, path, routes
 from weirkeeper.controllers.ingress.annotations.docs import annotations_page
 from weirkeeper.controllers.ingress.annotations.options import Options
 from weirkeeper.controllers.ingress.annotations.table import ROWS, TABLE, Answer
-from weirkeeper.model.backend import ConsistentHash, FromServiceAddress, PeakEwma
+from weirkeeper.model.backend import ConsistentHash, FromEndpointSet, FromServiceAddress, PeakEwma, RequestAs
 from weirkeeper.model.filters import BasicAuth, CookieAffinity, Deny, ExternalAuth, FullPath, HashOn, RegexSubstitution
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.match import CookieMatch, Exactly
@@ -386,11 +386,14 @@ def test_a_service_that_is_asked():
         "auth_response_headers": "X-User",
         "auth_request_redirect": "/after",
     }
-    [auth] = routes(ingress(annotations=notes(**asked)))[0].auth
+    found = intent(ingress(annotations=notes(**asked)))
+    [auth] = found.routes[0].route.auth
     assert isinstance(auth, ExternalAuth)
+    [service] = [one for one in found.backends if one.id == auth.backend]
+    assert service.source == FromEndpointSet(id="d/shop/80")
+    assert service.requests_as == RequestAs(host="shop.d.svc.cluster.local", method="GET")
     assert auth.redirect == "/after"
-    assert (auth.backend, auth.path, auth.query, auth.sign_in, auth.response_headers) == (
-        "d/shop/80",
+    assert (auth.path, auth.query, auth.sign_in, auth.response_headers) == (
         "/check",
         "x=1",
         "/login",

@@ -43,6 +43,7 @@ _CORE = {
     "QueryMatch": "name match",
     "QueryMatches": "value",
     "Redirect": "host to status",
+    "RequestAs": "host method",
     "Respond": "status content_type",
     "Retry": "attempts statuses conditions per_try backoff non_idempotent",
     "RetryBudget": "percent at_least",

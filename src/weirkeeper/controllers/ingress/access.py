@@ -9,7 +9,7 @@ from weirkeeper.controllers.shared.report import warning
 from weirkeeper.controllers.shared.secrets import entries, known_absent, secret_text
 from weirkeeper.kube.types import ConfigMap
 from weirkeeper.kube.types import Secret as SecretObject
-from weirkeeper.model.backend import BackendTls
+from weirkeeper.model.backend import BackendTls, RequestAs
 from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.filters import (
     Auth,
@@ -31,6 +31,7 @@ from weirkeeper.model.text import (
     HeaderValue,
     Hostname,
     Id,
+    Method,
     PasswordHash,
     PemText,
     Refused,
@@ -41,6 +42,8 @@ from weirkeeper.model.value import Milliseconds
 from weirkeeper.model.words import TlsVersion, word
 
 MOST_USERS = 5000
+GET = Method("GET")
+"""The method of nginx's own questions."""
 UNTOUCHED = frozenset(
     {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -117,19 +120,20 @@ def _external(scope: Scope) -> Iterator[Auth]:
     options, url = scope.options, scope.options.auth_url
     if url is None:
         return
-    backend = scope.url_backend(url, external=scope.ours.spec.allow_external_auth)
+    host = Authority(url.host if url.port == (443 if url.scheme == "https" else 80) else f"{url.host}:{url.port}")
+    asked = RequestAs(host=host, method=options.auth_method or GET)
+    backend = scope.url_backend(url, external=scope.ours.spec.allow_external_auth, requests_as=asked)
     if isinstance(backend, Refused):
         remedy = "name a Service that is there, as http://<service>.<namespace>.svc.cluster.local:<port>/<path>"
         scope.close(Reason.INVALID_ANNOTATION, scope.annotation("auth-url"), f"auth-url: {backend.why}", remedy)
         return
-    default = 443 if url.scheme == "https" else 80
     headers = _question_headers(scope)
     yield ExternalAuth(
         backend=backend.id,
         path=url.path,
         query=url.query,
         method=options.auth_method,
-        host=Authority(url.host if url.port == default else f"{url.host}:{url.port}"),
+        host=host,
         response_headers=options.auth_response_headers,
         sign_in=options.auth_signin,
         sign_in_parameter=options.auth_signin_parameter,

@@ -14,7 +14,7 @@ from weirkeeper.controllers.shared.secrets import named
 from weirkeeper.controllers.shared.services import NoBackend, ServiceBackend, service_backend, service_ref, variant_id
 from weirkeeper.flow import Read
 from weirkeeper.kube.types import IngressBackend, Service, ServiceBackendPort
-from weirkeeper.model.backend import Backend, BackendTls, FromDns, FromServiceAddress
+from weirkeeper.model.backend import Backend, BackendTls, FromDns, FromServiceAddress, RequestAs
 from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.ids import Ref
@@ -126,18 +126,19 @@ class Scope:
         """The object that an annotation names."""
         return named(text, kind, self.ref, cross_namespace=self.ours.spec.allow_cross_namespace)
 
-    def url_backend(self, url: Url, *, external: bool) -> Backend | Refused:
-        """The backend of a URL: a Service of the cluster by its DNS name, else, where allowed, a name outside."""
+    def url_backend(self, url: Url, *, external: bool, requests_as: RequestAs | None = None) -> Backend | Refused:
+        """The backend of a URL: a Service of the cluster by its DNS name, else, where allowed, a name outside. ``requests_as`` makes it one of its own."""
         labels = url.host.split(".")
         if len(labels) in {3, 5} and labels[2] == "svc" and labels[3:] in ([], ["cluster", "local"]):
-            return self._cluster_backend(url, labels[0], labels[1])
+            return self._cluster_backend(url, labels[0], labels[1], requests_as)
         why = refused_name(url.host, self.settings.api_server)
         if why is None and not external:
             why = "is outside of the cluster, which this class does not allow"
         if why is not None:
             return Refused(f"{url.host} {why}")
         backend = Backend(
-            id=id_of(self.place, self.name, "url", f"{url.scheme}:{url.host}:{url.port}"),
+            id=id_of(self.place, self.name, "asked" if requests_as else "url", f"{url.scheme}:{url.host}:{url.port}"),
+            requests_as=requests_as,
             source=FromDns(name=url.host, port=url.port),
             tls=BackendTls(server_name=url.host, system_trust=True, verify=True, san_dns=(url.host,))
             if url.scheme == "https"
@@ -146,7 +147,9 @@ class Scope:
         )
         return self.keep(backend, None)
 
-    def _cluster_backend(self, url: Url, service: str, namespace: str) -> Backend | Refused:
+    def _cluster_backend(
+        self, url: Url, service: str, namespace: str, requests_as: RequestAs | None
+    ) -> Backend | Refused:
         if refused_name(url.host, self.settings.api_server):
             return Refused(f"{url.host} is the API server")
         ref = Ref(cluster=self.ref.cluster, kind="Service", namespace=namespace, name=service)
@@ -157,4 +160,7 @@ class Scope:
         if url.scheme == "https" and backend.tls is None:
             tls = BackendTls(server_name=url.host)
             backend = msgspec.structs.replace(backend, id=variant_id(backend.id, self.ref), tls=tls)
+        if requests_as is not None:
+            asked = id_of("asked", f"{requests_as.method}:{requests_as.host}", backend.id)  # one for all who ask alike
+            backend = msgspec.structs.replace(backend, id=asked, requests_as=requests_as)
         return self.keep(backend, found.wish)

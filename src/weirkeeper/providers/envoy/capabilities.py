@@ -12,7 +12,7 @@ WeightedBackends CookieAffinity HeaderAffinity SourceIpAffinity ConsistentHash L
 BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket BackendProtocolGRPC DnsBackend ServiceAddressBackend
 ActiveHealthChecks PassiveHealthChecks CircuitBreakers SlowStart BackendProxyProtocol HTTPRouteCORS PrefixXForwarded
 CustomErrorPages CookieRewrite LocationRewrite
-IpRules BasicAuth BasicAuthRealm ExternalAuth ExternalAuthSignIn LocalRateLimit RateLimitExceptions RequestBodyLimit BufferedRequests
+IpRules BasicAuth BasicAuthRealm ExternalAuth ExternalAuthHost ExternalAuthMethod ExternalAuthSignIn LocalRateLimit RateLimitExceptions RequestBodyLimit BufferedRequests
 BackendTLSPolicy BackendSystemTrust BackendTLSPolicySANValidation BackendClientCertificate TlsVersions TlsCiphers ClientCertificateValidation
 TLSTermination ProxyProtocol AccessLog
 """
@@ -23,8 +23,6 @@ CAPABILITIES = Capabilities(
     supported=frozenset(SUPPORTED.split()),
     degrades={
         "PeakEwma": "the one of two endpoints with fewer requests under way is chosen, whatever their latency",
-        "ExternalAuthMethod": "the service is asked with the method of the request",
-        "ExternalAuthHost": "the service is asked under the host of the request",
         "IpRulesStatus": "refused addresses get 403",
     },
     limits=Limits(regex_length=1024, password_schemes=SCHEMES),

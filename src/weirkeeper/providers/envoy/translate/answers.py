@@ -14,6 +14,7 @@ from weirkeeper.model.route import Route
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.translate.answer_script import LARGEST, LUA
 from weirkeeper.providers.envoy.translate.headers import formatted
+from weirkeeper.providers.envoy.translate.newer import share_machine
 from weirkeeper.providers.envoy.translate.values import packed
 
 SCRIPT = "answers"
@@ -24,6 +25,7 @@ def answers_filter() -> bytes:
     source = base_pb2.DataSource(inline_string=LUA)
     lua = lua_pb2.Lua(source_codes={SCRIPT: source}, stat_prefix="answers")
     lua.clear_route_cache.value = False
+    share_machine(lua, SCRIPT, LUA)
     made = extension_pb2.TypedExtensionConfig(name=names.ANSWERS, typed_config=packed(lua))
     body: bytes = made.SerializeToString(deterministic=True)
     return body

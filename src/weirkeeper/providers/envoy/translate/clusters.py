@@ -1,9 +1,13 @@
 """One cluster for each backend: how it is spoken to. Its members come apart, except those found by DNS."""
 
+from collections.abc import Iterator
 from typing import Any, assert_never
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2, outlier_detection_pb2
 from envoy.config.core.v3 import base_pb2, health_check_pb2, protocol_pb2
+from envoy.extensions.filters.http.lua.v3 import lua_pb2
+from envoy.extensions.filters.http.upstream_codec.v3 import upstream_codec_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2 as http
@@ -22,14 +26,22 @@ from weirkeeper.model.backend import (
     PassiveHealth,
     PeakEwma,
     RandomChoice,
+    RequestAs,
     RoundRobin,
 )
 from weirkeeper.providers.envoy import names
+from weirkeeper.providers.envoy.translate.newer import script_values, share_machine
 from weirkeeper.providers.envoy.translate.upstream_tls import secrets_of, upstream_socket
 from weirkeeper.providers.envoy.translate.values import duration, from_ads, number, packed
 
 Cluster = cluster_pb2.Cluster
 BUFFER = 32 * 1024
+INSTEAD = """
+function envoy_on_request(h)
+  local wished, headers = h:filterContext(), h:headers()
+  for name, value in pairs(wished) do headers:replace(name, value) end
+end
+"""
 PLENTY = 1_000_000
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -129,7 +141,19 @@ def _protocol(backend: Backend) -> Any:
         common.max_requests_per_connection.value = backend.limits.requests_per_connection
     if backend.tls and not backend.tls.server_name:
         made.upstream_http_protocol_options.auto_sni = True
+    if backend.requests_as:
+        made.http_filters.extend(_instead(backend.requests_as))
     return made
+
+
+def _instead(wished: RequestAs) -> Iterator[Any]:
+    """Filters of the cluster that put in another host and method: a constant script with typed values."""
+    lua = lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=INSTEAD))
+    values = {":authority": wished.host, ":method": wished.method}
+    script_values(lua, {name: text for name, text in values.items() if text is not None})
+    share_machine(lua, "instead", INSTEAD)
+    yield hcm.HttpFilter(name="instead", typed_config=packed(lua))
+    yield hcm.HttpFilter(name="codec", typed_config=packed(upstream_codec_pb2.UpstreamCodec()))
 
 
 def _http2() -> Any:

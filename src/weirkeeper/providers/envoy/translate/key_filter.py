@@ -16,6 +16,7 @@ from envoy.extensions.filters.http.lua.v3 import lua_pb2
 
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.translate.filter_matcher import switched_off
+from weirkeeper.providers.envoy.translate.newer import share_machine
 from weirkeeper.providers.envoy.translate.values import packed
 
 LUA = (
@@ -55,6 +56,7 @@ def key_filter() -> bytes:
     """The extension, the same for every load balancer."""
     lua = lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=LUA))
     lua.clear_route_cache.value = False
+    share_machine(lua, "keys", LUA)
     made = extension_pb2.TypedExtensionConfig(name=names.KEYS, typed_config=packed(lua))
     body: bytes = made.SerializeToString(deterministic=True)
     return body
