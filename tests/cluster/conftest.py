@@ -33,6 +33,7 @@ def kubectl(crds: None) -> Iterator[Kubectl]:
     one = Kubectl(f"weir-test-{secrets.token_hex(4)}")
     one.must("create", "namespace", one.namespace)
     yield one
+    one("delete", "ingress", "--all", "--wait=true")
     one.must("delete", "namespace", one.namespace, "--wait=false")
 
 

@@ -13,9 +13,8 @@ from serving import under_load
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
-HOST = "steady.example"
 RESTARTED = 30.0
-AWAY = 20.0
+AWAY = 10.0
 FOLLOWED = 15.0
 
 
@@ -23,10 +22,10 @@ FOLLOWED = 15.0
 def shop(external, kubectl):
     """A host that is served."""
     external.rolled_out()
-    kubectl.apply(echo("shop"), service("shop"), ingress("shop", external.of_class, HOST, "shop"))
+    kubectl.apply(echo("shop"), service("shop"), ingress("shop", external.of_class, host_of(kubectl), "shop"))
     kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
     for address in external.addresses:
-        until_answered(address, f"http://{HOST}/", "shop")
+        until_answered(address, f"http://{host_of(kubectl)}/", "shop")
     return kubectl
 
 
@@ -38,16 +37,22 @@ def restarts(install):
     }
 
 
-def follows_a_change(install, kubectl, host):
+def host_of(kubectl, name="steady"):
+    """A host that no other test has."""
+    return f"{name}.{kubectl.namespace}.example"
+
+
+def follows_a_change(install, kubectl, name):
     """A new host is served everywhere."""
-    kubectl.apply(ingress(host.partition(".")[0], install.of_class, host, "shop"))
+    host = host_of(kubectl, name)
+    kubectl.apply(ingress(name, install.of_class, host, "shop"))
     for address in install.addresses:
         until_answered(address, f"http://{host}/", "shop")
 
 
 def test_a_stopped_control_plane_is_restarted_and_no_request_fails(external, shop):
     before = restarts(external)
-    with under_load(external.addresses, HOST) as served:
+    with under_load(external.addresses, host_of(shop)) as served:
         for pod in before:
             for process in lab.processes_of(pod):
                 os.kill(process, signal.SIGSTOP)
@@ -59,7 +64,7 @@ def test_a_stopped_control_plane_is_restarted_and_no_request_fails(external, sho
         )
         took = time.monotonic() - began
         external.rolled_out()
-        follows_a_change(external, shop, "after-stop.example")
+        follows_a_change(external, shop, "after-stop")
         served.stop()
     assert took <= RESTARTED
     assert served.count > 500
@@ -67,33 +72,33 @@ def test_a_stopped_control_plane_is_restarted_and_no_request_fails(external, sho
 
 
 def test_a_killed_control_plane_costs_no_request(external, shop):
-    with under_load(external.addresses, HOST) as served:
+    with under_load(external.addresses, host_of(shop)) as served:
         for number in range(3):
             for pod in restarts(external):
                 for process in lab.processes_of(pod):
                     os.kill(process, signal.SIGKILL)
-            follows_a_change(external, shop, f"after-kill-{number}.example")
+            follows_a_change(external, shop, f"after-kill-{number}")
         served.stop()
     assert served.failures("shop") == []
 
 
 def test_a_roll_out_costs_no_request(external, shop):
-    with under_load(external.addresses, HOST) as served:
+    with under_load(external.addresses, host_of(shop)) as served:
         external.kubectl.must("rollout", "restart", f"deployment/{external.name}")
         external.rolled_out()
-        follows_a_change(external, shop, "after-roll-out.example")
+        follows_a_change(external, shop, "after-roll-out")
         served.stop()
     assert served.failures("shop") == []
 
 
 def test_without_an_api_server_all_goes_on_and_changes_follow_when_it_is_back(external, shop):
     before = restarts(external)
-    with under_load(external.addresses, HOST) as served:
+    with under_load(external.addresses, host_of(shop)) as served:
         with lab.api_server_stopped():
             until(lambda: served.lasted > AWAY, "the API server has been away for long enough", 2 * AWAY)
         began = time.monotonic()
         until(lambda: Kubectl()("get", "--raw", "/readyz").code == 0, "the API server answers")
-        follows_a_change(external, shop, "after-absence.example")
+        follows_a_change(external, shop, "after-absence")
         took = time.monotonic() - began
         served.stop()
     assert took <= FOLLOWED
