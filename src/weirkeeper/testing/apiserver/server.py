@@ -59,19 +59,20 @@ class ApiServer:
     """A running fake API server; an async context manager.
 
     ``write_delay``: seconds that each write takes, as etcd would. ``bookmark_every``: seconds between bookmarks.
-    ``watch_list``: whether streamed lists are served. ``tls``: serve HTTPS. ``keep_bodies``: the audit keeps the bodies
+    ``watch_list``: whether streamed lists are served. ``largest_page``: pages are cut to that size (0: as asked). ``tls``: serve HTTPS. ``keep_bodies``: the audit keeps the bodies
     of writes. ``clock``: by which the audit notes when.
     """
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, kinds: tuple[ServedKind, ...] = KINDS,
                  tls: ssl.SSLContext | None = None, write_delay: float = 0.0, bookmark_every: float = 60.0,
-                 watch_list: bool = True, anonymous: bool = True, keep_bodies: bool = False,
+                 watch_list: bool = True, largest_page: int = 0, anonymous: bool = True, keep_bodies: bool = False,
  clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
         self.host, self.port = host, port
         self.kinds = {kind.key: kind for kind in kinds}
         self.log, self.faults, self.audit = Log(), Faults(), Audit()
         self.access = Access(anonymous=anonymous)
         self.write_delay, self.bookmark_every, self.watch_list = write_delay, bookmark_every, watch_list
+        self.largest_page = largest_page
         self.keep_bodies, self._clock = keep_bodies, clock
         self.watches: dict[int, Watch] = {}
         self._numbers = itertools.count(1)
@@ -204,7 +205,7 @@ class ApiServer:
                 return self._done(record, 200, msgspec.json.encode(found))
             if request.path in ("/livez", "/readyz", "/healthz"):
                 return self._done(record, 200, b"ok", "text/plain")
-            wish = asked(request.method, request.path, request.query, self.kinds)
+            wish = self._asked(request)
             record = _named(record, wish, body, self.keep_bodies)
             self.access.check(user, wish)
             await self._strike(request, user, wish)
@@ -220,6 +221,13 @@ class ApiServer:
             _break(request)
         made = self.log.revision if self.log.revision != before and wish.verb in WRITES else 0
         return self._done(msgspec.structs.replace(record, revision=made), code, answer)
+
+    def _asked(self, request: web.BaseRequest) -> Asked:
+        wish = asked(request.method, request.path, request.query, self.kinds)
+        limit = int(wish.text("limit") or 0)
+        if self.largest_page and limit > self.largest_page:
+            return msgspec.structs.replace(wish, query=wish.query | {"limit": str(self.largest_page)})
+        return wish
 
     def _done(self, record: Record, code: int, body: bytes, content_type: str = "application/json",
               headers: dict[str, str] | None = None) -> web.Response:  # fmt: skip
