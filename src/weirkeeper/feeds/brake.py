@@ -3,8 +3,7 @@
 Comes in: what a reflector tells about one kind, with the time. Goes out: what may pass now. A deletion that the server reports always passes. What is merely missing
 from a new list (`Absent`) is held where it would take away at least half and at least `LEAST` of a kind, or all endpoints of more than half of the Services; a slice
 that a list shows emptied counts like one that is missing. Held things stay as they were. They go when a second list of the same source, `AGAIN` seconds later or more,
-still lacks them, or when somebody confirms; what comes back leaves the hold. A list that took away anything at all is followed by another one as well: a server that
-told a lie once is found out, and what was taken comes back.
+still lacks them, or when somebody confirms; what comes back leaves the hold.
 
 An API server that was restored from an old or empty backup answers lists that are true to it and fatal to us (rule 15 of the reliability plan). No IO, no clock.
 """
@@ -43,7 +42,6 @@ class Brake:
         self._least, self._share, self._again = least, share, again
         self._held: dict[Hashable, dict[Ref, Held]] = {}
         self._emptied: dict[Hashable, dict[Ref, Applied]] = {}  # by a list that is not complete yet
-        self._lacking: dict[Hashable, float] = {}  # sources whose last list took something away
         self._passed: deque[tuple[float, int]] = deque()
         self._live: dict[Ref, Service] = {}  # slices with endpoints, and whose they are
         self._slices: Counter[Service] = Counter()
@@ -82,9 +80,9 @@ class Brake:
 
     def doubted(self, now: float) -> tuple[Hashable, ...]:
         """The sources that should list again now."""
-        old = [source for source, since in self._lacking.items() if now - since >= self._again]
-        held = [source for source, held in self._held.items() if any(self._ripe(one, now) for one in held.values())]
-        return tuple(dict.fromkeys((*old, *held)))
+        return tuple(
+            source for source, held in self._held.items() if any(self._ripe(one, now) for one in held.values())
+        )
 
     def _ripe(self, held: Held, now: float) -> bool:
         return now - held.since >= self._again
@@ -100,10 +98,8 @@ class Brake:
             vanishing = {}
         if waiting:
             self._held[source] = waiting
-        self._lacking.pop(source, None)
         if vanishing:
             self._passed.append((now, len(vanishing)))
-            self._lacking[source] = now
         return [*ripe, *vanishing.values()]
 
     def _is_much(

@@ -9,6 +9,7 @@ Rules of this file, by client-go's reflector (k8s.io/client-go/tools/cache/refle
   and fetched in pages where the server does not do that; what was learnt about the server is kept.
 - Every list asks for the newest state (resourceVersion ""), never for any state ("0"): an API server that lags could otherwise take away what is there.
   So a list can be believed even if its resourceVersion is lower than what was seen before: etcd was restored.
+  After that the same resourceVersion may stand for another state of an object: everything is told anew.
 - Objects of a list are told while it comes in: each is true by itself. What is missing is told only by a list that came to its end.
 - A watch resumes from a list's, a bookmark's or an event's resourceVersion. An event that is not newer is a repetition and told to nobody; where it does not fit what
   is held, the server's history is not ours, and a list settles it. resourceVersions of one kind can be compared as numbers (KEP-5504).
@@ -17,6 +18,8 @@ Rules of this file, by client-go's reflector (k8s.io/client-go/tools/cache/refle
 - A watch asks the server to end it after about half a minute, and the server sends a bookmark just before: so a watch that has not ended when it should have is
   dead, however alive its connection looks, and that is known without any other traffic. A watch that ended without a single line is followed by a
   look at the server's resourceVersion now and then: after a restore of etcd, a watch from the future is silent for ever.
+- A list that lacks something that was there, with no word of a deletion, is told and then looked at again, `Pace.again` seconds later and three times more: what a server
+  lacked by mistake comes back without waiting for the next 410.
 - Nothing that a server refuses (401, 403, 404) says that anything is gone.
 """
 
@@ -141,6 +144,8 @@ class Pace(NamedTuple):
     most: float = 12.0
     forget: float = 5.0
     """What went well for so long has no failures behind it."""
+    again: tuple[float, ...] = (10.0, 20.0, 40.0, 80.0)
+    """When to list again after a list that lacked something."""
     peek: float = 60.0
     """How often to look at the server's resourceVersion while watches are silent."""
 
@@ -167,6 +172,7 @@ class Mirror(Generic[T]):
         self._listing, self._opened, self._lost = False, False, False
         self._action: Action = Pause(0.0)
         self._began = self._not_before = 0.0
+        self._again: list[float] = []  # when to list again, the next first
         self._last_list = self._last_peek = float("-inf")
         self._lines = 0
         self.over = False
@@ -193,6 +199,7 @@ class Mirror(Generic[T]):
 
     def next(self, now: float) -> Action:
         """What to do now."""
+        self._must_list = self._must_list or self._is_time_again(now)
         earliest = max(self._not_before, self._last_list + self._pace.list_gap if self._listing_next else 0.0)
         if now < earliest:
             return Pause(earliest - now)
@@ -220,7 +227,7 @@ class Mirror(Generic[T]):
             self.lists += 1
             return Peek()
         seconds = self._between(self._pace.watch)
-        self.deadline = now + seconds + self._pace.grace
+        self.deadline = self._or_again(now + seconds + self._pace.grace)
         return Follow(self._at, seconds)
 
     def _between(self, bounds: tuple[int, int]) -> int:
@@ -250,13 +257,14 @@ class Mirror(Generic[T]):
         if said.ends_initial:
             news = self._complete(said.resource_version, now)
             # the rest of this connection is a watch like any other, only that nobody has asked the server to end it soon
-            self.deadline = now + self._between(self._pace.watch)
+            self.deadline = self._or_again(now + self._between(self._pace.watch))
             return news
         return self._refused_stream(now)  # the server has ignored what it does not know
 
     def _bookmark(self, said: Bookmark) -> list[News]:
         if _older(said.resource_version, self._at):
-            self._relist()
+            self._distrust()
+            self.over = True
         elif said.resource_version:
             self._at = said.resource_version
         return []
@@ -320,14 +328,21 @@ class Mirror(Generic[T]):
         for ref in gone:
             del self._held[ref]
         self._seen = {}
+        self._again = [at for at in self._again if at > now]
+        if gone:
+            self._again = [now + wait for wait in self._pace.again]
+        went_back = _older(resource_version, self._at)
         self._at, self._must_list, self._listing = resource_version, False, False
+        if went_back:
+            self._distrust()
         self._streams, self._doubted = self._streams and not self._doubted, False
         self._backoff.worked(now)
         return [*(Absent(ref) for ref in gone), Listed()]
 
     def peeked(self, resource_version: str, now: float) -> list[News]:
         """The server's present resourceVersion."""
-        self._must_list = self._must_list or _older(resource_version, self._at)
+        if _older(resource_version, self._at):
+            self._distrust()
         return self._answered(now)
 
     def opened(self, now: float) -> list[News]:
@@ -364,11 +379,17 @@ class Mirror(Generic[T]):
 
     def due(self, now: float) -> list[News]:
         """The deadline has passed, or somebody asked for a list while a watch was under way."""
-        if self._unasked or (isinstance(self._action, Stream) and not self._listing):
+        if self._unasked or self._is_time_again(now) or (isinstance(self._action, Stream) and not self._listing):
             return []
         if isinstance(self._action, Stream) and not self._lines:
             return self._refused_stream(now)
         return self.failed(Unreachable("nothing has come for too long", reason="Stalled"), now)
+
+    def _or_again(self, deadline: float) -> float:
+        return min(deadline, self._again[0]) if self._again else deadline
+
+    def _is_time_again(self, now: float) -> bool:
+        return bool(self._again) and now >= self._again[0] and not self._listing
 
     def relist(self) -> bool:
         """Ask for a list; answers whether the watch under way must be interrupted for it."""
@@ -407,6 +428,11 @@ class Mirror(Generic[T]):
         self.over = self._doubted = True
         self._not_before = now
         return []
+
+    def _distrust(self) -> None:
+        """The server's history is another one: a resourceVersion may stand for another state now, so the next list tells everything anew."""
+        self._held = dict.fromkeys(self._held, "")
+        self._at, self._must_list = "", True
 
     def _relist(self) -> None:
         self._must_list = self.over = True

@@ -33,10 +33,6 @@ def test_a_few_that_are_missing_go_at_once():
     brake = Brake()
     assert len(relist(brake, *range(19), total=19, now=0.0)) == 20
     assert not brake.held
-    assert brake.doubted(9.0) == ()
-    assert brake.doubted(10.0) == ("all",), "a second look: the first may have been a lie"
-    brake.take("all", [there(1), Listed()], total=0, now=10.0)
-    assert brake.doubted(30.0) == ()
 
 
 def test_less_than_half_goes_at_once_however_many():

@@ -158,6 +158,31 @@ def test_410_means_a_list_that_tells_only_what_is_missing_or_new():
     assert news == [Applied(ref("shop", "c"), item("c", 30).object, True), Absent(ref("shop", "b")), Listed()]
 
 
+def test_a_list_that_lacks_something_is_followed_by_others():
+    made = synced("a", "b")
+    made.relist()
+    made.due(20.0)
+    made.next(20.0)
+    assert made.event(Bookmark("11", ends_initial=True), 20.0) == [
+        Absent(ref("shop", "a")),
+        Absent(ref("shop", "b")),
+        Listed(),
+    ]
+    lists, now = [], 20.0
+    while now < 300.0:
+        now = made.deadline
+        assert made.due(now) == []
+        match made.next(now):
+            case Stream():
+                lists.append(now)
+                assert made.event(Bookmark("11", ends_initial=True), now) == [Listed()]
+            case Follow():
+                made.opened(now)
+            case Pause(seconds):
+                now += seconds
+    assert lists == [30.0, 40.0, 60.0, 100.0]
+
+
 def test_an_unchanged_list_tells_nothing():
     made = synced("a", "b")
     made.relist()
