@@ -25,7 +25,7 @@ from weirkeeper.compose.certificates import (
     served_certificate,
     winning_certificate,
 )
-from weirkeeper.compose.fit import fit_backend, fit_listener, fit_virtual_host
+from weirkeeper.compose.fit import Fit, fit_backend, fit_listener, fit_route, fit_virtual_host
 from weirkeeper.compose.listeners import listener_conflict
 from weirkeeper.compose.virtual_hosts import host_key, virtual_host
 from weirkeeper.controllers.base import COMMON_KINDS, CertificateWish, Controller, Inputs, Intent
@@ -36,7 +36,7 @@ from weirkeeper.controllers.shared.certificates import (
     declare_certificates,
     unnamed_hosts,
 )
-from weirkeeper.flow import Graph, Read, Source, Table
+from weirkeeper.flow import MANY, Graph, Memo, Read, Source, Table
 from weirkeeper.kube.types import Service
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import Certificate, TrustBundle
@@ -47,7 +47,7 @@ from weirkeeper.model.finding import Effect, Finding, Reason, Severity
 from weirkeeper.model.ids import HostKey, Part, Ref, ServerName
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.observation import InstanceObservation, ItemObservation, LoadBalancerObservation
-from weirkeeper.model.route import Forward, HostedRoute, VirtualHost
+from weirkeeper.model.route import Forward, HostedRoute, Route, VirtualHost
 from weirkeeper.model.text import Id, Sentence
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
 from weirkeeper.status.addresses import Addresses, front_addresses
@@ -213,10 +213,13 @@ class Program:
             f"{name}.refused_backends", backends, lambda _, __, fitted: True if fitted.value is None else None
         )
 
+        fits: Memo[Route, Fit] = Memo(lambda route: fit_route(route, can))
+
         def fit_host(read: Read, key: HostKey, host: VirtualHost) -> VirtualHost:
-            fitted = fit_virtual_host(host, can)
+            known = fits if len(host.routes) > MANY else None
+            fitted = fit_virtual_host(host, can, fits=known)
             bad = [b for b in _backends_of(fitted) if read.contains(refused, Part(key.load_balancer, b))]
-            return fit_virtual_host(host, can, frozenset(bad)) if bad else fitted
+            return fit_virtual_host(host, can, frozenset(bad), known) if bad else fitted
 
         hosts = graph.derive(f"{name}.virtual_hosts", mine.of(self.virtual_hosts), fit_host)
         composed = Composed(
@@ -384,10 +387,10 @@ def _only(fitted: Fitted, kind: type[V]) -> V | None:
     return fitted.value if isinstance(fitted.value, kind) else None
 
 
-def _backends_of(host: VirtualHost) -> Iterator[Id]:
-    for route in host.routes:
-        if isinstance(route.action, Forward):
-            yield from (weighted.backend for weighted in route.action.backends)
+def _backends_of(host: VirtualHost) -> Iterable[Id]:
+    """The backends of its routes, each once."""
+    sent = (route.action.backends for route in host.routes if isinstance(route.action, Forward))
+    return {weighted.backend: None for backends in sent for weighted in backends}
 
 
 def _by_object(

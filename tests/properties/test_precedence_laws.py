@@ -3,6 +3,7 @@
 import functools
 import itertools
 import random
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from weirkeeper.compose.explain.request import Request
 from weirkeeper.compose.explain.verdicts import failing, first_difference, verdicts
 from weirkeeper.compose.fit import fit_virtual_host
 from weirkeeper.compose.needs import needs
-from weirkeeper.compose.precedence import precedence_key
+from weirkeeper.compose.precedence import precedence_key, precedence_text
 from weirkeeper.compose.virtual_hosts import host_key, virtual_host
 from weirkeeper.model.features import FEATURES, Capabilities
 from weirkeeper.model.filters import IpRules, Mirror, Timeouts, UrlRewrite
@@ -31,6 +32,7 @@ from weirkeeper.model.match import (
 )
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, HostedRoute, Respond, Route, WeightedBackend
+from weirkeeper.providers.envoy.translate import pieces
 
 WORDS = st.sampled_from(["/", "/a", "/b", "/ab", "/a/b", "/a/b/c"])
 PATHS = st.one_of(
@@ -52,6 +54,9 @@ MATCHES = st.builds(
     headers=st.lists(HEADERS, max_size=2).map(tuple),
     query=st.sampled_from([(), (QueryMatch(name="q", match=QueryExactly(value="1")),)]),
     scheme=st.sampled_from([None, "http", "https"]),
+)
+TARGETS = st.lists(st.sampled_from(["/a", "/b", "/ab", "/", "c", "/a/b"]), min_size=1, max_size=5).map(
+    lambda parts: "/" + "".join(parts).lstrip("/")
 )
 OBJECTS = st.sampled_from(["one", "two", "three"])
 TIMES = st.sampled_from(["", "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"])
@@ -162,7 +167,14 @@ def test_why_one_stands_before_another_can_always_be_said(given_routes) -> None:
         assert first_difference(earlier, later)
 
 
-SOME = ["IpRules", "HTTPRouteRequestMirror", "HTTPRouteHostRewrite", "RegexPathMatch", "StringPrefixPathMatch", "IdleTimeout"]
+SOME = [
+    "IpRules",
+    "HTTPRouteRequestMirror",
+    "HTTPRouteHostRewrite",
+    "RegexPathMatch",
+    "StringPrefixPathMatch",
+    "IdleTimeout",
+]
 FEATURE_SETS = st.sets(st.sampled_from([*SOME, "HTTPRouteHeaderMatching"]))
 
 
@@ -190,7 +202,9 @@ def test_nothing_is_silent(given_routes, lacking, approximated) -> None:
         else:
             assert isinstance(after[before.id].action, Respond)
             assert (after[before.id].action.status, after[before.id].match) == (500, before.match)
-    assert not any(can.lacks(feature) for one in fitted.routes for feature, _ in needs(one)), "no engine is given what it lacks"
+    assert not any(can.lacks(feature) for one in fitted.routes for feature, _ in needs(one)), (
+        "no engine is given what it lacks"
+    )
 
 
 @given(routes())
@@ -198,3 +212,47 @@ def test_what_fits_is_left_alone(given_routes) -> None:
     host = merged(given_routes)
     everything = Capabilities(engine="toy", version="1", supported=frozenset(FEATURES))
     assert fit_virtual_host(host, everything) is host
+
+
+@given(routes(at_least=2))
+def test_the_text_of_the_order_sorts_like_the_order(made) -> None:
+    assert sorted(made, key=precedence_text) == sorted(made, key=precedence_key)
+
+
+@given(st.lists(MATCHES, min_size=1, max_size=12), st.lists(TARGETS, min_size=1, max_size=20))
+def test_a_piece_of_a_host_has_every_route_that_could_match_in_the_same_order(matches, targets) -> None:
+    """For each depth: what takes a request first of all routes takes it first of its piece."""
+    made = [plain(f"r{number}", match) for number, match in enumerate(matches)]
+    for depth in range(1, pieces.DEEPEST + 1):
+        dealt = pieces._dealt(made, [pieces.piece_of(route, depth) for route in made])
+        for target in targets:
+            piece = dealt[pieces.number_of(pieces.head_of(target, depth))]
+            assert [r for r in made if takes(r.match.path, target)] == [r for r in piece if takes(r.match.path, target)]
+
+
+def test_a_host_is_cut_where_its_routes_differ_and_left_whole_where_they_do_not() -> None:
+    def many(form: str) -> list[Route]:
+        return [plain(f"r{n}", RouteMatch(path=SegmentPrefix(value=form.format(n)))) for n in range(1_000)]
+
+    found = [pieces.split(many(form)) for form in ("/p{}", "/api/p{}", "/api/v1/p{}")]
+    assert [cut and cut.depth for cut in found] == [1, 2, 3]
+    assert all(cut and sum(map(len, cut.pieces)) == 1_000 and max(map(len, cut.pieces)) < 30 for cut in found)
+    assert pieces.split(many("/a/b/c/d{}")) is None
+    by_expression = [plain(f"x{n}", RouteMatch(path=RegexPath(value=f"/x{n}"))) for n in range(200)]
+    assert pieces.split(many("/p{}") + by_expression) is None
+
+
+def plain(name: str, match: RouteMatch) -> Route:
+    return Route(id=name, match=match, action=Respond(status=200), origin=Origin(ref=Ref(kind="Ingress", name="i")))
+
+
+def takes(path, target: str) -> bool:
+    match path:
+        case ExactPath(value=value):
+            return target == value
+        case SegmentPrefix(value=value):
+            return f"{target}/".startswith(value.rstrip("/") + "/")
+        case StringPrefix(value=value):
+            return target.startswith(value)
+        case RegexPath(value=value):
+            return re.fullmatch(value, target) is not None

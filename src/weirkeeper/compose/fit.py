@@ -17,6 +17,7 @@ import msgspec
 
 from weirkeeper.compose.needs import needs
 from weirkeeper.compose.passwords import fit_passwords
+from weirkeeper.flow import Memo
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.features import FEATURES, Capabilities, FeatureKind
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
@@ -26,17 +27,28 @@ from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, Respond, Route, VirtualHost
 from weirkeeper.model.text import BodyText, Id, Sentence
 
+Fit = tuple[Route | None, list[Finding]]
 UNSUPPORTED_BODY = BodyText("This route needs something that its load balancer cannot do.\n")
 
 
 def fit_virtual_host(
-    host: VirtualHost, capabilities: Capabilities, refused: frozenset[Id] = frozenset()
+    host: VirtualHost,
+    capabilities: Capabilities,
+    refused: frozenset[Id] = frozenset(),
+    fits: Memo[Route, Fit] | None = None,
 ) -> VirtualHost:
-    """The host as the provider can serve it, with a finding for every difference. Routes to ``refused`` backends fail closed."""
+    """The host as the provider can serve it, with a finding for every difference. Routes to ``refused`` backends fail closed.
+
+    ``fits`` is ``fit_route`` for these capabilities with a memory, for hosts with many routes.
+    """
     routes: list[Route] = []
     findings: list[Finding] = []
-    for route in host.routes:
-        fitted, said = fit_route(route, capabilities)
+    answers = [fit_route(route, capabilities) for route in host.routes] if fits is None else fits.many(host.routes)
+    if not refused and all(
+        fitted is route and not said for route, (fitted, said) in zip(host.routes, answers, strict=True)
+    ):
+        return host
+    for route, (fitted, said) in zip(host.routes, answers, strict=True):
         findings.extend(said)
         if fitted is not None and not _takes_from_another(fitted, route, host):
             routes.append(_refusing(fitted) if _goes_to(fitted, refused) else fitted)
@@ -56,7 +68,7 @@ def _goes_to(route: Route, backends: frozenset[Id]) -> bool:
     return isinstance(route.action, Forward) and any(b.backend in backends for b in route.action.backends)
 
 
-def fit_route(route: Route, capabilities: Capabilities) -> tuple[Route | None, list[Finding]]:
+def fit_route(route: Route, capabilities: Capabilities) -> Fit:
     """The route, or what answers in its place (nothing, where its path cannot be matched), and what to say about it."""
     lacking, findings = [], []
     for feature, where in needs(route):

@@ -45,6 +45,16 @@ def precedence_key(route: Route) -> PrecedenceKey:
     )
 
 
+def precedence_text(route: Route) -> str:
+    """Sorts like ``precedence_key``, and faster: numbers of a fixed width, and texts that hold no character as small as their separator."""
+    *numbers, created, ref, ident = precedence_key(route)
+    return "".join([f"{MIDDLE + int(number):010d}" for number in numbers]) + f"{created}\0{ref}\0{ident}"
+
+
+MIDDLE = 5_000_000_000
+"""Lies above the size of any number in a key, so that none has a sign."""
+
+
 def _path_rank(path: PathMatch) -> tuple[int, int]:
     match path:
         case ExactPath(value=value):

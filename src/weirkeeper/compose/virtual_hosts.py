@@ -6,10 +6,12 @@ match because an earlier one has the very same match are left out, with a findin
 
 from collections.abc import Sequence
 
-from weirkeeper.compose.precedence import precedence_key
+import msgspec
+
+from weirkeeper.compose.precedence import precedence_key, precedence_text
+from weirkeeper.flow import MANY, Memo
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
 from weirkeeper.model.ids import HostKey, joined
-from weirkeeper.model.match import RouteMatch
 from weirkeeper.model.route import HostedRoute, Route, VirtualHost
 from weirkeeper.model.text import Id, Sentence
 
@@ -21,7 +23,7 @@ def host_key(hosted: HostedRoute) -> HostKey:
 
 def virtual_host(key: HostKey, members: Sequence[tuple[Id, HostedRoute]]) -> VirtualHost:
     """The host with its routes in order and the findings about routes that lost."""
-    routes, findings = _without_duplicates(sorted((hosted.route for _, hosted in members), key=precedence_key))
+    routes, findings = _without_duplicates(_in_order([hosted.route for _, hosted in members]))
     return VirtualHost(
         id=joined(key.group, key.hostname),
         load_balancer=key.load_balancer,
@@ -38,16 +40,35 @@ def _narrowest(labels: list[int | None]) -> int | None:
     return min(known) if known else None
 
 
+def _in_order(routes: list[Route]) -> list[Route]:
+    if len(routes) <= MANY:
+        return sorted(routes, key=precedence_key)
+    ranks = dict(zip(_rank.many(routes), routes, strict=True))
+    return [ranks[rank] for rank in sorted(ranks)]
+
+
 def _without_duplicates(routes: list[Route]) -> tuple[list[Route], list[Finding]]:
-    winners: dict[tuple[RouteMatch, int], Route] = {}
+    winners: dict[bytes, Route] = {}
     kept, findings = [], []
+    said = _said if len(routes) > MANY else _match_bytes
+    if len(routes) > MANY and len(set(_said.many(routes))) == len(routes):
+        return routes, []
     for route in routes:
-        winner = winners.setdefault((route.match, route.priority), route)
+        winner = winners.setdefault(said(route), route)
         if winner is route:
             kept.append(route)
         elif winner.action != route.action or winner.origin.ref != route.origin.ref:
             findings.append(_duplicate(route, winner))
     return kept, findings
+
+
+def _match_bytes(route: Route) -> bytes:
+    """The match and priority of a route as one text: two routes have the same exactly if these are equal."""
+    return msgspec.json.encode((route.match, route.priority))
+
+
+_rank = Memo(precedence_text)
+_said = Memo(_match_bytes)
 
 
 def _duplicate(route: Route, winner: Route) -> Finding:

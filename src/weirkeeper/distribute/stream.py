@@ -369,6 +369,8 @@ class DeltaStream:
         if entry is not None and entry.item is not wished and have == entry.item.version == lane.latest.get(name):
             return None  # others refuse what this engine has taken
         if wished is None:
+            if lane.kind in ROUTES and self._users[lane.kind, name]:
+                return None  # another route still sends requests to it; its release makes this dirty again
             return Row(name, source, None) if self._to_remove(lane, name) else None
         if lane.latest.get(name) == wished.version and name not in lane.forced:
             return None
@@ -517,6 +519,8 @@ class DeltaStream:
                 del self._users[need]
                 if need[0] == CDS:
                     self._expire(need[1])
+                elif need[0] in ROUTES and need[0] in self.lanes:
+                    self.lanes[need[0]].dirty[need[1]] = None
 
     def _expire(self, name: str) -> None:
         """Start the drain time of a cluster that is no longer wished and that nothing needs."""

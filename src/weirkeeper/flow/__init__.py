@@ -13,16 +13,19 @@ This package knows nothing about load balancing and imports only the standard li
 
 from weirkeeper.flow.explain import Explained, MissingRead
 from weirkeeper.flow.graph import Difference, Graph, Settled
+from weirkeeper.flow.memo import MANY, Memo
 from weirkeeper.flow.read import Read
 from weirkeeper.flow.table import Change, FlowError, Index, Packing, Source, Table
 
 __all__ = [
+    "MANY",
     "Change",
     "Difference",
     "Explained",
     "FlowError",
     "Graph",
     "Index",
+    "Memo",
     "MissingRead",
     "Packing",
     "Read",

@@ -32,6 +32,8 @@ class Group:
     def edit(self, key: Any, present: bool) -> None:
         """Says that a member is there, has changed, or is gone."""
         self._pairs = None
+        if present and self._edits is None and self._has(key):
+            return  # it has only changed
         if self._edits is not None or len(self._keys) >= FEW:
             self._edits = self._edits or {}
             self._edits[key] = present
@@ -43,6 +45,10 @@ class Group:
             self._keys = (*keys[:place], key, *keys[place:])
         elif there and not present:
             self._keys = (*keys[:place], *keys[place + 1 :])
+
+    def _has(self, key: Any) -> bool:
+        place = bisect_left(self._keys, key)
+        return place < len(self._keys) and bool(self._keys[place] == key)
 
     def members(self, parent: Store) -> Pairs:
         """The members with their values, sorted by key."""

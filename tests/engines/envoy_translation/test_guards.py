@@ -26,6 +26,7 @@ from weirkeeper.model.match import RouteMatch, SegmentPrefix
 from weirkeeper.model.route import Respond
 from weirkeeper.model.secret import Secret
 from weirkeeper.providers.envoy import EnvoyOptions
+from weirkeeper.providers.envoy.translate import pieces
 from weirkeeper.testing.client import Response, get
 from weirkeeper.testing.echo import EchoServer, echo_thread
 from weirkeeper.testing.ports import free_port
@@ -92,13 +93,26 @@ GUARDED = {
 }
 
 
-@pytest.fixture(scope="module", params=["scoped", "rds"])
+LAYOUTS = {
+    "scoped": EnvoyOptions(ipv6=False, access_log=None),
+    "rds": EnvoyOptions(ipv6=False, access_log=None, layout="rds"),
+    "pieces": EnvoyOptions(ipv6=False, access_log=None, pieces_from=1),
+}
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
-    world, port = World(EnvoyOptions(ipv6=False, layout=request.param, access_log=None)), free_port()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pieces, "WORTH", 0)  # a host of one route in pieces as well
+        yield from serving(World(LAYOUTS[request.param]))
+
+
+def serving(world: World) -> Iterator[int]:
+    port = free_port()
     world.listener("http", port)
     with echo_thread(name="a") as a, echo_thread(name="auth") as auth, echo_thread(name="other") as other:
-        serving: dict[str, EchoServer] = {"a": a, "auth": auth, "other": other}
-        for name, server in serving.items():
+        echoes: dict[str, EchoServer] = {"a": a, "auth": auth, "other": other}
+        for name, server in echoes.items():
             world.backend(name, server.port)
         world.backend("nowhere")
         world.backend("auth-as", auth.port, requests_as=RequestAs(host="%REQ(x)%.internal:81", method="PATCH"))

@@ -30,10 +30,12 @@ from weirkeeper.model.match import (
 )
 from weirkeeper.model.route import Respond, Route
 from weirkeeper.providers.envoy import EnvoyOptions, names
+from weirkeeper.providers.envoy.translate import pieces
 from weirkeeper.testing.ports import free_port
 
 pytestmark = pytest.mark.engine
 
+NEVER = 10_000
 TABLES, RULES, REQUESTS, PATHS = 20, 100, 5_000, 400
 SEGMENTS = ("a", "b", "ab", "abc", "a.b", "A", "b%20", "c-b", "~b", "c", "d", "de", "x.y", "~")
 METHODS = ("GET", "POST", "PUT", "DELETE")
@@ -139,8 +141,8 @@ def raw(host: str, request: Request) -> bytes:
     return f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{sent}\r\n".encode()
 
 
-def world_of(tables: list[list[Route]], trie_from: int, port: int) -> World:
-    world = World(EnvoyOptions(ipv6=False, access_log=None, trie_from=trie_from))
+def world_of(tables: list[list[Route]], trie_from: int, port: int, pieces_from: int) -> World:
+    world = World(EnvoyOptions(ipv6=False, access_log=None, trie_from=trie_from, pieces_from=pieces_from))
     world.listener("http", port)
     world.host("ready.example", route(action=Respond(status=200)))
     for number, rules in enumerate(tables):
@@ -159,11 +161,27 @@ def tries(world: World) -> int:
     return sum(host.HasField("matcher") for host in hosts)
 
 
-@pytest.mark.parametrize(("trie_from", "number_of_tries"), [(10, TABLES), (10_000, 0)], ids=["trie", "list"])
-def test_envoy_chooses_what_the_reference_chooses(trie_from: int, number_of_tries: int) -> None:
+def hosts_in_pieces(world: World) -> int:
+    found = [key.name for key in world.settled() if key.kind == names.SCOPE and key.name.count("|") == 2]
+    return len(found) // pieces.PIECES
+
+
+LAYOUTS = [
+    pytest.param(10, NEVER, TABLES, id="trie"),
+    pytest.param(NEVER, NEVER, 0, id="list"),
+    pytest.param(30, 30, 0, id="pieces"),
+]
+
+
+@pytest.mark.parametrize(("trie_from", "pieces_from", "number_of_tries"), LAYOUTS)
+def test_envoy_chooses_what_the_reference_chooses(
+    trie_from: int, pieces_from: int, number_of_tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "WORTH", 0)  # however little it is worth with so few segments
     chance = random.Random(20261121)
     tables, port = [table(chance) for _ in range(TABLES)], free_port()
-    world = world_of(tables, trie_from, port)
+    world = world_of(tables, trie_from, port, pieces_from)
+    assert hosts_in_pieces(world) == (TABLES if pieces_from < NEVER else 0)
     assert tries(world) == number_of_tries
     chosen: set[tuple[int, int | None]] = set()
     with served(world) as (_, told):

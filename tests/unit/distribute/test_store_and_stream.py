@@ -179,6 +179,27 @@ def wish(shelf: Shelf, engine: Engine, key: tuple[str, str], value: object) -> N
     shelf.put(key, value)
 
 
+def test_a_scope_that_another_needs_comes_before_it_and_goes_after_it() -> None:
+    shelf = shelf_of({(SRDS, "h"): item("1")})
+    one = opened(shelf, SRDS)
+
+    def exchange() -> tuple[list[str], list[str]]:
+        found = heard(one.next(0))
+        one.receive(wire.Request(kind=SRDS, nonce=found.nonce), 0)
+        return [resource.name for resource in found.resources], list(found.removed_resources)
+
+    assert exchange() == (["h"], [])
+    shelf.put((SRDS, "h"), item("2", (SRDS, "h|1")))
+    shelf.put((SRDS, "h|1"), item("1"))
+    assert exchange() == (["h|1"], [])
+    assert exchange() == (["h"], [])
+    shelf.put((SRDS, "h|1"), None)
+    shelf.put((SRDS, "h"), item("3"))
+    assert exchange() == (["h"], [])
+    assert exchange() == ([], ["h|1"])
+    assert one.next(0) is None
+
+
 def test_a_cluster_that_only_a_refused_version_needed_goes_after_the_drain_time() -> None:
     shelf, engine = scene("h")
     wish(shelf, engine, (SRDS, "h"), item("2", (CDS, "c2"), body=BAD))

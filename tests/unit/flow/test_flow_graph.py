@@ -2,7 +2,17 @@
 
 import pytest
 
-from weirkeeper.flow import Change, Difference, FlowError, Graph, Source
+from weirkeeper.flow import Change, Difference, FlowError, Graph, Memo, Source
+
+
+def test_a_memo_asks_once_for_each_object_and_forgets_the_oldest():
+    asked = []
+    memo = Memo(lambda thing: asked.append(thing) or len(asked), most=2)
+    one, two, three = ["a"], ["a"], ["b"]
+    assert memo.many([one, two, one, one]) == [1, 2, 1, 1]
+    assert memo(three) == 3
+    assert memo(two) == 2
+    assert memo(one) == 4, "equal things are not the same thing, and the oldest was forgotten"
 
 
 def shop():

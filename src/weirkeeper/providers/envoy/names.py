@@ -24,6 +24,9 @@ DETAILS_HEADER = "x-weir-details"
 
 KEYS = "weir.keys"
 ANSWERS = "weir.answers"
+PIECES = "pieces-{}"
+"""The key filter's script for hosts in pieces, by the number of segments that choose the piece."""
+
 IP_RULES = "weir.ip"
 CORS = "weir.cors"
 RATE = "weir.rate"

@@ -18,4 +18,4 @@ def plan(before: Items, after: Items, limits: Limits = NO_LIMITS) -> Plan:
 
 def host_of(key: ItemKey) -> str | None:
     """The host of a scope; other resources serve many."""
-    return key.name.rpartition("|")[2] if key.kind == names.SCOPE else None
+    return key.name.split("|")[1] if key.kind == names.SCOPE else None

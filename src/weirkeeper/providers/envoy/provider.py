@@ -10,17 +10,26 @@ from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.features import Capabilities
 from weirkeeper.model.filters import Timeouts
-from weirkeeper.model.ids import HostKey, Part, ServerName
+from weirkeeper.model.ids import HostKey, Part, ServerName, joined
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.route import VirtualHost
+from weirkeeper.model.route import Route, VirtualHost
 from weirkeeper.model.text import Hostname, Id
 from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.capabilities import CAPABILITIES
 from weirkeeper.providers.envoy.options import EnvoyOptions
 from weirkeeper.providers.envoy.printed import printed
-from weirkeeper.providers.envoy.translate import answers, clusters, endpoints, hosts, key_filter, listeners, secrets
+from weirkeeper.providers.envoy.translate import (
+    answers,
+    clusters,
+    endpoints,
+    hosts,
+    key_filter,
+    listeners,
+    pieces,
+    secrets,
+)
 from weirkeeper.providers.envoy.translate.hosts import HostPart, group_token
 from weirkeeper.providers.envoy.translate.items import Row, item
 
@@ -93,8 +102,12 @@ class EnvoyProvider:
         return graph.derive(name, source, part)
 
     def _scopes(self, graph: Graph, composed: Composed, ports: Table[Place, Port]) -> list[Items]:
+        split = self._split(graph, composed)
+
         def exact(read: Read, key: HostKey, host: VirtualHost) -> Iterator[Row]:
-            if not key.hostname.startswith("*"):
+            if (depth := read.get(split.depths, key)) is not None:
+                yield _split_row(key, depth, host.origins)
+            elif not key.hostname.startswith("*"):
                 part = hosts.host_part(host, _defaults(read, composed, key.load_balancer), self.options.trie_from)
                 yield _exact_row(key, part)
 
@@ -116,9 +129,41 @@ class EnvoyProvider:
         everything = graph.union("envoy/fallback-parts", [parts, wildcard_strangers, rest])
         return [
             graph.spread("envoy/scopes", composed.virtual_hosts, exact),
+            self._pieces(graph, composed, split),
             graph.spread("envoy/stranger-scopes", strangers, stranger),
             _grouped(graph, "envoy/fallback-scopes", everything, _fallback_row),
         ]
+
+    def _split(self, graph: Graph, composed: Composed) -> "_Split":
+        """Hosts with very many paths, and what their pieces hold."""
+
+        def cut(_: Read, key: HostKey, host: VirtualHost) -> pieces.Split | None:
+            many = len(host.routes) >= self.options.pieces_from and not key.hostname.startswith("*")
+            return pieces.split(host.routes) if many else None
+
+        cuts = graph.derive("envoy/splits", composed.virtual_hosts, cut)
+        return _Split(
+            depths=graph.derive("envoy/split-depths", cuts, lambda _, __, found: found.depth),
+            pieces=graph.spread("envoy/piece-routes", cuts, _piece_routes),
+        )
+
+    def _pieces(self, graph: Graph, composed: Composed, split: "_Split") -> Items:
+        def rows(read: Read, piece: Piece, held: Held) -> Iterator[Row]:
+            key = HostKey(piece.load_balancer, piece.group, piece.hostname)
+            host = VirtualHost(
+                id=joined(key.group, key.hostname),
+                load_balancer=key.load_balancer,
+                group=key.group,
+                hostname=key.hostname,
+                routes=held.routes,
+            )
+            part = hosts.host_part(host, _defaults(read, composed, key.load_balancer), self.options.trie_from)
+            name, body = hosts.piece_scope(group_token(key.group), part, piece.place)
+            yield item(
+                key.load_balancer, names.SCOPE, name, body, needs=part.needs, origins=part.origins, tail=hosts.FALLBACK
+            )
+
+        return graph.spread("envoy/pieces", split.pieces, rows)
 
     def _tables(self, graph: Graph, composed: Composed, ports: Table[Place, Port]) -> list[Items]:
         parts = self._parts(graph, "envoy/host-parts", composed, composed.virtual_hosts)
@@ -151,6 +196,43 @@ def _rest(graph: Graph, composed: Composed, strangers: Table[HostKey, HostPart])
         "envoy/listeners-by-group", composed.listeners, lambda key, one: [(key.load_balancer, one.group)]
     )
     return graph.spread("envoy/rest", graph.group("envoy/listener-groups", by_group, _port), rows)
+
+
+class Piece(NamedTuple):
+    """One piece of a host; ``place`` is depth and number, as the key filter writes them."""
+
+    load_balancer: Id
+    group: Id
+    hostname: Hostname
+    place: str
+
+
+class Held(NamedTuple):
+    """The routes of one piece, in the order of matching."""
+
+    routes: tuple[Route, ...]
+
+
+class _Split(NamedTuple):
+    depths: Table[HostKey, int]
+    pieces: Table[Piece, Held]
+
+
+def _piece_routes(_: Read, key: HostKey, found: pieces.Split) -> Iterator[tuple[Piece, Held]]:
+    return (
+        (Piece(*key, place), Held(routes)) for place, routes in zip(_places(found.depth), found.pieces, strict=True)
+    )
+
+
+def _places(depth: int) -> list[str]:
+    return [f"{depth}.{number}" for number in range(pieces.PIECES)]
+
+
+def _split_row(key: HostKey, depth: int, origins: tuple[Origin, ...]) -> Row:
+    """It goes when all its pieces are there."""
+    name, body = hosts.split_scope(group_token(key.group), key.hostname, depth)
+    needs = ((names.SCOPE, f"{name}|{place}") for place in _places(depth))
+    return item(key.load_balancer, names.SCOPE, name, body, needs=needs, origins=origins, tail=hosts.SPLIT[depth])
 
 
 class Members(NamedTuple):

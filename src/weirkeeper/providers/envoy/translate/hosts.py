@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from envoy.config.route.v3 import route_components_pb2 as rc
 from envoy.config.route.v3 import route_pb2, scoped_route_pb2
+from envoy.extensions.filters.http.lua.v3 import lua_pb2
 
 from weirkeeper.model.filters import Timeouts
 from weirkeeper.model.origin import Origin
@@ -18,6 +19,7 @@ from weirkeeper.model.text import Id
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.translate.filter_matcher import always_skipped
 from weirkeeper.providers.envoy.translate.matchers import authority_matcher
+from weirkeeper.providers.envoy.translate.pieces import DEEPEST
 from weirkeeper.providers.envoy.translate.retries import default_retry
 from weirkeeper.providers.envoy.translate.routes import backends_of, routes
 from weirkeeper.providers.envoy.translate.trie import path_trie
@@ -75,6 +77,21 @@ def exact_scope(group: str, part: HostPart) -> tuple[str, bytes]:
     """Name and bytes of the scope of one exact host. No filter is made for it but those that its routes switch on."""
     key = f"{group}|{part.hostname}"
     return key, _scope(key, nested(CONFIG_HOSTS, part.head + part.routes + part.tail) + EXACT)
+
+
+def piece_scope(group: str, part: HostPart, place: str) -> tuple[str, bytes]:
+    """Name and bytes of one piece of a host. The key filter chooses it, so every filter is made, as behind the fallback scope."""
+    key = f"{group}|{part.hostname}|{place}"
+    return key, _scope(key, nested(CONFIG_HOSTS, part.head + part.routes + part.tail) + FALLBACK)
+
+
+def split_scope(group: str, hostname: str, depth: int) -> tuple[str, bytes]:
+    """Name and bytes of the scope of an exact host that is in pieces: it only says so to the key filter. If that fails, nobody gets through."""
+    key = f"{group}|{hostname}"
+    route = rc.Route(name="pieces", match={"prefix": ""}, direct_response={"status": 500})
+    route.metadata.filter_metadata[names.KEYS].fields["pieces"].number_value = depth
+    made = nested(VIRTUAL_HOST_ROUTES, route.SerializeToString(deterministic=True))
+    return key, _scope(key, nested(CONFIG_HOSTS, _head(hostname) + made) + SPLIT[depth])
 
 
 def fallback_scope(group: str, parts: Sequence[HostPart]) -> tuple[str, bytes]:
@@ -140,11 +157,20 @@ def _common(off: tuple[str, ...] = (), skipped: tuple[str, ...] = ()) -> bytes:
     return body
 
 
+def _scripted(script: str) -> bytes:
+    """The part of a route configuration that gives the key filter another of its scripts."""
+    made = route_pb2.RouteConfiguration()
+    made.typed_per_filter_config[names.KEYS].CopyFrom(packed(lua_pb2.LuaPerRoute(name=script)))
+    body: bytes = made.SerializeToString(deterministic=True)
+    return body
+
+
 NOT_FOUND = nested(VIRTUAL_HOST_ROUTES, _not_found(None))
 RETRY: bytes = rc.VirtualHost(retry_policy=default_retry()).SerializeToString(deterministic=True)
 COMMON = _common()
 EXACT = _common(off=(names.KEYS, *names.OPTIONAL))
 FALLBACK = _common(skipped=names.DEMANDING)
+SPLIT = {depth: FALLBACK + _scripted(names.PIECES.format(depth)) for depth in range(1, DEEPEST + 1)}
 
 
 def group_token(group: Id) -> str:
