@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import os
 import secrets
 
 from weirkeeper.feeds.base import Cause, Seen
@@ -25,7 +26,8 @@ from weirkeeper.testing.eventually import eventually
 
 INGRESS, NAMESPACE = KNOWN["networking.k8s.io", "Ingress"], KNOWN["", "Namespace"]
 PORTS = [{"port": 80, "protocol": "TCP"}]
-TIMES = LeaseTimes(duration=2, renew=1.4, retry=0.3)
+LEASE_SECONDS = float(os.environ.get("WEIR_FENCE_LEASE", "2"))
+TIMES = LeaseTimes(duration=LEASE_SECONDS, renew=0.7 * LEASE_SECONDS, retry=0.15 * LEASE_SECONDS)
 
 
 def on_server(server, scenario, user="admin", **options):

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import signal
 import sys
 import time
@@ -25,8 +26,10 @@ from weirkeeper.testing.fault_proxy import CLEAR, FaultProxy, Weather
 PROGRAM = Path(__file__).parent / "replica_process.py"
 NAMESPACE = "ns"
 LEASE = KNOWN["coordination.k8s.io", "Lease"]
-AT_ONCE = 2.0
-"""A Lease that is given back is taken in less."""
+TURNS = int(os.environ.get("WEIR_FENCE_TURNS", "5"))
+"""How often each fault strikes; the long version has 50, with a lease of 10 s (WEIR_FENCE_LEASE)."""
+KILLED, ENDED = max(6.0, 1.5 * TIMES.duration), 2.0
+"""A dead leader has a successor in less (seconds), a Lease that is given back is taken in less."""
 
 
 class Fleet:
@@ -66,7 +69,7 @@ class Fleet:
             who = self.holder()
             return who if who not in ("", other_than) and self.changes(who) > 20 else None
 
-        return await eventually(look, 20, what="a leader writes")
+        return await eventually(look, 3 * KILLED, what="a leader writes")
 
     async def end(self, who, how):
         """Send the signal and wait for the end."""
@@ -82,7 +85,7 @@ class Fleet:
 
 def with_fleet(scenario, replicas=3):
     async def whole():
-        async with asyncio.timeout(110), ApiServer(keep_bodies=True) as api:
+        async with asyncio.timeout(30 + TURNS * 4 * KILLED), ApiServer(keep_bodies=True) as api:
             api.put({"kind": "Namespace", "metadata": {"name": NAMESPACE}})
             fleet = Fleet(api)
             try:
@@ -110,10 +113,10 @@ def judge(api, *, creations=True):
     assert seen > (60 if creations else 25)
 
 
-@pytest.mark.parametrize(("how", "within"), [(signal.SIGKILL, 6.0), (signal.SIGTERM, AT_ONCE)])
+@pytest.mark.parametrize(("how", "within"), [(signal.SIGKILL, KILLED), (signal.SIGTERM, ENDED)])
 def test_a_leader_that_ends_has_a_successor_in_time(how, within):
     async def scenario(fleet):
-        for _ in range(3):
+        for _ in range(TURNS):
             first = await fleet.leader()
             await fleet.end(first, how)
             ended = time.monotonic()
@@ -127,7 +130,7 @@ def test_a_leader_that_ends_has_a_successor_in_time(how, within):
 
 def test_a_frozen_leader_changes_nothing_when_it_wakes():
     async def scenario(fleet):
-        for turn in range(3):
+        for turn in range(TURNS):
             first = await fleet.leader()
             process = fleet.processes[first]
             process.send_signal(signal.SIGSTOP)
@@ -138,7 +141,7 @@ def test_a_frozen_leader_changes_nothing_when_it_wakes():
             async def woke():
                 return fleet.api.audit.counts["get", "leases"] > 5
 
-            await eventually(woke, 10)
+            await eventually(woke, 10 * KILLED)
             assert fleet.holder() == second, turn
 
     with_fleet(scenario)
@@ -146,11 +149,11 @@ def test_a_frozen_leader_changes_nothing_when_it_wakes():
 
 def test_a_leader_that_naps_around_its_lease_s_end_is_no_exception():
     async def scenario(fleet):
-        for turn in range(4):
+        for turn in range(TURNS):
             first = await fleet.leader()
             process = fleet.processes[first]
             process.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(TIMES.duration * (0.65 + 0.2 * turn))  # the fault itself, not a wait to be right
+            await asyncio.sleep(TIMES.duration * (0.65 + 0.15 * (turn % 5)))  # the fault itself, not a wait to be right
             process.send_signal(signal.SIGCONT)
             await fleet.leader()
 
