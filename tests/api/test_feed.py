@@ -321,3 +321,39 @@ def test_what_is_held_goes_when_a_second_list_says_the_same_or_somebody_confirms
         await on.until(lambda: not on.there("Ingress", "i7"))
 
     play_fake(scenario)
+
+
+PARTIAL = {
+    "401": Fault(what=Trouble.UNAUTHORIZED, plural="services"),
+    "403": Fault(what=Trouble.FORBIDDEN, plural="ingresses"),
+    "404": Fault(what=Trouble.KIND_MISSING, plural="endpointslices"),
+    "429": Fault(what=Trouble.TOO_MANY, plural="services", seconds=0.2),
+    "500": Fault(what=Trouble.SERVER_ERROR, plural="ingressclasses"),
+    "no answer": Fault(what=Trouble.NO_ANSWER, plural="services"),
+    "second page fails": Fault(what=Trouble.PAGE_FAILS, plural="ingresses", after=1),
+    "watch dies before sync": Fault(what=Trouble.DIES_BEFORE_SYNC, plural="services"),
+    "a Secret is refused": Fault(what=Trouble.FORBIDDEN, plural="secrets"),
+    "a Secret is not answered": Fault(what=Trouble.NO_ANSWER, plural="secrets"),
+}
+
+
+@pytest.mark.parametrize("fault", PARTIAL.values(), ids=PARTIAL.keys())
+def test_half_a_picture_is_never_pushed(play_fake, fault):
+    async def scenario(on):
+        api = on.cluster.api
+        paged = fault.what is Trouble.PAGE_FAILS
+        api.watch_list = not paged
+        api.largest_page = 3 if paged else 0
+        await asyncio.gather(on.apply(service("shop")), on.apply(certificate("pair", "a.example")), *many(on, 10))
+        await on.apply(ingress("a", "a.example", "pair"))
+        api.faults.add(fault)
+        on.start()
+        await on.until(lambda: api.faults.struck[fault.what] >= 3)
+        assert not on.outcomes
+        assert on.feed.unready()
+        api.faults.clear()
+        await on.until(lambda: on.outcomes)
+        assert on.certificates() == {"pair"}
+        assert all(on.there("Ingress", f"i{number}") for number in range(10))
+
+    play_fake(scenario)
