@@ -31,3 +31,7 @@ class Backoff:
         """Note that it goes well now."""
         if self._since is None:
             self._since = now
+
+    def reset(self) -> None:
+        """Forget all failures."""
+        self.failures, self._since = 0, None

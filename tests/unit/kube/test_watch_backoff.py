@@ -27,3 +27,10 @@ def test_failures_are_forgotten_after_good_times_and_not_before():
 
 def test_a_thousand_failures_do_not_overflow():
     assert waits(Backoff(first=0.25, most=12.0, forget=5.0, chance=lambda: 1.0), 5000)[-1] == 12.0
+
+
+def test_a_reset_forgets_at_once():
+    backoff = Backoff(first=1.0, most=12.0, forget=5.0, chance=lambda: 1.0)
+    waits(backoff, 3)
+    backoff.reset()
+    assert backoff.failed(0.0) == 1.0
