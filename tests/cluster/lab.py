@@ -35,7 +35,8 @@ def home() -> Path:
 
 def log_of(namespace: str, pod: str, container: str) -> str:
     """What a container has written."""
-    return (home() / "logs" / f"{namespace}_{pod}_{container}.log").read_text(errors="replace")
+    path = home() / "logs" / f"{namespace}_{pod}_{container}.log"
+    return path.read_text(errors="replace") if path.exists() else ""  # it is made when the container starts
 
 
 def processes_of(pod: str) -> list[int]:

@@ -17,7 +17,7 @@ import typer
 from weirkeeper.cli.answers import explained_live
 from weirkeeper.configuration import choices, described, kinds, run_settings
 from weirkeeper.errors import WeirkeeperError
-from weirkeeper.runtime.logging import Log
+from weirkeeper.runtime.logging import Log, hear
 from weirkeeper.settings import RunSettings
 
 SINGULAR = {"controllers": "--controller", "providers": "--provider"}
@@ -50,6 +50,7 @@ async def _serve(settings: RunSettings, config: Path | None) -> None:
     from weirkeeper.app.cluster import ClusterApplication  # noqa: PLC0415 - heavy; a refused flag should answer at once
 
     log = Log(sys.stderr, json_lines=settings.log_format == "json", level=settings.log_level)
+    hear(log)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -8,6 +8,8 @@ connection: to another replica, which spreads the load after a restart, and with
 """
 
 import errno
+import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -20,6 +22,8 @@ from weirkeeper.distribute import wire
 from weirkeeper.distribute.credentials import TlsSource, server_credentials
 from weirkeeper.distribute.identity import Stranger, load_balancer_of
 from weirkeeper.model.text import Id
+
+log = logging.getLogger(__name__)
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "DeltaAggregatedResources"
@@ -37,6 +41,8 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 20_000),
 ]
 _FOREVER = 2**31 - 1
+_SAID_AGAIN = 60.0
+_MOST_SAID = 1_000
 
 
 class Away(msgspec.Struct, frozen=True):
@@ -66,6 +72,7 @@ class Door:
         self._place = place
         self._age = age
         self._server: Any = None
+        self._said: dict[tuple[str, str], float] = {}
 
     async def open(self, address: str, tls: TlsSource | None) -> int:
         """Listen; returns the port (1 for a Unix socket). ``ValueError`` for TCP without mutual TLS, ``OSError`` where the address is taken."""
@@ -115,6 +122,7 @@ class Door:
                 return
             load_balancer = load_balancer_of(request.node.id, names)
             if isinstance(load_balancer, Stranger):
+                self._tell(host_of(context.peer()), load_balancer.why)
                 await context.abort(grpc.StatusCode.PERMISSION_DENIED, load_balancer.why)
                 return
             place = self._place(load_balancer, request.node)
@@ -123,6 +131,15 @@ class Door:
                 return
             await place.converse(load_balancer, request, incoming, context, host_of(context.peer()))
             return
+
+    def _tell(self, host: str, why: str) -> None:
+        """Say whom we refused, once a minute: an engine that is refused comes back twice a second."""
+        now = time.monotonic()
+        if now - self._said.get((host, why), -_SAID_AGAIN) >= _SAID_AGAIN:
+            if len(self._said) >= _MOST_SAID:
+                self._said.clear()
+            self._said[host, why] = now
+            log.warning("an engine at %s is refused: %s", host or "our own machine", why)
 
 
 def decoded(raw: bytes) -> wire.Request | None:

@@ -5,6 +5,7 @@ observation or a number.
 """
 
 import json
+import logging
 import sys
 import traceback
 from collections.abc import Callable
@@ -63,6 +64,32 @@ class Log:
         shown = {key: str(value)[:longest] for key, value in fields.items()}
         self._stream.write(self._format(self._now(), level, message, shown) + "\n")
         self._stream.flush()
+
+
+class Heard(logging.Handler):
+    """Makes lines of ours of what parts and libraries say through Python's own logging; the log's level holds for them too."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        trace = {"trace": "".join(traceback.format_exception(*record.exc_info))} if record.exc_info else {}
+        self._write_for(record.levelno)(record.getMessage()[:LONGEST_VALUE], part=record.name, **trace)
+
+    def _write_for(self, level: int) -> Callable[..., None]:
+        if level >= logging.ERROR:
+            return self._log.error
+        if level >= logging.WARNING:
+            return self._log.warning
+        return self._log.info if level >= logging.INFO else self._log.debug
+
+
+def hear(log: Log) -> None:
+    """From now on everything that is said through Python's logging goes to this log: our own parts from INFO on, libraries from WARNING on."""
+    logging.basicConfig(handlers=[Heard(log)], level=logging.WARNING, force=True)
+    logging.getLogger("weirkeeper").setLevel(logging.INFO)
 
 
 def _text_line(now: datetime, level: str, message: str, fields: dict[str, str]) -> str:
