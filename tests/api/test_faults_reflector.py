@@ -144,7 +144,7 @@ class Stage:
             await asyncio.sleep(episode.begin - (self.loop.time() - begun))
             self.server.faults.add(episode.fault)
             if self.random.random() < 0.7:
-                if episode.fault.what in OF_LISTS:
+                if episode.fault.what in (*OF_LISTS, *OF_STREAMS):
                     self.server.compact()
                 self.server.cut_watches(how=self.random.choice(("close", "abort")))
             await asyncio.sleep(episode.end - episode.begin)
