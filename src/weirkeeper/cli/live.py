@@ -6,7 +6,7 @@ and no more rows than fit.
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ class Shown(NamedTuple):
 def shown(app: Application) -> Shown:
     """The state of the program, cut to what fits."""
     program, graph = app.reconciler.program, app.reconciler.graph
-    hosts = graph.rows(program.virtual_hosts)
+    hosts = once_each(graph.rows(program.virtual_hosts))
     by_object = graph.rows(program.findings)
     findings = [f for many in islice(by_object.values(), 200) for f in many]
     findings.sort(key=lambda f: (list(Severity).index(f.severity), f.sort_key))
@@ -69,6 +69,16 @@ def shown(app: Application) -> Shown:
         instances=sum(app.instances.values()),
         last=last,
     )
+
+
+def once_each(hosts: Mapping[HostKey, VirtualHost]) -> dict[HostKey, VirtualHost]:
+    """Each host of a load balancer once: a host with a listener of its own is in two groups, and the one that forwards is what people mean."""
+    found: dict[tuple[str, str], HostKey] = {}
+    for key, host in hosts.items():
+        name = (key.load_balancer, key.hostname)
+        if name not in found or any(isinstance(route.action, Forward) for route in host.routes):
+            found[name] = key
+    return {key: hosts[key] for key in found.values()}
 
 
 def drawn(state: Shown) -> RenderableType:

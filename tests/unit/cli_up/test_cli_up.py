@@ -9,15 +9,15 @@ from msgspec import structs
 from typer.testing import CliRunner
 
 from weirkeeper.app import plugin
-from weirkeeper.cli.live import curl_line, refused_listeners
+from weirkeeper.cli.live import curl_line, once_each, refused_listeners
 from weirkeeper.cli.main import COMMANDS, app
 from weirkeeper.errors import StartRefused, UnknownPlugin
 from weirkeeper.model.finding import Finding, Reason
-from weirkeeper.model.ids import Ref
+from weirkeeper.model.ids import HostKey, Ref
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.match import ExactPath, RegexPath, RouteMatch, SegmentPrefix
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.route import Forward, Route, VirtualHost, WeightedBackend
+from weirkeeper.model.route import Forward, Respond, Route, VirtualHost, WeightedBackend
 from weirkeeper.settings import Settings, read_socket, state_directory
 
 ORIGIN = Origin(ref=Ref(kind="Ingress", namespace="default", name="shop"))
@@ -93,6 +93,14 @@ def test_a_listener_that_the_engine_refused_is_known_by_the_port_in_its_words():
     busy, fine = listener(8080, "http"), structs.replace(listener(8443, "https"), id="m")
     assert refused_listeners([refused, other], [busy, fine]) == {"l"}
     assert refused_listeners([other], [busy, fine]) == set()
+
+
+def test_a_host_with_a_listener_of_its_own_is_shown_once():
+    forwarding = host("a.example", ExactPath(value="/a"))
+    refusing = structs.replace(forwarding, routes=(structs.replace(forwarding.routes[0], action=Respond(status=421)),))
+    keys = [HostKey("lb", group, "a.example") for group in ("main", "own", "rest")]
+    both = {keys[0]: refusing, keys[1]: forwarding, keys[2]: refusing, HostKey("other", "main", "a.example"): refusing}
+    assert once_each(both) == {keys[1]: forwarding, HostKey("other", "main", "a.example"): refusing}
 
 
 @pytest.mark.parametrize(
