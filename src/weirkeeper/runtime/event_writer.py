@@ -206,7 +206,7 @@ class EventWriter:
             asked = getattr(failure, "retry_after", None) or 0.0
             await asyncio.sleep(max(self._backoff.failed(self._clock()), asked))
         else:
-            self._backoff.reset()
+            self._backoff.worked(self._clock())
             if isinstance(turn.subject, Finding) and one.warning:
                 self._said_at[turn.subject] = self._clock()
 

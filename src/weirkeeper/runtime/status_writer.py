@@ -221,7 +221,7 @@ class StatusWriter:
         first = self.desk.first(ref, listed)  # asked before: the watch may be faster than the answer
         answer = await self._client.patch(self._resource, ref.name, body, ref.namespace, "status")
         self._stands(ref, answer)
-        self._backoff.reset()
+        self._backoff.worked(self._clock())
         self._metrics.count("status_writes", result="written")
         if first and self._live is not None:
             self._live(ref, standing.uid, listed)
