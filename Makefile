@@ -1,4 +1,4 @@
-# make demo | test | unit | engines | golden | lint | cluster | bench | docs
+# make demo | test | unit | engines | golden | lint | cluster | soak | bench | docs
 SHELL := /bin/bash
 PYTHON ?= python3.11
 ifeq (,$(shell command -v $(PYTHON) 2>/dev/null))
@@ -13,7 +13,7 @@ SHOP ?= examples/shop
 HTTP_PORT ?= 8080
 HTTPS_PORT ?= 8443
 
-.PHONY: setup demo test unit engines golden lint cluster bench docs clean
+.PHONY: setup demo test unit engines golden lint cluster soak bench docs clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -45,6 +45,9 @@ lint: setup
 
 cluster: setup         ## against kubelab where it is there, else the cluster that KUBECONFIG names
 	@tests/cluster/run
+
+soak: setup            ## the long versions: every trouble of an API server under a thousand schedules
+	@SCHEDULES=1000 $(PYTEST) -q -n $(JOBS) tests/api/test_faults_reflector.py
 
 bench: setup           ## every benchmark, with its in-run peers; figures under bench/results
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'

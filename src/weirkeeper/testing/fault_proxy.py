@@ -126,7 +126,9 @@ class FaultProxy:
             return
         pair = self._pairs[task] = Pair(self, (reader, writer), far)
         try:
-            await pair.run()
+            # asyncio's callback for such tasks complains about one that was cancelled (Python 3.11)
+            with contextlib.suppress(asyncio.CancelledError):
+                await pair.run()
         finally:
             del self._pairs[task]
 
