@@ -15,6 +15,12 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 UNTIL_SOMETHING = 5.0
 OVERSHOOT = 1e-6
+STANDSTILL = 1_000_000
+"""So many turns of the loop at one moment mean that something turns for ever."""
+
+
+class TimeStandsStill(RuntimeError):
+    """Somebody keeps the loop busy without ever waiting."""
 
 
 class _JumpingSelector(selectors.BaseSelector):
@@ -23,9 +29,14 @@ class _JumpingSelector(selectors.BaseSelector):
     def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
         self.now = 0.0
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready; when nothing is, time has passed instead."""
+        self._turns += 1
+        if self._turns > STANDSTILL:
+            self._turns = 0  # the loop still has to be closed
+            raise TimeStandsStill(f"{STANDSTILL} turns at {self.now}")
         found = self._real.select(0)
         if found or (timeout is not None and timeout <= 0):
             return found
@@ -34,6 +45,7 @@ class _JumpingSelector(selectors.BaseSelector):
             return found
         if timeout is None:
             return self._real.select(UNTIL_SOMETHING)  # nobody waits for the clock: only the world outside can go on
+        self._turns = 0
         self.now += timeout + OVERSHOOT  # as real waits end late: what waits for a moment must find it passed
         return []
 
