@@ -9,7 +9,7 @@ class EnvoyOptions(Value, frozen=True, kw_only=True):
     """``scoped`` has one scope for each host; ``rds`` one route configuration for each group (a fallback, and a peer to measure against).
 
     ``access_log`` is a path, ``None`` for no log. ``trie_from`` is the number of routes from which a host is matched by a trie. ``pieces_from`` is the number from which a host is
-    cut into pieces (decision 0009). ``ipv6`` says whether
+    cut into pieces (decision 0011). ``ipv6`` says whether
     listeners without an address bind ``::`` as well.
     """
 

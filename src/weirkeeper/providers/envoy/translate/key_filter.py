@@ -4,7 +4,7 @@ Theory of operation (decision 0001). An exact lower-case host finds its scope be
 all optional ones off, so plain traffic never pays. All other requests find no route at first; Envoy then makes every filter. This one
 sets the scope key to the group's fallback scope, which every group has, and is done: that scope itself says which filters are skipped.
 
-A host in pieces (decision 0009) has an exact scope that leaves this filter on and gives it another script, which puts the piece behind the scope key.
+A host in pieces (decision 0011) has an exact scope that leaves this filter on and gives it another script, which puts the piece behind the scope key.
 
 Only where the host is written oddly (upper case, a trailing dot) it first asks for the exact scope of the host as it should be written. If there is
 one, the filters without a harmless default that its route does not wish are switched off by header. If this filter fails, nothing is switched off: those
@@ -28,16 +28,16 @@ PIECE = (
 local find, sub, byte = string.find, string.sub, string.byte
 
 local function place(path, depth)
-  local stop = find(path, "[?#]")
-  if stop then path = sub(path, 1, stop - 1) end
-  local at, last = 1, #path
-  for _ = 1, depth do
-    at = find(path, "/", at + 1, true)
-    if not at then break end
+  local n, left = 0, depth + 1
+  for i = 1, #path do
+    local c = byte(path, i)
+    if c == 63 or c == 35 then break end
+    if c == 47 and i > 1 or i == 1 then
+      left = left - 1
+      if left == 0 then break end
+    end
+    n = (n * MULTIPLIER + c) % MODULUS
   end
-  if at then last = at - 1 end
-  local n = 0
-  for i = 1, last do n = (n * MULTIPLIER + byte(path, i)) % MODULUS end
   return "|" .. depth .. "." .. n % PIECES
 end
 """

@@ -1,6 +1,6 @@
 """A host with very many paths, in pieces: each piece is a scope of its own, so a change of one path sends one piece.
 
-Theory (decision 0009). The piece of a request is the hash of the first segments of its path, as many as ``depth``. A route that says those segments can only
+Theory (decision 0011). The piece of a request is the hash of the first segments of its path, as many as ``depth``. A route that says those segments can only
 match requests of one piece; every other route (expressions, prefixes that are shorter, no path at all) is in every piece. So each piece holds, in order,
 every route that could match a request of it, and what comes first in the whole list comes first there too.
 
