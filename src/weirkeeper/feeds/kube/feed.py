@@ -95,7 +95,7 @@ class KubeFeed:
         self._tasks: dict[Part | Scope, asyncio.Task[NoReturn]] = {}
         self._parts: dict[Part, State] = {}
         self._brakes = {key: Brake() for key in kinds if key not in BY_NAME}
-        self._wishes = Wishes()
+        self._wishes = Wishes(everywhere=not namespaces)
         self._absent_kinds: set[GroupKind] = set()
         self._blind: ApiFailure | None = None  # why nobody knows what the cluster serves
         self._said: dict[Ref, object] = {}  # problems that are standing, and what was said

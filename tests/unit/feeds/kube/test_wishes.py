@@ -211,3 +211,70 @@ def test_namespaces_and_kinds_are_apart():
     }  # fmt: skip
     wishes.wish(SECRET, frozenset(), 0.0)
     assert wishes.pending == (ref("a", "ConfigMap"),)
+
+
+def spread(count):
+    return frozenset(ref("pair", namespace=f"team-{number}") for number in range(count))
+
+
+def one(namespace):
+    made = Secret(kind="Secret", metadata=Metadata(name="pair", namespace=namespace))
+    return Applied(ref("pair", namespace=namespace), made)
+
+
+def test_many_names_all_over_the_cluster_are_one_watch_and_what_it_lacks_is_watched_singly():
+    wishes = Wishes(everywhere=True, crowd_everywhere=3)
+    wishes.wish(SECRET, spread(3), 0.0)
+    assert len(wishes.scopes()) == 3
+    wishes.wish(SECRET, spread(4), 0.0)
+    (wide,) = wishes.scopes()
+    assert (wide.namespace, wide.field_selector) == ("", "type=kubernetes.io/tls")
+    assert len(wishes.told(wide, [one("team-0"), one("team-1"), one("stranger")], 0.0)) == 2
+    assert len(wishes.pending) == 2
+    assert wishes.told(wide, [Listed()], 0.0) == []
+    assert {at.namespace for at in wishes.scopes()} == {"", "team-2", "team-3"}
+    assert len(wishes.told(scope(wishes, namespace="team-2"), [one("team-2"), Listed()], 0.0)) == 1
+    assert [seen.cause for seen in wishes.told(scope(wishes, namespace="team-3"), [Listed()], 0.0)] == [Cause.NOT_FOUND]
+    assert wishes.pending == ()
+
+
+def test_what_the_wide_watch_tells_as_deleted_goes_once_its_own_watch_lacks_it_too():
+    wishes = Wishes(everywhere=True, crowd_everywhere=1)
+    wishes.wish(SECRET, spread(2), 0.0)
+    (wide,) = wishes.scopes()
+    wishes.told(wide, [one("team-0"), one("team-1"), Listed()], 0.0)
+    assert wishes.scopes() == {wide}
+    assert wishes.told(wide, [Deleted(ref("pair", namespace="team-0"))], 1.0) == []
+    assert [seen.cause for seen in wishes.told(scope(wishes, namespace="team-0"), [Listed()], 1.0)] == [Cause.NOT_FOUND]
+    assert len(wishes.told(wide, [one("team-0")], 2.0)) == 1
+    assert wishes.scopes() == {wide}
+
+
+def test_a_server_that_refuses_the_wide_watch_gets_single_ones():
+    wishes = Wishes(everywhere=True, crowd_everywhere=3)
+    wishes.wish(SECRET, spread(4), 0.0)
+    (wide,) = wishes.scopes()
+    assert wishes.told(wide, [Lost(NO)], 0.0) == []
+    assert {at.namespace for at in wishes.scopes()} == {f"team-{number}" for number in range(4)}
+    wishes.wish(SECRET, spread(9), 1.0)
+    assert len(wishes.scopes()) == 9
+
+
+def test_a_wide_watch_that_is_refused_later_changes_nothing():
+    wishes = Wishes(everywhere=True, crowd_everywhere=1)
+    wishes.wish(SECRET, spread(2), 0.0)
+    (wide,) = wishes.scopes()
+    wishes.told(wide, [one("team-0"), one("team-1"), Listed()], 0.0)
+    assert wishes.told(wide, [Lost(NO)], 1.0) == []
+    assert wishes.scopes() == {wide}
+    assert len(wishes.refused) == 2
+
+
+def test_late_names_are_watched_singly_beside_the_wide_watch():
+    wishes = Wishes(everywhere=True, crowd_everywhere=3)
+    wishes.wish(SECRET, spread(4), 0.0)
+    (wide,) = wishes.scopes()
+    wishes.told(wide, [*(one(f"team-{number}") for number in range(4)), Listed()], 0.0)
+    wishes.wish(SECRET, spread(6), 1.0)
+    assert {at.namespace for at in wishes.scopes()} == {"", "team-4", "team-5"}
+    assert len(wishes.told(scope(wishes, namespace="team-5"), [one("team-5"), Listed()], 1.0)) == 1
