@@ -17,6 +17,7 @@ from weirkeeper.runtime.changes import Changes
 from weirkeeper.runtime.dispatch import Dispatcher
 from weirkeeper.runtime.intake import Batch, Intake
 from weirkeeper.runtime.logging import Log
+from weirkeeper.runtime.memory import give_back
 from weirkeeper.runtime.metrics import Metrics
 from weirkeeper.runtime.supervise import Worker, supervise
 
@@ -80,6 +81,7 @@ class Ring:
             await self.intake.synced.wait()
             gc.collect()
             gc.freeze()
+            give_back()
         finally:
             gc.enable()
 

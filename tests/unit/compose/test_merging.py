@@ -4,14 +4,17 @@ import msgspec
 import pytest
 from neutral import backend, host, hosted, origin, route
 
+from weirkeeper.compose.certificates import CertificateClaim, winning_certificate
 from weirkeeper.compose.fit import fit_backend, fit_listener, fit_route, fit_virtual_host
 from weirkeeper.compose.listeners import listener_conflict
 from weirkeeper.compose.needs import needs
 from weirkeeper.compose.virtual_hosts import host_key, virtual_host
 from weirkeeper.model.backend import BackendTls, LeastRequest
+from weirkeeper.model.certificate import CertificateWish
 from weirkeeper.model.features import FEATURES, Capabilities
 from weirkeeper.model.filters import BasicAuth, IpRules, Mirror
 from weirkeeper.model.finding import Effect, Reason
+from weirkeeper.model.ids import Part, Ref
 from weirkeeper.model.listener import HttpOptions, Listener
 from weirkeeper.model.match import HeaderMatch, Present, RegexPath, RouteMatch
 from weirkeeper.model.route import Respond
@@ -55,8 +58,27 @@ def test_the_narrowest_wildcard_holds() -> None:
     assert merged(route("a"), hostname="*.example").wildcard_labels is None
 
 
+def test_the_oldest_claim_on_the_host_wins_whatever_else_its_secret_is_used_for() -> None:
+    def claim(secret: str, of: str, created: str) -> tuple[CertificateClaim, CertificateWish]:
+        ref = Ref(kind="Secret", namespace="default", name=secret)
+        at = origin(of, created=created)
+        wish = CertificateWish(id=secret, secret=ref, hosts=("shop.example",), origin=at)
+        return CertificateClaim(Part("lb", secret), at.ref, 0), wish
+
+    first, late = claim("b", "first", "2026-02-01T00:00:00Z"), claim("a", "late", "2026-03-01T00:00:00Z")
+    assert winning_certificate([late, first]).id == "b"
+    assert winning_certificate([claim("a", "two", ""), claim("b", "one", "")]).id == "b", (
+        "of equal age the first by name"
+    )
+
+
 def test_what_a_route_needs_is_found_with_its_place() -> None:
-    one = route("r", match=RouteMatch(path=RegexPath(value="/a")), mirrors=(Mirror(backend="m"),), ip_rules=IpRules(deny=("10.0.0.0/8",)))
+    one = route(
+        "r",
+        match=RouteMatch(path=RegexPath(value="/a")),
+        mirrors=(Mirror(backend="m"),),
+        ip_rules=IpRules(deny=("10.0.0.0/8",)),
+    )
     found = dict(needs(one))
     assert found["RegexPathMatch"] == "match.path"
     assert found["HTTPRouteRequestMirror"] == "mirrors"
@@ -69,7 +91,12 @@ def test_a_plain_route_needs_nothing() -> None:
 
 @pytest.mark.parametrize("feature", ["IpRules", "HTTPRouteRequestMirror"])
 def test_what_is_lacking_is_answered_500_and_told(feature: str) -> None:
-    one = route("r", match=RouteMatch(path=RegexPath(value="/a")), mirrors=(Mirror(backend="m"),), ip_rules=IpRules(deny=("10.0.0.0/8",)))
+    one = route(
+        "r",
+        match=RouteMatch(path=RegexPath(value="/a")),
+        mirrors=(Mirror(backend="m"),),
+        ip_rules=IpRules(deny=("10.0.0.0/8",)),
+    )
     fitted, told = fit_route(one, can(feature))
     assert isinstance(fitted.action, Respond)
     assert fitted.action.status == 500
@@ -141,7 +168,13 @@ def test_listeners_of_one_port_agree_or_the_younger_loses() -> None:
     told = listener_conflict(tls, [plain, tls])
     assert told is not None
     assert told.effect is Effect.LISTENER_REJECTED
-    assert listener_conflict(listener("c", hostname="a.example"), [listener("c", hostname="a.example"), listener("a", hostname="b.example")]) is None
+    assert (
+        listener_conflict(
+            listener("c", hostname="a.example"),
+            [listener("c", hostname="a.example"), listener("a", hostname="b.example")],
+        )
+        is None
+    )
     assert listener_conflict(listener("z"), [listener("a"), listener("z")]) is not None
 
 

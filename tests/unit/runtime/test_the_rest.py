@@ -20,6 +20,7 @@ from weirkeeper.runtime.changes import Changes
 from weirkeeper.runtime.dispatch import Dispatcher, Mailbox
 from weirkeeper.runtime.intake import Batch
 from weirkeeper.runtime.logging import Log
+from weirkeeper.runtime.memory import give_back
 from weirkeeper.runtime.metrics import Metrics
 from weirkeeper.runtime.supervise import FIRST_PAUSE, LONGEST_PAUSE, Worker, supervise
 
@@ -202,3 +203,9 @@ def test_a_settle_that_changed_no_item_is_no_change():
     made, _, stream = changes()
     made.delivered(Outcome(items={"memory": {}}, findings={}, statuses={}, hosts=(), runs={}), batch("one"))
     assert (list(made.done), made.under_way, stream.getvalue()) == ([], (), "")
+
+
+def test_memory_that_nobody_uses_is_given_back() -> None:
+    held = [bytes(2_000) for _ in range(20_000)]
+    del held[::2]
+    assert give_back()
