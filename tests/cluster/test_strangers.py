@@ -18,9 +18,10 @@ FILES = [
 def instance(name, install, *, certificate_of, account, restart="Always"):
     """A pod with an Envoy that says it is an instance of the install's class, and gets a certificate of some load balancer."""
     plane = f"{install.name}.{install.kubectl.namespace}.svc"
-    weir = {"image": "weirkeeper/weirkeeper", "volumeMounts": FILES}
+    env = [{"name": "POD_ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
+    weir = {"image": "weirkeeper/weirkeeper", "volumeMounts": FILES, "env": env}
     bootstrap = ["bootstrap", f"--load-balancer=ingress/{install.of_class}", f"--control-plane={plane}:18000"]
-    bootstrap += [f"--instance={name}", "--output=/run/weirkeeper/bootstrap.json"]
+    bootstrap += [f"--instance={name}", "--address=$(POD_ADDRESS)", "--output=/run/weirkeeper/bootstrap.json"]
     sidecar = ["sidecar", f"--load-balancer={certificate_of}", f"--control-plane={plane}:18001", f"--instance={name}"]
     envoy = ["-c", "/run/weirkeeper/bootstrap.json", "--disable-hot-restart", "-l", "warn", "--concurrency", "1"]
     token = {"serviceAccountToken": {"audience": "weirkeeper", "path": "token", "expirationSeconds": 600}}

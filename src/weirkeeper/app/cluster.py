@@ -199,7 +199,7 @@ class ClusterApplication(Ring):
                 continue
             if level != said:
                 said = self.log.level = level
-                self.log.info("log level changed", level=level)
+                self.log.info("log level changed", to=level)
 
     # The road of events
 

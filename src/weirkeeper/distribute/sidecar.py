@@ -98,9 +98,14 @@ class Certificates:
 
     def _due(self) -> float:
         """Seconds until the certificate is to be renewed."""
-        if self._present is None:
+        if self._present is None or self._is_of_another_authority(self._present):
             return 0.0
         return renewal_and_end(self._present.chain)[0] - dt.datetime.now(dt.UTC).timestamp()
+
+    def _is_of_another_authority(self, held: Held) -> bool:
+        """Whether none of the roots that came with the certificate is among those given: then the authority was made anew, and nobody takes it any more."""
+        given = set(_blocks(self._given()))
+        return bool(given) and given.isdisjoint(_blocks(held.authority))
 
     async def _renew(self) -> Refused | None:
         server = self._settings.servers[self._attempts % len(self._settings.servers)]
@@ -150,13 +155,15 @@ class Certificates:
 
     def _roots(self) -> str:
         """Those in the file and those that came with the last certificate: either may be the newer one while roots change."""
+        blocks = [*_blocks(self._given()), *_blocks(self._present.authority if self._present is not None else "")]
+        return "".join(dict.fromkeys(blocks))
+
+    def _given(self) -> str:
         try:
-            given = Path(self._settings.authority_file).read_text()
+            return Path(self._settings.authority_file).read_text()
         except OSError as error:
             log.warning("the control plane's roots cannot be read: %s", error)
-            given = ""
-        blocks = [*_blocks(given), *_blocks(self._present.authority if self._present is not None else "")]
-        return "".join(dict.fromkeys(blocks))
+            return ""
 
     def _show(self, held: Held) -> None:
         """Write what the engine reads, where it changed. All of it is there before anybody is told so."""
