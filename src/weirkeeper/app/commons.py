@@ -24,8 +24,8 @@ class Commons:
         self, client: Client, place: Place, reconciler: Reconciler, intake: Intake, feed: KubeFeed, channel: Channel
     ) -> None:
         self._reconciler, self._intake, self._feed, self._channel = reconciler, intake, feed, channel
-        self._quarantine = Shared(client, quarantine.RESOURCE, quarantine.Quarantine, place, self._learn)
-        self._holds = Shared(client, holds.RESOURCE, holds.Hold, place, self._confirm)
+        self._quarantine = Shared(client, quarantine.RESOURCE, quarantine.Quarantine, place, self._learn, feed.gate)
+        self._holds = Shared(client, holds.RESOURCE, holds.Hold, place, self._confirm, feed.gate)
 
     def workers(self) -> list[Worker]:
         """What every replica runs."""

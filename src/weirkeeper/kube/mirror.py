@@ -139,6 +139,8 @@ class Pace(NamedTuple):
     """The longest silence among the initial objects."""
     page: float = 30.0
     """The longest that one page may take."""
+    head: float = 10.0
+    """The longest until a watch begins to be answered."""
     list_gap: float = 4.0
     first: float = 0.25
     most: float = 12.0
@@ -232,6 +234,15 @@ class Mirror(Generic[T]):
 
     def _between(self, bounds: tuple[int, int]) -> int:
         return round(bounds[0] + (bounds[1] - bounds[0]) * self._chance())
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last thing that was asked failed."""
+        return self._backoff.failures > 0
+
+    def hurry(self, now: float) -> None:
+        """The next question need not wait for its back-off: somebody else has decided that it may go now."""
+        self._not_before = min(self._not_before, now)
 
     # What the server says
 

@@ -13,7 +13,7 @@ from typing import Generic, NoReturn, Protocol, TypeVar
 
 from weirkeeper.kube.backoff import Chance
 from weirkeeper.kube.decode import Decoder, Page
-from weirkeeper.kube.errors import ApiFailure, BadAnswer
+from weirkeeper.kube.errors import ApiFailure, BadAnswer, ServerFailure, Unauthorized, Unreachable
 from weirkeeper.kube.mirror import Absent as Absent
 from weirkeeper.kube.mirror import Applied as Applied
 from weirkeeper.kube.mirror import Back as Back
@@ -31,6 +31,9 @@ from weirkeeper.model.ids import LOCAL, Ref
 T = TypeVar("T", bound=KubeObject)
 T_co = TypeVar("T_co", bound=KubeObject, covariant=True)
 PACE = Pace()
+AWAY = 3
+PROBE = 5.0
+"""Seconds."""
 BATCH = 64
 """So many news of a list are told together; after so many lines others have a turn, however much has come in."""
 
@@ -71,11 +74,61 @@ class Asks(Protocol):
 
 
 class Gate:
-    """One for all reflectors of a client: only so many of them list at once."""
+    """One for all reflectors of a client: only so many of them list at once; and while the server is away, one asks for all of them, every `PROBE` seconds.
+
+    Away is a server of which so many questions in a row were not answered, or with 401 or 5xx, whoever asked. The first answer that anybody gets lets all of them go
+    on at once: so a short absence is over soon, and a long one costs no more with a hundred watches than with one.
+    """
 
     def __init__(self, lists: int = 6) -> None:
         """A gate that lets so many lists pass."""
         self.listing = asyncio.Semaphore(lists)
+        self.returns = 0
+        """How often the server has come back."""
+        self._failures = 0
+        self._turn = asyncio.Lock()
+        self._here = asyncio.Event()
+        self._here.set()
+        self._probed = float("-inf")
+
+    @property
+    def away(self) -> bool:
+        """Whether nobody gets an answer."""
+        return not self._here.is_set()
+
+    def failed(self, error: ApiFailure) -> None:
+        """A question failed."""
+        if not isinstance(error, Unreachable | Unauthorized | ServerFailure):
+            self.answered()
+            return
+        self._failures += 1
+        if self._failures >= AWAY:
+            self._here.clear()
+
+    def answered(self) -> None:
+        """A question was answered."""
+        self._failures = 0
+        if self.away:
+            self.returns += 1
+            self._here.set()
+
+    async def turn(self, clock: Callable[[], float], sleep: Callable[[float], Awaitable[object]]) -> None:
+        """Waits until it is the caller's turn to ask for all, or the server is back."""
+        async with self._turn:
+            left = self._probed + PROBE - clock()
+            if self.away and left > 0:
+                waits = [asyncio.ensure_future(one) for one in (sleep(left), self._here.wait())]
+                try:
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for one in waits:
+                        one.cancel()
+                    await asyncio.gather(*waits, return_exceptions=True)
+            self._probed = clock()
+
+    async def back(self) -> None:
+        """Waits until the server is back."""
+        await self._here.wait()
 
 
 class Reflector(Generic[T]):
@@ -109,11 +162,19 @@ class Reflector(Generic[T]):
 
         self.mirror: Mirror[T] = Mirror(ref_of, pace, chance)
         self._limit: asyncio.Timeout | None = None
+        self._heard = self._abandoned = False
         self._limited = 0.0
 
     async def run(self) -> NoReturn:
         """Keep in step until cancelled."""
+        returns = self._gate.returns
         while True:
+            if self._gate.away and self.mirror.failing:
+                await self._gate.turn(self._clock, self._sleep)
+                self.mirror.hurry(self._clock())
+            elif self._gate.returns != returns and self.mirror.failing:
+                self.mirror.hurry(self._clock())
+            returns = self._gate.returns
             action = self.mirror.next(self._clock())
             match action:
                 case Pause():
@@ -148,19 +209,46 @@ class Reflector(Generic[T]):
             leave()
 
     async def _asked(self, asking: Awaitable[None]) -> None:
+        self._heard = self._abandoned = False
         try:
             async with asyncio.timeout(None) as self._limit:
-                await asking
+                await self._unless_overtaken(asking)
         except ApiFailure as error:
+            self._gate.failed(error)
             self._say(self.mirror.failed(error, self._clock()))
             return
         except TimeoutError:
-            self._say(self.mirror.due(self._clock()))
+            overtaken = Unreachable("somebody else was answered first", reason="Overtaken")
+            self._say(
+                self.mirror.failed(overtaken, self._clock()) if self._abandoned else self.mirror.due(self._clock())
+            )
             return
         finally:
             self._limit = None
         if not self.mirror.over:
             self._say(self.mirror.ended(self._clock()))
+
+    async def _unless_overtaken(self, asking: Awaitable[None]) -> None:
+        """A question put to a server that was away is given up when somebody else gets an answer first: its own may never come."""
+        if not self._gate.away:
+            await asking
+            return
+        returning = asyncio.ensure_future(self._gate.back())
+        returning.add_done_callback(self._abandon)
+        try:
+            await asking
+        finally:
+            returning.remove_done_callback(self._abandon)
+            returning.cancel()
+
+    def _abandon(self, _: asyncio.Future[None]) -> None:
+        if not self._heard and self._limit is not None:
+            self._abandoned = True
+            self._limit.reschedule(asyncio.get_running_loop().time())
+
+    def _answered(self) -> None:
+        self._heard = True
+        self._gate.answered()
 
     async def _watch(self, action: Stream | Follow, complete: Callable[[], None] | None = None) -> None:
         lines = self._client.watch(
@@ -172,7 +260,7 @@ class Reflector(Generic[T]):
             initial=isinstance(action, Stream),
             timeout_seconds=action.seconds,
             metadata_only=self._type.metadata_only,
-            timeout=self._pace.page,
+            timeout=self._pace.head,
             opened=self._opened,
         )
         batch: list[News] = []
@@ -200,11 +288,13 @@ class Reflector(Generic[T]):
     async def _pages(self) -> None:
         async with aclosing(self._all(limit=500)) as pages:
             async for page in pages:
+                self._answered()
                 self._say(self.mirror.page(page, self._clock()))
 
     async def _peek(self) -> None:
         async with aclosing(self._all(limit=1)) as pages:
             async for page in pages:
+                self._answered()
                 self._say(self.mirror.peeked(page.resource_version, self._clock()))
                 return
         raise BadAnswer("a list without pages", status=200, reason="NotAList")
@@ -221,6 +311,7 @@ class Reflector(Generic[T]):
         )
 
     def _opened(self) -> None:
+        self._answered()
         self._say(self.mirror.opened(self._clock()))
 
     def _keep_deadline(self) -> None:

@@ -13,7 +13,7 @@ from weirkeeper.kube.errors import AlreadyExists, ApiFailure, Conflict, NotFound
 from weirkeeper.kube.mirror import Absent, Applied, Back, Deleted, Listed, Lost, News
 from weirkeeper.kube.resources import Resource
 from weirkeeper.kube.types import KubeObject
-from weirkeeper.kube.watch import Reflector
+from weirkeeper.kube.watch import Gate, Reflector
 from weirkeeper.runtime.leader import NotLeader
 from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.writes import LedClient
@@ -40,15 +40,27 @@ class Place(NamedTuple):
 class Shared(Generic[T]):
     """The objects of one kind in one namespace."""
 
-    def __init__(
-        self, client: Client, resource: Resource, kind: type[T], place: Place, told: Callable[[], None]
+    def __init__(  # noqa: PLR0917 - what a reflector needs
+        self,
+        client: Client,
+        resource: Resource,
+        kind: type[T],
+        place: Place,
+        told: Callable[[], None],
+        gate: Gate | None = None,
     ) -> None:
-        """`told` is called on the loop when something is there that was not, or is gone."""
+        """`told` is called on the loop when something is there that was not, or is gone. `gate`: that of the other reflectors of this client."""
         self.present: dict[str, T] = {}
         self._resource, self._place, self._told = resource, place, told
         selector = f"{INSTALL}={place.install}"
         self._reflector = Reflector(
-            client, resource, type=kind, tell=self._tell, namespace=place.namespace, label_selector=selector
+            client,
+            resource,
+            type=kind,
+            tell=self._tell,
+            namespace=place.namespace,
+            label_selector=selector,
+            gate=gate,
         )
         self._listed = asyncio.Event()
         self._lost = False

@@ -89,7 +89,8 @@ class KubeFeed:
         self._kinds = kinds
         self._namespaces, self._labels, self._known = tuple(namespaces) or ("",), labels or {}, known
         self._pace, self._discovery, self._clock, self._sleep = pace, discovery, clock, sleep
-        self._gate = Gate()
+        self.gate = Gate()
+        """For all reflectors of this client."""
         self._changed = asyncio.Event()
         self._reflectors: dict[Part | Scope, Reflector[Any]] = {}
         self._tasks: dict[Part | Scope, asyncio.Task[NoReturn]] = {}
@@ -207,7 +208,7 @@ class KubeFeed:
             label_selector="" if by_name else self._labels.get(at.kind, ""),
             field_selector=at.field_selector if isinstance(at, Scope) else "",
             pace=WIDE if by_name and len(self._reflectors) > MANY else self._pace,
-            gate=self._gate,
+            gate=self.gate,
             clock=self._clock,
             sleep=self._sleep,
         )
