@@ -20,6 +20,7 @@ class Run:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.stopped = asyncio.Event()
+        self.over = False  # the time is: `least` counts no more
         self.warm = asyncio.Event()  # every lane has ended its first request
         self.records: list[Record] = []
         self.reconnects = 0
@@ -32,7 +33,7 @@ class Run:
         lanes = [
             asyncio.create_task(self._lane(number), name=f"lane {number}") for number in range(self.plan.connections)
         ]
-        timer = asyncio.get_running_loop().call_later(self.plan.seconds, self.stopped.set)
+        timer = asyncio.get_running_loop().call_later(self.plan.seconds, self._end)
         try:
             await asyncio.gather(*lanes)
         finally:
@@ -65,6 +66,10 @@ class Run:
             self._warmed()
         await connection.close()
 
+    def _end(self) -> None:
+        self.over = True
+        self.stopped.set()
+
     def _warmed(self) -> None:
         self._cold -= 1
         if not self._cold:
@@ -79,7 +84,13 @@ class Run:
                     await self.stopped.wait()
             except TimeoutError:
                 return True
-        return not self.stopped.is_set()
+            delay = due - asyncio.get_running_loop().time()
+        if not self.stopped.is_set():
+            return True
+        if self.over or len(self.records) >= self.plan.least:
+            return False
+        await asyncio.sleep(max(delay, 0))
+        return True
 
     async def _request(self, connection: Connection, ask: Ask) -> Connection:
         """Records one request; returns the connection for the next one."""

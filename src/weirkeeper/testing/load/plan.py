@@ -39,8 +39,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Asks are taken in turn; `rate` is requests a second over all connections, None is as fast as answers come.
 
-    The run ends after `seconds` or `count` requests, whichever is first, or when it is stopped. `token` is the response
-    header that says who answered.
+    The run ends after `seconds` or `count` requests, whichever is first, or when it is stopped; a stop is heeded once `least`
+    requests were sent. `token` is the response header that says who answered.
     """
 
     target: Target
@@ -50,6 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None = None
     seconds: float = 60.0
     count: int = 1_000_000
+    least: int = 0
     limit: float = 10.0
     token: str = "x-echo-name"
 
