@@ -138,7 +138,7 @@ def _path(mounted: str) -> str:
 
 
 def _withheld(item: EngineItem) -> EngineItem:
-    return msgspec.structs.replace(item, body=b"", withheld=True)
+    return msgspec.structs.replace(item, body=b"", tail=b"", withheld=True)
 
 
 def _parts(version: str) -> tuple[int, ...]:

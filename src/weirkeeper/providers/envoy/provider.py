@@ -302,6 +302,7 @@ def _certificate(_: Read, key: Part, wished: Certificate) -> Iterator[Row]:
         secrets.certificate_secret(wished),
         serves=wished.names,
         default=wished.default,
+        private=True,
         origins=(wished.origin,),
     )
 
