@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import msgspec
 from cluster_program import NAMESPACE
 
 from weirkeeper.distribute.authority import AuthorityKeys, authority_from
+from weirkeeper.providers.envoy.bootstrap import CERTIFICATE, TRUST
 from weirkeeper.testing.apiserver import ApiServer, Fault, Trouble
 from weirkeeper.testing.client import fetch
 from weirkeeper.testing.engines import Admin, Envoy, running_envoy
@@ -310,33 +311,29 @@ async def gone(server: ApiServer, proxy: FaultProxy) -> AsyncIterator[Refuses]:
 
 # What an Envoy holds
 
-VOLATILE = frozenset({"last_updated", "version_info", "client_status"})
+VOLATILE = frozenset({"last_updated", "version_info"})
+ITS_OWN = frozenset({CERTIFICATE, TRUST})
+"""Secrets by which an instance reaches the replicas: no two have the same."""
 
 
-async def held_by(admin: Admin) -> dict[str, Any]:
-    """Everything dynamic that an Envoy holds, by kind and name, without what tells when and how it came. The versions that we give are kept inside resources."""
+async def held_by(admin: Admin) -> frozenset[str]:
+    """Everything dynamic that an Envoy holds, each row with its kind, without what tells when it came and in which answer."""
     dump = await admin.config_dump()
-    found: dict[str, Any] = {}
-    for part in dump.get("configs", ()):
-        for key, rows in part.items():
-            if key.startswith("dynamic_"):
-                for row in rows:
-                    found[f"{key}/{_name(row)}"] = _plain(row)
-    return found
+    return frozenset(
+        f"{key} {msgspec.json.encode(_plain(row)).decode()}"
+        for part in dump.get("configs", ())
+        for key, rows in part.items()
+        if key.startswith("dynamic_")
+        for row in _rows(rows)
+        if not (key.startswith("dynamic_active_secrets") and row["name"] in ITS_OWN)
+    )
 
 
-def _name(row: Any) -> str:
-    """The row's own name, or that of what it holds."""
-    return _find(row, ("name", "cluster_name")) or msgspec.json.encode(_plain(row)).decode()
-
-
-def _find(value: Any, keys: Iterable[str]) -> str:
-    if isinstance(value, dict):
-        for key in keys:
-            if isinstance(value.get(key), str):
-                return str(value[key])
-        return next((text for key in sorted(value) if (text := _find(value[key], keys))), "")
-    return ""
+def _rows(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Scopes stand in one list, in no order."""
+    for row in rows:
+        scopes = row.get("scoped_route_configs")
+        yield from [{"scopes of": row.get("name"), "scope": one} for one in scopes] if scopes is not None else [row]
 
 
 def _plain(value: Any) -> Any:
@@ -347,16 +344,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def difference(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """The names of what is not the same."""
-    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
-
-
 async def until(moment: float) -> None:
     """Waits for a moment of the monotonic clock: for phases of a fault, never for something to be true."""
     await asyncio.sleep(max(moment - time.monotonic(), 0))
 
 
 __all__ = [
-    "Admin", "Away", "Envoy", "Mute", "Plane", "authority_keys", "away_modes", "backends", "difference", "gone", "held_by", "planes", "until",
+    "Admin", "Away", "Envoy", "Mute", "Plane", "authority_keys", "away_modes", "backends", "gone", "held_by", "planes", "until",
 ]  # fmt: skip

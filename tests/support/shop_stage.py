@@ -56,14 +56,16 @@ class Traffic:
 class Stage:
     """What the tests move."""
 
-    def __init__(self, server: ApiServer, proxy: FaultProxy | None, ports: dict[str, int], http_port: int) -> None:
-        self.server, self.proxy, self.ports, self.http_port = server, proxy, ports, http_port
+    def __init__(self, server: ApiServer, proxy: FaultProxy | None, ports: dict[str, int], http_port: int, https_port: int, routes: int) -> None:
+        self.server, self.proxy, self.ports, self.http_port, self.https_port, self.routes = server, proxy, ports, http_port, https_port, routes
+        self.proxies: dict[str, FaultProxy] = {}
+        """Before the server, by the replica whose way it is."""
         self.planes: list[Plane] = []
         self.envoys: list[Admin] = []
 
     @asynccontextmanager
-    async def traffic(self, *, rate: float, least: int = 0, routes: int = ROUTES, seconds: float = 3600) -> AsyncIterator[Traffic]:
-        asks = tuple(Ask(name=host(number), host=host(number)) for number in range(routes))
+    async def traffic(self, *, rate: float, least: int = 0, seconds: float = 3600) -> AsyncIterator[Traffic]:
+        asks = tuple(Ask(name=host(number), host=host(number)) for number in range(self.routes))
         plan = Plan(target=Target(port=self.http_port), asks=asks, connections=CONNECTIONS, rate=rate, seconds=seconds, least=least)
         with contextlib.ExitStack() as stack:
             running = await asyncio.to_thread(stack.enter_context, load(plan))
@@ -106,6 +108,8 @@ class Stage:
                 wished[host(at)] = to
             elif turn:
                 gone = f"new-{turn - 1}-{number - 2}"
+                if self.server.get("Ingress", gone, "default", api_version="networking.k8s.io/v1") is None:
+                    continue
                 self.server.remove("Ingress", gone, "default", api_version="networking.k8s.io/v1")
                 wished[f"{gone}.example"] = None
         return wished
@@ -124,21 +128,26 @@ def shop_objects(ports: dict[str, int], routes: int = ROUTES) -> list[dict[str, 
 
 @asynccontextmanager
 async def stage(
-    folder: Path, *, replicas: int = 1, envoys: int = 1, routes: int = ROUTES, behind_proxy: bool = False, **settings: Any
-) -> AsyncIterator[Stage]:
-    """A running install, every host answering."""
+    folder: Path, *, replicas: int = 1, envoys: int = 1, routes: int = ROUTES, behind_proxy: bool = False, each_behind_proxy: bool = False,
+    keep_bodies: bool = False, **settings: Any,
+) -> AsyncIterator[Stage]:  # fmt: skip
+    """A running install, every host answering, every status written."""
     http_port, https_port = free_port(), free_port()
     async with AsyncExitStack() as stack:
         ports = await stack.enter_async_context(backends(*ANSWERS))
         server = await stack.enter_async_context(api_server(*shop_objects(ports, routes)))
+        server.keep_bodies = keep_bodies
         for kind in SHARED:
             server.serve(kind)
         proxy = await stack.enter_async_context(FaultProxy("127.0.0.1", server.port)) if behind_proxy else None
-        made = Stage(server, proxy, ports, http_port)
+        made = Stage(server, proxy, ports, http_port, https_port, routes)
         for number in range(replicas):
             name = f"replica-{number}"
             server.access.add_token(f"token-{name}", name)
-            url = f"http://127.0.0.1:{proxy.port}" if proxy is not None else server.url
+            if each_behind_proxy:
+                made.proxies[name] = await stack.enter_async_context(FaultProxy("127.0.0.1", server.port))
+            between = made.proxies.get(name, proxy)
+            url = server.url if between is None else f"http://127.0.0.1:{between.port}"
             kubeconfig = server.kubeconfig(token=f"token-{name}", server=url)
             made.planes.append(Plane(folder, name, kubeconfig, http_port, https_port, **settings))
         await stack.enter_async_context(planes(*made.planes))
