@@ -4,6 +4,7 @@ Comes in: events of streams. Goes out: ``ItemObservation``, each only once per v
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from weirkeeper.distribute.store import Key, Shelf
 from weirkeeper.distribute.stream import Acked, DeltaStream, Event, Rejected
@@ -43,11 +44,13 @@ class Progress:
                 found.extend(self._rejected(event, engine))
         return found
 
-    def look(self, streams: Sequence[DeltaStream]) -> list[ItemObservation]:
-        """The fresh items that every engine has without an answer, and those that are known to be refused."""
+    def look(self, streams: Sequence[DeltaStream], most: int = 1 << 62) -> list[ItemObservation] | None:
+        """The fresh items, `most` at a time, that every engine has without an answer, and those that are known to be refused; None when there is nothing to look at."""
         if not self._fresh or not streams or not all(stream.current() for stream in streams):
-            return []
-        fresh, self._fresh = self._fresh, {}
+            return None
+        fresh = list(islice(self._fresh, most))
+        for key in fresh:
+            del self._fresh[key]
         return [*self._known(fresh, streams), *self._programmed(fresh, streams)]
 
     def parted(self, streams: Sequence[DeltaStream]) -> list[ItemObservation]:

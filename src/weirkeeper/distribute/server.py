@@ -9,7 +9,8 @@ memory and delays nobody.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 from weirkeeper.distribute import wire
@@ -19,12 +20,15 @@ from weirkeeper.distribute.door import SERVICE as SERVICE
 from weirkeeper.distribute.door import Door, decoded
 from weirkeeper.distribute.progress import Progress
 from weirkeeper.distribute.store import DesiredStore
-from weirkeeper.distribute.stream import DeltaStream, Doubts
+from weirkeeper.distribute.stream import Acked, DeltaStream, Doubts, Event
 from weirkeeper.model.observation import ItemObservation
 from weirkeeper.model.text import Id, Name
 from weirkeeper.providers.base import EngineItem, ItemChanges, ItemKey
 
 MOST_REMEMBERED = 100
+STEP = 500
+"""So many items are worked off before others have their turn on the loop."""
+
 OVERDUE = 2.0
 """A stream over its age ends when nothing is on its way, and at so many times its age in any case."""
 
@@ -139,6 +143,13 @@ class Distributor:
         """Wish these items and no others."""
         self._ring(self.store.replace(items), [(key.load_balancer, (key.kind, key.name)) for key in items])
 
+    async def fill(self, items: Mapping[ItemKey, EngineItem]) -> None:
+        """Wish these items, before anybody is told anything: in steps, as there may be very many."""
+        rows = iter(items.items())
+        while step := dict(islice(rows, STEP)):
+            self.put(step)
+            await asyncio.sleep(0)
+
     def learn(self, refused: Iterable[ItemObservation], forgiven: Iterable[ItemObservation]) -> None:
         """Versions that engines refused elsewhere, which are not sent here; and those that may be tried again."""
         keys: list[tuple[Id, tuple[str, str]]] = []
@@ -197,23 +208,26 @@ class Distributor:
     ) -> None:
         """Hear every request. A stream that ends or speaks nonsense ends its writer too."""
         try:
-            self._hear(fleet, connection, first)
+            await self._hear(fleet, connection, first)
             async for raw in incoming:
                 request = decoded(raw)
                 if request is None:
                     break
-                self._hear(fleet, connection, request)
+                await self._hear(fleet, connection, request)
         finally:
             connection.ended = True
             connection.bell.set()
 
-    def _hear(self, fleet: Fleet, connection: Connection, request: wire.Request) -> None:
+    async def _hear(self, fleet: Fleet, connection: Connection, request: wire.Request) -> None:
         before = connection.stream.shelf.number
         events = connection.stream.receive(request, time.monotonic())
-        self._report(fleet.progress.of(events, connection.stream.engine, fleet.streams))
         connection.bell.set()
         if connection.stream.shelf.number != before:
             self._wake(fleet)
+        for number, event in enumerate(in_steps(events)):
+            if number:
+                await asyncio.sleep(0)
+            self._report(fleet.progress.of((event,), connection.stream.engine, fleet.streams))
 
     async def _write(self, name: Id, fleet: Fleet, connection: Connection, context: Any) -> None:
         """Say what there is to say, then sleep until woken or until a drain time ends."""
@@ -222,12 +236,18 @@ class Distributor:
             bell.clear()
             while not connection.ended and (message := stream.next(time.monotonic())) is not None:
                 await context.write(message)
-            self._report(fleet.progress.look(fleet.streams))
+            await self._look(fleet)
             self._count(name, connection)
             now, old = time.monotonic(), connection.old_at()
             if old is not None and old <= now:
                 return
             await _rung(bell, min((due for due in (stream.wake_at(), old) if due is not None), default=None))
+
+    async def _look(self, fleet: Fleet) -> None:
+        """Report what needs no answer; at the first sync every item is looked at."""
+        while (found := fleet.progress.look(fleet.streams, STEP)) is not None:
+            self._report(found)
+            await asyncio.sleep(0)
 
     def _count(self, name: Id, connection: Connection) -> None:
         if not connection.serving and connection.stream.converged():
@@ -238,6 +258,16 @@ class Distributor:
     def _report(self, observations: list[ItemObservation]) -> None:
         for observation in observations:
             self._observe(observation)
+
+
+def in_steps(events: Iterable[Event], most: int = STEP) -> Iterator[Event]:
+    """The same events, none of more than so many items: one answer may speak of thousands, and the loop is not to wait for them."""
+    for event in events:
+        if isinstance(event, Acked) and len(event.versions) > most:
+            for start in range(0, len(event.versions), most):
+                yield Acked(event.kind, event.versions[start : start + most])
+        else:
+            yield event
 
 
 async def _rung(bell: asyncio.Event, due: float | None) -> None:

@@ -51,11 +51,13 @@ class Service:
         self._tls = tls
         self._distributors: dict[str, Distributor] = {}
         self._refusals: dict[tuple[str, ...], ItemObservation] = {}
+        self._filled: set[str] = set()
 
     async def serve(self, desired: Mapping[str, Desired], observe: ObserveInstances) -> None:
         """Run until cancelled, which ends all streams and says nothing of instances."""
         rosters = {name: Roster(Name(name), self._settings, observe) for name in desired}
         self._distributors = {name: self._distributor(name, observe, rosters[name]) for name in desired}
+        self._filled = set()
         door = Door(self._place, self._settings.stream_seconds)
         try:
             async with asyncio.TaskGroup() as group:
@@ -102,14 +104,15 @@ class Service:
     async def _follow(self, name: str, wishes: Desired) -> None:
         await self.ready.wait()
         distributor = self._distributors[name]
-        distributor.replace(dict(wishes.items()))
+        await distributor.fill(wishes.items())
         distributor.learn([one for one in self._refusals.values() if one.provider == name], ())
+        self._filled.add(name)
         while True:
             distributor.put(await wishes.changed())
 
     def _place(self, load_balancer: Id, node: wire.Node) -> Distributor | Away:
         """The provider that has items for this load balancer, else the one that is called as the engine is, else the only one."""
-        if not self.ready.is_set():
+        if not self.ready.is_set() or self._filled != self._distributors.keys():
             return Away("this replica does not know yet what is wished")
         for distributor in self._distributors.values():
             shelf = distributor.store.shelves.get(load_balancer)
