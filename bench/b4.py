@@ -12,12 +12,11 @@ from pathlib import Path
 import msgspec
 
 from bench import kube, state
-from bench.cluster import Weir, envoy, keys_of, real_api, weir
+from bench.cluster import Weir, envoy, keys_of, weir
 from bench.figures import machine, save, table
-from bench.stand import backends, scratch
+from bench.stand import scratch
 from bench.state import Shape
 from weirkeeper.testing.apiserver_real import ApiServer
-from weirkeeper.testing.certificates import Authority
 
 RATE = 10.0
 WINDOW = 62.0
@@ -106,10 +105,8 @@ def measured(shape: Shape, *, window: float, rest: float) -> tuple[list[Row], di
     """All phases; what else was seen."""
     rows: list[Row] = []
     with contextlib.ExitStack() as stack:
-        place, authority = stack.enter_context(scratch()), Authority()
-        port = stack.enter_context(backends(place, "a", ("0.0.0.0",)))["a"]
-        server = stack.enter_context(real_api())
-        loaded = kube.bulk(server.kubeconfig(), state.objects(shape, port, authority))
+        place = stack.enter_context(scratch())
+        server, _, port, loaded = stack.enter_context(state.big(place, shape))
         print(f"  loaded in {loaded:.0f} s", flush=True)
         plane = stack.enter_context(weir(place, server.kubeconfig()))
         began = time.monotonic()

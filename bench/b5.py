@@ -11,12 +11,11 @@ import time
 
 import msgspec
 
-from bench import kube, state
-from bench.cluster import Weir, envoy, keys_of, real_api, weir
+from bench import state
+from bench.cluster import Weir, envoy, keys_of, weir
 from bench.figures import machine, save, table
-from bench.stand import backends, scratch
+from bench.stand import scratch
 from bench.state import Shape
-from weirkeeper.testing.certificates import Authority
 
 SAMPLE = 25
 
@@ -56,7 +55,7 @@ class Witness(threading.Thread):
             time.sleep(0.01)
 
 
-def started(place, kubeconfig: str, keys, like: Weir, shape: Shape, authority: Authority, turn: int) -> Row:
+def started(place, kubeconfig: str, keys, like: Weir, shape: Shape, trust: bytes, turn: int) -> Row:
     """One cold start."""
     began = time.monotonic()
     with weir(place, kubeconfig, like=like) as plane, envoy(place, keys, plane) as engine:
@@ -69,7 +68,7 @@ def started(place, kubeconfig: str, keys, like: Weir, shape: Shape, authority: A
         one = state.all_answer(plane.http, Shape(1, shape.endpoints, min(1, shape.secrets), 1), 120.0, plane.alive)
         everything = state.all_answer(plane.http, shape, 120.0, plane.alive)
         sampled = range(0, shape.secrets, max(1, shape.secrets // SAMPLE))
-        tls = state.tls_answers(plane.https, list(sampled), authority, time.monotonic() + 60)
+        tls = state.tls_answers(plane.https, list(sampled), trust, time.monotonic() + 60)
         witness.join(60)
         used = plane.usage()
         return Row(
@@ -83,16 +82,16 @@ def measured(shape: Shape, rounds: int) -> list[Row]:
     """That many cold starts over one state."""
     rows = []
     with contextlib.ExitStack() as stack:
-        place, authority = stack.enter_context(scratch()), Authority()
-        port = stack.enter_context(backends(place, "a", ("0.0.0.0",)))["a"]
-        kubeconfig = stack.enter_context(real_api()).kubeconfig()
-        print(f"  loaded in {kube.bulk(kubeconfig, state.objects(shape, port, authority)):.0f} s", flush=True)
+        place = stack.enter_context(scratch())
+        made = stack.enter_context(state.big(place, shape))
+        print(f"  loaded in {made.loaded_s:.0f} s", flush=True)
+        kubeconfig = made.server.kubeconfig()
         with weir(place, kubeconfig) as plane:
             keys = keys_of(kubeconfig, plane)
             plane.ready()
         for turn in range(rounds):
             time.sleep(2.0)
-            rows.append(started(place, kubeconfig, keys, plane, shape, authority, turn))
+            rows.append(started(place, kubeconfig, keys, plane, shape, made.trust, turn))
             print(f"  {rows[-1]}", flush=True)
     return rows
 

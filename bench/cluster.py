@@ -10,13 +10,15 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.kube import CLASS, CONTROLLER, NAMESPACE, Api, Refusal, definitions, namespace
@@ -28,22 +30,54 @@ from weirkeeper.providers.envoy.processes import end, start
 from weirkeeper.testing import apiserver_real
 from weirkeeper.testing.engines import Admin, Usage, traefik_binary, usage_of
 from weirkeeper.testing.instance import certify, instance_bootstrap
-from weirkeeper.testing.ports import free_port
+from weirkeeper.testing.ports import Ports, free_port
 
 LOAD_BALANCER = f"ingress/{CLASS}"
 ROOT = Path(__file__).parent.parent
 PATIENCE = 120.0
 
 
+UNLIMITED = ("--max-requests-inflight=0", "--max-mutating-requests-inflight=0", "--enable-priority-and-fairness=false")
+"""Neither peers nor the loader are to wait for one another."""
+
+KEPT = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "weirkeeper-bench"
+
+
 @contextlib.contextmanager
 def real_api() -> Iterator[apiserver_real.ApiServer]:
-    """etcd and kube-apiserver alone, with our kinds and the install's namespace. No limits on requests: no peer and no loader is to wait for the other."""
-    with apiserver_real.api_server(arguments=("--max-requests-inflight=0", "--max-mutating-requests-inflight=0", "--enable-priority-and-fairness=false")) as server:
-        api = Api(server.kubeconfig())
-        for one in (namespace(NAMESPACE), *definitions()):
-            api.create(one)
-        api.close()
+    """etcd and kube-apiserver alone, with our kinds and the install's namespace."""
+    with apiserver_real.api_server(arguments=UNLIMITED) as server:
+        _furnish(server)
         yield server
+
+
+def _furnish(server: apiserver_real.ApiServer) -> None:
+    api = Api(server.kubeconfig())
+    for one in (namespace(NAMESPACE), *definitions()):
+        api.create(one)
+    api.close()
+
+
+@contextlib.contextmanager
+def kept_api(name: str, fill: Callable[[str], None]) -> Iterator[apiserver_real.ApiServer]:
+    """The same, filled. What `fill` brings is kept in a cache under this name, as etcd's own files: the next run of any benchmark begins with a copy of them."""
+    with tempfile.TemporaryDirectory(prefix="weir-bench-api-", ignore_cleanup_errors=True) as folder, Ports() as ports:
+        server = apiserver_real.ApiServer(Path(folder), ports, arguments=UNLIMITED)
+        try:
+            if (KEPT / name).exists():
+                shutil.copytree(KEPT / name, Path(folder) / "etcd")
+                server.start()
+            else:
+                _furnish(server.start())
+                fill(server.kubeconfig())
+                server.close()
+                KEPT.mkdir(parents=True, exist_ok=True)
+                shutil.copytree(Path(folder) / "etcd", KEPT / f".{name}.new")
+                (KEPT / f".{name}.new").rename(KEPT / name)
+                server.start()
+            yield server
+        finally:
+            server.close()
 
 
 class Weir:

@@ -64,9 +64,9 @@ def child(command: list[str], log: Path, **more) -> Iterator[subprocess.Popen]:
 
 
 @contextlib.contextmanager
-def backends(folder: Path, names: str = "a", addresses: tuple[str, ...] = ("127.0.0.1",)) -> Iterator[dict[str, int]]:
-    """An nginx with a port for each letter, which answers 200 and its letter in `x-answer`."""
-    ports = {name: free_port() for name in names}
+def backends(folder: Path, names: str = "a", addresses: tuple[str, ...] = ("127.0.0.1",), port: int = 0) -> Iterator[dict[str, int]]:
+    """An nginx with a port for each letter, which answers 200 and its letter in `x-answer`; the first letter's may be given."""
+    ports = {name: port if port and name == names[0] else free_port() for name in names}
     servers = "".join(
         "server { " + "".join(f"listen {address}:{port} backlog=4096; " for address in addresses)
         + f'access_log off; add_header x-answer {name} always; location / {{ return 200 "{name}\\n"; }} }}\n'

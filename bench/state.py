@@ -3,17 +3,23 @@
 Comes in: a size. Goes out: objects in an order in which nothing refers to what is not there yet; and asking all hosts at once.
 """
 
+import contextlib
 import re
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from bench import kube
 from bench.clients import Connection, connect
+from bench.cluster import KEPT, kept_api, real_api
+from bench.stand import backends
+from weirkeeper.testing.apiserver_real import ApiServer
 from weirkeeper.testing.certificates import Authority
 
+BACKEND = 8099
 LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 
 
@@ -50,6 +56,35 @@ def objects(shape: Shape, port: int, authority: Authority) -> Iterator[dict]:
             pair = authority.issue(host(n))
             yield kube.tls_secret(f"t{n}", pair.certificate, pair.key, where)
         yield kube.ingress(f"i{n}", host(n), f"s{n}", where=where, secret=f"t{n}" if n < shape.secrets else "")
+
+
+class Big(NamedTuple):
+    """The cluster with that state, what its hosts' certificates are verified by, where its backend listens, and how long it took to fill (0: it was kept from before)."""
+
+    server: ApiServer
+    trust: bytes
+    port: int
+    loaded_s: float
+
+
+@contextlib.contextmanager
+def big(place: Path, shape: Shape) -> Iterator[Big]:
+    """A running API server with everything in it. Inside a network of our own, where ports and addresses are the same each time, it is kept for the next run."""
+    name, took, fresh = "-".join(map(str, ("state", *shape))), [0.0], Authority()
+    trust, port = KEPT / f"{name}.pem", BACKEND if kube.isolated() else 0
+
+    def fill(kubeconfig: str) -> None:
+        KEPT.mkdir(parents=True, exist_ok=True)
+        trust.write_bytes(fresh.pem())
+        took[0] = kube.bulk(kubeconfig, objects(shape, ports["a"], fresh))
+
+    with backends(place, "a", ("0.0.0.0",), port) as ports:
+        if not port:
+            with real_api() as server:
+                yield Big(server, fresh.pem(), ports["a"], kube.bulk(server.kubeconfig(), objects(shape, ports["a"], fresh)))
+            return
+        with kept_api(name, fill) as server:
+            yield Big(server, trust.read_bytes(), port, took[0])
 
 
 def addresses(shape: Shape, n: int) -> list[str]:
@@ -90,9 +125,9 @@ def _status(line: socket.socket) -> bytes:
     return got[9:12]
 
 
-def tls_answers(port: int, numbers: list[int], authority: Authority, until: float) -> float:
+def tls_answers(port: int, numbers: list[int], trust: bytes, until: float) -> float:
     """When (monotonic seconds) the last of these hosts made a handshake with its own certificate and answered 200."""
-    context = ssl.create_default_context(cadata=authority.pem().decode())
+    context = ssl.create_default_context(cadata=trust.decode())
     for n in numbers:
         while True:
             try:
