@@ -52,7 +52,7 @@ def test_golden_inputs_are_taken_unchanged(kubectl, served_kinds, path):
 def test_the_shop_is_taken_unchanged(kubectl):
     objects = shop(kubectl.namespace)
     assert {one["kind"] for one in objects} == {"Ingress", "IngressClass", "Service"}
-    kubectl.must("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifests.text(objects))
+    kubectl.must("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifests.text(objects))
 
 
 def deployment(name: str) -> dict:
