@@ -4,6 +4,7 @@ In: nothing. Out: `Install`s that share one API server, and builders of objects.
 """
 
 import asyncio
+import base64
 import io
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +16,7 @@ from weirkeeper.app.cluster import ClusterApplication
 from weirkeeper.runtime.logging import Log
 from weirkeeper.settings import RunSettings
 from weirkeeper.testing.apiserver import ApiServer
+from weirkeeper.testing.certificates import PemPair
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.ports import free_port
 
@@ -53,6 +55,14 @@ def ingress(name: str, host: str, backend: str, namespace: str = "default", *, s
         spec["tls"] = [{"hosts": [host], "secretName": secret}]
     meta = {"name": name, "namespace": namespace, "annotations": dict(annotations or {})}
     return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": meta, "spec": spec}
+
+
+def tls_secret(name: str, pair: PemPair, namespace: str = "default") -> dict[str, Any]:
+    texts = {"tls.crt": pair.certificate, "tls.key": pair.key}
+    return {
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": name, "namespace": namespace},
+        "data": {key: base64.b64encode(value).decode() for key, value in texts.items()},
+    }  # fmt: skip
 
 
 class Install:
