@@ -30,12 +30,14 @@ class Wishing:
         self._graph, self._feed = reconciler.graph, feed
         self._tables = {key: reconciler.program.inputs.of(reconciler.kinds[key].type) for key in kinds}
         self._versions = dict.fromkeys(kinds, -1)
+        self._known = False
 
     def __call__(self) -> bool:
-        """Pass on what is read now; answers whether everything that was asked for is known."""
+        """Pass on what is read now; answers whether everything that was asked for has been known once: that is what the first output waits for."""
         for key, table in self._tables.items():
             version = self._graph.wanted_version(table)
             if version != self._versions[key]:
                 self._versions[key] = version
                 self._feed.wish(key, self._graph.wanted(table))
-        return not self._feed.pending
+        self._known = self._known or not self._feed.pending  # to ask goes through all names: no change after the first output should pay for it
+        return self._known
