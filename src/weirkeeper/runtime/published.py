@@ -65,7 +65,7 @@ class PublishedRecord:
                 try:
                     await self._write(wished)
                     break
-                except Conflict:
+                except (Conflict, NotFound):  # somebody else wrote it, or deleted it
                     if attempt == TRIES - 1:
                         raise
                     await self.load()
