@@ -5,7 +5,8 @@ every setting: the flag `--log-level` is `WEIR_LOG_LEVEL` is `logLevel` in the f
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -16,6 +17,10 @@ from weirkeeper.errors import StartRefused
 from weirkeeper.settings import RunSettings
 
 PREFIX = "WEIR_"
+LAST_PORT = 65535
+LEAST_CERTIFICATE = 10
+MAY_BE_NOTHING = ("grace_seconds", "drain_seconds", "snapshot_seconds", "snapshot_after_seconds")
+"""Times that may be 0: not to wait."""
 
 
 def kinds() -> Mapping[str, Any]:
@@ -56,6 +61,47 @@ def run_settings(flags: Mapping[str, str], environment: Mapping[str, str], file:
         if flags.get(name, "") != "":
             found[name] = _typed(name, flags[name], f"--{name.replace('_', '-')}")
     return msgspec.convert(found, RunSettings)
+
+
+def checked(settings: RunSettings) -> RunSettings:
+    """The same settings; `StartRefused` where they cannot work together, or one cannot work at all."""
+    wrong = (*_numbers_wrong(settings), *_addresses_wrong(settings), *_times_wrong(settings))
+    if wrong:
+        raise StartRefused(wrong[0])
+    if not settings.class_controllers:
+        raise StartRefused("classControllers is an empty list; name at least one, or leave it out")
+    return settings
+
+
+def _numbers_wrong(settings: RunSettings) -> Iterator[str]:
+    for name in ("http_port", "https_port"):
+        if not 0 < getattr(settings, name) <= LAST_PORT:
+            yield f"{key(name)} is {getattr(settings, name)}, which is no port; ports are 1 to {LAST_PORT}"
+    for name in kinds():
+        seconds = getattr(settings, name) if name.endswith("_seconds") else 1.0
+        if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and name not in MAY_BE_NOTHING):
+            yield f"{key(name)} is {seconds:g}, which is no time; it takes seconds above 0"
+
+
+def _addresses_wrong(settings: RunSettings) -> Iterator[str]:
+    for name in ("ads_address", "exchange_address", "health_address"):
+        address = getattr(settings, name)
+        _, colon, port = address.rpartition(":")
+        if not colon or not (port.isascii() and port.isdigit()) or int(port[:6]) > LAST_PORT:
+            yield f"{key(name)} is {address!r}; write HOST:PORT, [IPV6]:PORT or :PORT"
+    for name in settings.server_names:
+        if not name.isascii() or not name.strip():
+            yield f"serverNames has {name!r}; write names beyond ASCII as IDNA has them (xn--...)"
+
+
+def _times_wrong(settings: RunSettings) -> Iterator[str]:
+    if not settings.retry_seconds < settings.renew_seconds < settings.lease_seconds:
+        yield (
+            f"the lease's times do not fit: retrySeconds {settings.retry_seconds:g} must be less than renewSeconds "
+            f"{settings.renew_seconds:g}, and that less than leaseSeconds {settings.lease_seconds:g}"
+        )
+    if settings.certificate_seconds < LEAST_CERTIFICATE:
+        yield f"certificateSeconds is {settings.certificate_seconds}; certificates live at least {LEAST_CERTIFICATE} s"
 
 
 def _of_file(file: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from weirkeeper.cli.answers import explained_live
-from weirkeeper.configuration import choices, described, kinds, run_settings
+from weirkeeper.configuration import checked, choices, described, kinds, run_settings
 from weirkeeper.errors import WeirkeeperError
 from weirkeeper.runtime.logging import Log, hear
 from weirkeeper.settings import RunSettings
@@ -37,7 +37,7 @@ def run(config: Path | None = None, **flags: str | None) -> None:
     """Serve a Kubernetes cluster: watch its objects, program load balancers, write statuses."""
     refused = ""
     try:
-        settings = run_settings({k: v for k, v in flags.items() if v is not None}, os.environ, config)
+        settings = checked(run_settings({k: v for k, v in flags.items() if v is not None}, os.environ, config))
         asyncio.run(_serve(settings, config))
     except* WeirkeeperError as group:
         refused = str(_leaf(group))

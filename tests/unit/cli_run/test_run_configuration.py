@@ -3,8 +3,8 @@
 import pytest
 from typer.testing import CliRunner
 
-from weirkeeper.configuration import described, key, kinds, run_settings
 from weirkeeper.cli.main import app
+from weirkeeper.configuration import checked, described, key, kinds, run_settings
 from weirkeeper.errors import StartRefused
 from weirkeeper.settings import RunSettings
 
@@ -88,3 +88,39 @@ def test_a_file_that_is_not_there_stops_the_start_with_exit_code_2(tmp_path):
     done = CliRunner().invoke(app, ["run", "--config", str(tmp_path / "none.yaml")])
     assert done.exit_code == 2
     assert "cannot be read" in done.output
+
+
+IMPOSSIBLE = {
+    "no port": ({"http_port": "0"}, "httpPort is 0, which is no port"),
+    "a port beyond the last": ({"https_port": "65536"}, "httpsPort is 65536"),
+    "no pause at all": ({"retry_seconds": "0"}, "retrySeconds is 0, which is no time"),
+    "not a number": ({"lease_seconds": "nan"}, "leaseSeconds is nan"),
+    "for ever": ({"renew_seconds": "inf"}, "renewSeconds is inf"),
+    "before now": ({"grace_seconds": "-1"}, "graceSeconds is -1"),
+    "giving up after the end": ({"renew_seconds": "20"}, "renewSeconds 20, and that less than leaseSeconds 10"),
+    "no life": ({"certificate_seconds": "1"}, "certificates live at least 10 s"),
+    "no class": ({"class_controllers": ","}, "classControllers is an empty list"),
+    "a name beyond ASCII": ({"server_names": "weir,wöhr"}, "serverNames has 'wöhr'"),
+    "no port to listen on": ({"exchange_address": "127.0.0.1"}, "exchangeAddress is '127.0.0.1'; write HOST:PORT"),
+    "no number of a port": ({"ads_address": "[::]:ads"}, "adsAddress is"),
+    "a port that nobody has": ({"health_address": ":99999"}, "healthAddress is ':99999'"),
+}
+
+
+@pytest.mark.parametrize(("said", "why"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_settings_that_cannot_work_stop_the_start(said, why):
+    with pytest.raises(StartRefused) as refused:
+        checked(run_settings(said, {}, None))
+    assert why in str(refused.value)
+
+
+def test_the_defaults_can_work_and_addresses_may_leave_out_the_host():
+    addresses = {"ads_address": ":18000", "exchange_address": "[::]:0", "health_address": "localhost:8080", "grace_seconds": "0"}
+    assert checked(run_settings({}, {}, None)) == RunSettings()
+    assert checked(run_settings(addresses, {}, None)).grace_seconds == 0
+
+
+def test_an_impossible_setting_is_said_in_one_line_with_exit_code_2():
+    done = CliRunner().invoke(app, ["run", "--class-controllers", ","])
+    assert done.exit_code == 2
+    assert done.output == "weir run: classControllers is an empty list; name at least one, or leave it out\n"
