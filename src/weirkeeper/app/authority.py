@@ -15,7 +15,14 @@ from typing import Any
 
 import msgspec
 
-from weirkeeper.distribute.authority import AuthorityKeys, authority_from, new_authority, secret_fields, succeeded
+from weirkeeper.distribute.authority import (
+    AuthorityKeys,
+    authority_from,
+    expiry,
+    new_authority,
+    secret_fields,
+    succeeded,
+)
 from weirkeeper.distribute.credentials import FileTls, OwnTls, TlsSource
 from weirkeeper.errors import StartRefused
 from weirkeeper.kube.client import Client
@@ -111,7 +118,7 @@ class Authority:
             self.why = f"the Secret {self._namespace}/{self._name} is empty; the leader fills it"
             return
         fields = {name: base64.b64decode(value) for name, value in (secret.get("data") or {}).items()}
-        keys = authority_from(fields)
+        keys = _usable(fields)
         if isinstance(keys, Refused):
             self.why = f"the Secret {self._namespace}/{self._name} {keys.why}"
             self._log.error("the authority cannot be used", why=self.why)
@@ -146,7 +153,7 @@ class Authority:
             fields = msgspec.json.decode(self._kept.read_bytes(), type=dict[str, bytes])
         except (OSError, msgspec.MsgspecError):
             return
-        keys = authority_from(fields)
+        keys = _usable(fields)
         if not isinstance(keys, Refused):
             self._trust(keys)
             self._log.warning("the authority of the last run is used: the API server does not answer")
@@ -205,6 +212,14 @@ class Authority:
                 await writes.replace(CONFIG_MAP, self._name, {**found, "data": wished}, self._namespace)
             except Conflict:
                 return  # the next look brings it
+
+
+def _usable(fields: Mapping[str, bytes]) -> AuthorityKeys | Refused:
+    """The authority in these fields, if it can sign today."""
+    keys = authority_from(fields)
+    if not isinstance(keys, Refused) and expiry(keys.certificate) <= dt.datetime.now(dt.UTC):
+        return Refused("holds an authority that has expired; take its data away to have a new one made")
+    return keys
 
 
 def _fresh() -> dict[str, str]:

@@ -77,12 +77,31 @@ def authority_from(fields: Mapping[str, bytes]) -> AuthorityKeys | Refused:
         next_key=Secret(texts.get("next.key", "")),
     )
     try:
-        x509.load_pem_x509_certificates(keys.bundle.encode())
-        pairs = [(keys.certificate, keys.key), (keys.next_certificate, keys.next_key)]
-        fits = all(_load(root).public_key() == _signer(key).public_key() for root, key in pairs if root)
+        trusted = x509.load_pem_x509_certificates(keys.bundle.encode())
+        pairs = [(_load(root), _signer(key)) for root, key in _pairs(keys)]
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         return Refused(f"cannot be read: {error}")
-    return keys if fits else Refused("holds a key that is not the certificate's")
+    if any(root.public_key() != signer.public_key() for root, signer in pairs):
+        return Refused("holds a key that is not the certificate's")
+    why = next((why for root, _ in pairs if (why := _no_root(root, trusted))), "")
+    return Refused(why) if why else keys
+
+
+def _pairs(keys: AuthorityKeys) -> list[tuple[str, Secret]]:
+    """The roots with their keys."""
+    following = [(keys.next_certificate, keys.next_key)] if keys.next_certificate else []
+    return [(keys.certificate, keys.key), *following]
+
+
+def _no_root(root: x509.Certificate, trusted: Sequence[x509.Certificate]) -> str:
+    """Why what this certificate signs would be trusted by nobody (RFC 5280, 6.1.4); empty where it would. How long it holds is not asked: clocks differ."""
+    try:
+        signs = root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        signs = False
+    if not signs:
+        return "holds a certificate that is none of an authority"
+    return "" if root in trusted else "holds a certificate that is not among the trusted ones in ca.crt"
 
 
 def secret_fields(keys: AuthorityKeys) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ import grpc
 import msgspec
 from cryptography import x509
 
-from weirkeeper.distribute.authority import LEAF_LIFE, SERVER_NAME, AuthorityKeys, expiry, issue_replica
+from weirkeeper.distribute.authority import BACKDATE, LEAF_LIFE, SERVER_NAME, AuthorityKeys, expiry, issue_replica
 
 log = logging.getLogger(__name__)
 
@@ -76,16 +76,17 @@ class OwnTls:
         return self._expires
 
     async def run(self) -> None:
-        """Renew it until cancelled. Looks often, for clocks jump and machines sleep."""
+        """Renew it until cancelled. Looks often, for clocks jump and machines sleep: one that is not valid yet was made by a clock that was ahead."""
         while True:
-            left = self._due - _now().timestamp()
-            if left <= 0:
+            now = _now()
+            if now.timestamp() >= self._due or now < self._begins:
                 self._renew()
-            await asyncio.sleep(min(max(left, 0.1), LOOK))
+            await asyncio.sleep(min(max(self._due - now.timestamp(), 0.1), LOOK))
 
     def _renew(self) -> None:
-        made = issue_replica(self.keys, self._names, _now(), life=self._life)
-        self._due, self._expires = made.renew, made.expires
+        now = _now()
+        made = issue_replica(self.keys, self._names, now, life=self._life)
+        self._begins, self._due, self._expires = now - BACKDATE, made.renew, made.expires
         self._tls = MutualTls(
             chain=made.chain.encode(), key=made.key.open().encode(), authority=made.authority.encode()
         )

@@ -98,7 +98,7 @@ class Exchange:
 
     async def _answered(self, authorization: str, wished: CertificateRequest, keys: AuthorityKeys) -> web.Response:
         kind, _, token = authorization.partition(" ")
-        if kind.lower() != "bearer" or not 0 < len(token) <= LONGEST_TOKEN:
+        if kind.lower() != "bearer" or not 0 < len(token) <= LONGEST_TOKEN or not token.isascii():
             return self._said(403, "refused", "there is no token")
         try:
             async with asyncio.timeout(2 * PATIENCE), self._turns:

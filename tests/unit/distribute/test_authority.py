@@ -128,12 +128,21 @@ def test_the_secret_goes_both_ways_and_shows_no_key() -> None:
         ("tls.key", secret_fields(new_authority(NOW))["tls.key"], "not the certificate's"),
         ("ca.crt", b"nonsense", "cannot be read"),
         ("tls.crt", b"\xff\xfe", "cannot be read"),
+        ("ca.crt", secret_fields(new_authority(NOW))["ca.crt"], "not among the trusted ones"),
     ],
 )
 def test_a_damaged_secret_is_refused_with_a_reason(field: str, value: bytes, why: str) -> None:
     found = authority_from({**secret_fields(new_authority(NOW)), field: value})
     assert isinstance(found, Refused)
     assert why in found.why
+
+
+def test_a_certificate_that_may_not_sign_is_no_authority() -> None:
+    made = issue_replica(new_authority(NOW), (), NOW)
+    fields = {"tls.crt": made.chain, "tls.key": made.key.open(), "ca.crt": made.chain}
+    found = authority_from({name: text.encode() for name, text in fields.items()})
+    assert isinstance(found, Refused)
+    assert "none of an authority" in found.why
 
 
 def test_a_succession_of_roots_leaves_nobody_without_trust() -> None:

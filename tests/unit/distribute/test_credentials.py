@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from weirkeeper.distribute import credentials
 from weirkeeper.distribute.authority import (
@@ -95,6 +96,24 @@ def test_a_clock_that_jumps_a_day_is_followed(monkeypatch: pytest.MonkeyPatch) -
             return tls.expires() > ahead + 80_000
 
         await eventually(follows, what="it is renewed by the new clock")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+def test_a_clock_that_was_ahead_leaves_no_certificate_of_tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        with monkeypatch.context() as ahead:
+            ahead.setattr(credentials, "_now", lambda: dt.datetime.now(dt.UTC) + dt.timedelta(days=1))
+            tls = OwnTls(KEYS, ())
+        task = asyncio.create_task(tls.run())
+
+        async def valid() -> bool:
+            leaf = x509.load_pem_x509_certificate(tls.current().chain)
+            return leaf.not_valid_before_utc <= dt.datetime.now(dt.UTC)
+
+        await eventually(valid, what="it is renewed by the clock that was put right")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

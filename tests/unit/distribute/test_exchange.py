@@ -92,6 +92,7 @@ def test_refusals_say_why_and_nothing_about_load_balancers(caplog: pytest.LogCap
     async def story(port: int, authority: AuthorityKeys) -> None:
         assert await ask(port, authority, None, "ingress/public") == (403, "there is no token\n")
         assert await ask(port, authority, "x" * 8_001, "ingress/public") == (403, "there is no token\n")
+        assert await ask(port, authority, "tok\u00e9n", "ingress/public") == (403, "there is no token\n")
         status, why = await ask(port, authority, "forged-token", "ingress/public")
         assert (status, why) == (403, "the token is not valid, or not for this audience\n")
         exists = await ask(port, authority, "other", "ingress/public")
