@@ -4,6 +4,7 @@ Comes in: a message of ours and fields with any content. Goes out: one line on a
 observation or a number.
 """
 
+import contextlib
 import json
 import logging
 import sys
@@ -62,8 +63,9 @@ class Log:
         if LEVELS.index(level) < LEVELS.index(self.level):
             return
         shown = {key: str(value)[:longest] for key, value in fields.items()}
-        self._stream.write(self._format(self._now(), level, message, shown) + "\n")
-        self._stream.flush()
+        with contextlib.suppress(OSError):  # a full disk or a reader that went away costs the line, never the program
+            self._stream.write(self._format(self._now(), level, message, shown) + "\n")
+            self._stream.flush()
 
 
 class Heard(logging.Handler):

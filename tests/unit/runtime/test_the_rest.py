@@ -131,6 +131,15 @@ def test_a_value_forges_no_line_and_no_field(evil):
     assert json.loads(written) == evil
 
 
+def test_a_log_that_cannot_be_written_costs_the_line_and_nothing_else():
+    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it must fail
+    log = Log(full)
+    log.info("lost")
+    log.failure("lost too", ValueError("why"))
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
+
+
 def test_json_lines_levels_and_length():
     stream, lines = log(json_lines=True, level="warning")
     lines.info("not this")
