@@ -13,7 +13,7 @@ import msgspec
 from bench import kube
 from bench.clients import PATIENCE, Connection, WrongAnswer, source_ports
 from bench.cluster import Engine, Weir, envoy, keys_of, weir
-from bench.figures import machine, quantile, save, summary, table
+from bench.figures import machine, quantile, rounds, save, summary, table
 from bench.propagation import short
 from bench.stand import backends, scratch
 from weirkeeper.testing.apiserver import ApiServerProcess, apiserver_process
@@ -198,7 +198,7 @@ def printed(found: dict[str, dict]) -> str:
 
 def run(*, quick: bool) -> str:
     about = machine()
-    rows, storms = measured(300, 200.0, 1) if quick else measured(10_000, 1000.0, 5)
+    rows, storms = measured(300, 200.0, 1) if quick else measured(10_000, 1000.0, rounds(5))
     found = figures(rows, storms)
     save("b2", [*rows, *storms], found, about, quick=quick)
     return printed(found)

@@ -1,6 +1,6 @@
 """B5, cold start over etcd and kube-apiserver: everything of ours is stopped; from the start of the processes until every host answers.
 
-The state of B4, one Envoy. The control plane and Envoy are started at the same moment; the install is not new (its authority is there, Envoy has its certificate). Moments, all from that start:
+The state of B4, one Envoy. The control plane and Envoy are started at the same moment; the install is not new: its authority and its statuses are there, Envoy has its certificate. Moments, all from that start:
 `ready` (/readyz), `lists` (the first time that /readyz no longer waits for a list; it is asked every 10 ms), `first` (one host answers), `all` (every host was asked and answered right: the time to
 ask them is in it; hosts with TLS answer 308 there), `tls` (a sample of them made a handshake with their own certificates and answered 200).
 """
@@ -13,7 +13,7 @@ import msgspec
 
 from bench import state
 from bench.cluster import Weir, envoy, keys_of, weir
-from bench.figures import machine, save, table
+from bench.figures import machine, rounds, save, table
 from bench.stand import scratch
 from bench.state import Shape
 
@@ -103,7 +103,7 @@ def printed(rows: list[Row]) -> str:
 
 def run(*, quick: bool) -> str:
     about, shape = machine(), Shape(300, 10, 60, 3) if quick else Shape()
-    rows = measured(shape, 2 if quick else 5)
+    rows = measured(shape, 2 if quick else rounds(5))
     by_time = sorted(rows, key=lambda row: row.all)
     found = {"shape": shape._asdict(), "median": msgspec.to_builtins(by_time[len(by_time) // 2]), "worst": msgspec.to_builtins(by_time[-1])}
     save("b5", rows, found, about, quick=quick)

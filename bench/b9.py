@@ -15,7 +15,7 @@ import msgspec
 from bench import kube
 from bench.b2 import kubeconfig_of
 from bench.cluster import envoy, keys_of, weir
-from bench.figures import machine, save, table
+from bench.figures import machine, rounds, save, table
 from bench.stand import backends, scratch
 from weirkeeper.testing.apiserver import ApiServerProcess, apiserver_process
 
@@ -134,7 +134,7 @@ def printed(rows: list[Row]) -> str:
 
 def run(*, quick: bool) -> str:
     about = machine()
-    rows = measured(100, 2) if quick else measured(1000, 5)
+    rows = measured(100, 2) if quick else measured(1000, rounds(5))
     by_time = sorted(rows, key=lambda row: row.after_last_s)
     save("b9", rows, {"delay_ms": DELAY_MS, "median": msgspec.to_builtins(by_time[len(by_time) // 2]), "worst": msgspec.to_builtins(by_time[-1])}, about, quick=quick)
     return printed(rows)

@@ -147,6 +147,18 @@ def weir(place: Path, kubeconfig: str, *, name: str = "bench", controller: str =
         yield made
 
 
+def at_rest(plane: Weir, seconds: float = 300.0, share: float = 0.06) -> None:
+    """Wait until it watches everything and has used less than that share of a core for some seconds: every status is written, every answer heard."""
+    deadline, calm = time.monotonic() + seconds, 0
+    while calm < 2:
+        before = plane.usage().cpu
+        time.sleep(2.0)
+        plane.alive()
+        calm = calm + 1 if plane.number("feed_lost") == 0 and plane.usage().cpu - before < 2 * share else 0
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"weir does not come to rest: {plane.usage()}")
+
+
 def keys_of(kubeconfig: str, plane: Weir, name: str = "weirkeeper", seconds: float = PATIENCE) -> AuthorityKeys:
     """The install's authority, once its leader has made it."""
     api, deadline = Api(kubeconfig), time.monotonic() + seconds

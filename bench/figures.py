@@ -17,6 +17,11 @@ from weirkeeper.testing.engines import envoy_binary, traefik_binary
 RESULTS = Path(__file__).parent / "results"
 
 
+def rounds(usual: int) -> int:
+    """How often a benchmark repeats itself: `BENCH_ROUNDS`, else as usual."""
+    return int(os.environ.get("BENCH_ROUNDS", "") or usual)
+
+
 def quantile(values: list[float], share: float) -> float:
     """The value that `share` of all do not exceed (nearest rank: always a value that was measured)."""
     held = sorted(values)

@@ -17,7 +17,7 @@ import msgspec
 from bench import kube
 from bench.clients import PATIENCE, PAUSE, Connection, WrongAnswer, source_ports, until_live
 from bench.cluster import envoy, keys_of, real_api, traefik, weir
-from bench.figures import machine, save, summary, table
+from bench.figures import machine, rounds, save, summary, table
 from bench.stand import backends, scratch
 from weirkeeper.testing.client import Target
 from weirkeeper.testing.load import Ask, Mix, Plan, load
@@ -222,7 +222,7 @@ def run(*, quick: bool) -> str:
     if quick:
         rows, judged = measured((10, 100), {"weir": 10, "traefik": 4, "traefik-default": 1}, 1)
     else:
-        rows, judged = measured((10, 1000, 3000), {"weir": 20, "traefik": 8, "traefik-default": 3}, 5)
+        rows, judged = measured((10, 1000, 3000), {"weir": 20, "traefik": 8, "traefik-default": 3}, rounds(5))
     found = figures(rows, judged)
     save("propagation", [*rows, *judged], found, about, quick=quick)
     return printed(found)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from bench import kube
 from bench.clients import Connection, connect
-from bench.cluster import KEPT, kept_api, real_api
+from bench.cluster import KEPT, envoy, kept_api, keys_of, real_api, weir
 from bench.stand import backends
 from weirkeeper.testing.apiserver_real import ApiServer
 from weirkeeper.testing.certificates import Authority
@@ -69,7 +69,7 @@ class Big(NamedTuple):
 
 @contextlib.contextmanager
 def big(place: Path, shape: Shape) -> Iterator[Big]:
-    """A running API server with everything in it. Inside a network of our own, where ports and addresses are the same each time, it is kept for the next run."""
+    """A running API server with everything in it, as an install leaves it that has been at work. Inside a network of our own, where ports and addresses are the same each time, it is kept for the next run."""
     name, took, fresh = "-".join(map(str, ("state", *shape))), [0.0], Authority()
     trust, port = KEPT / f"{name}.pem", BACKEND if kube.isolated() else 0
 
@@ -77,14 +77,28 @@ def big(place: Path, shape: Shape) -> Iterator[Big]:
         KEPT.mkdir(parents=True, exist_ok=True)
         trust.write_bytes(fresh.pem())
         took[0] = kube.bulk(kubeconfig, objects(shape, ports["a"], fresh))
+        live_in(place, kubeconfig, shape)
 
     with backends(place, "a", ("0.0.0.0",), port) as ports:
         if not port:
             with real_api() as server:
-                yield Big(server, fresh.pem(), ports["a"], kube.bulk(server.kubeconfig(), objects(shape, ports["a"], fresh)))
+                took[0] = kube.bulk(server.kubeconfig(), objects(shape, ports["a"], fresh))
+                live_in(place, server.kubeconfig(), shape)
+                yield Big(server, fresh.pem(), ports["a"], took[0])
             return
         with kept_api(name, fill) as server:
             yield Big(server, trust.read_bytes(), port, took[0])
+
+
+def live_in(place: Path, kubeconfig: str, shape: Shape) -> None:
+    """Let the install run once until every status is written, then stop it: what comes after is no first start."""
+    deadline = time.monotonic() + 600
+    with weir(place, kubeconfig, name="before") as plane, envoy(place, keys_of(kubeconfig, plane), plane):
+        while plane.number("status_writes") < shape.ingresses:
+            plane.alive()
+            if time.monotonic() > deadline:
+                raise TimeoutError("the statuses are not written")
+            time.sleep(0.5)
 
 
 def addresses(shape: Shape, n: int) -> list[str]:

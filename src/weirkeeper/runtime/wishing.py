@@ -39,5 +39,6 @@ class Wishing:
             if version != self._versions[key]:
                 self._versions[key] = version
                 self._feed.wish(key, self._graph.wanted(table))
-        self._known = self._known or not self._feed.pending  # to ask goes through all names: no change after the first output should pay for it
+        if not self._known:  # to ask goes through all names: no change after the first output should pay for it
+            self._known = not self._feed.pending
         return self._known
