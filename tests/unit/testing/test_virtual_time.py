@@ -32,12 +32,14 @@ def test_hours_pass_at_once_and_in_order():
 
 def test_what_is_sent_arrives_before_time_passes():
     async def scenario():
-        loop = asyncio.get_running_loop()
+        loop, served = asyncio.get_running_loop(), asyncio.Event()
 
         async def serve(reader, writer):
             while line := await reader.readline():
                 writer.write(line)
             writer.close()
+            await writer.wait_closed()
+            served.set()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -45,6 +47,8 @@ def test_what_is_sent_arrives_before_time_passes():
             writer.write(b"%d\n" % number)
             assert await asyncio.wait_for(reader.readline(), 1) == b"%d\n" % number
         writer.close()
+        await writer.wait_closed()
+        await served.wait()
         server.close()
         await server.wait_closed()
         return loop.time()
