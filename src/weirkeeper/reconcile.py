@@ -14,6 +14,7 @@ from weirkeeper.controllers.base import Controller, Kind
 from weirkeeper.feeds.base import Cause, Seen, Synced
 from weirkeeper.flow import Change, Graph, Settled
 from weirkeeper.model.finding import Finding
+from weirkeeper.model.fleet import FleetWish
 from weirkeeper.model.ids import HostKey, Ref
 from weirkeeper.model.observation import (
     InstanceObservation,
@@ -23,6 +24,7 @@ from weirkeeper.model.observation import (
     Today,
 )
 from weirkeeper.model.sharing import shared
+from weirkeeper.model.text import Id
 from weirkeeper.providers.base import EngineItem, ItemKey, Provider, StatusWish
 from weirkeeper.tables import InstanceKey, Program, RejectedItem
 
@@ -44,11 +46,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     statuses: Mapping[Ref, StatusWish | None]
     hosts: tuple[HostKey, ...]
     runs: Mapping[str, int]
+    fleets: Mapping[Id, FleetWish | None] = {}
 
     @property
     def empty(self) -> bool:
         """Whether nothing changed that anybody outside would see."""
-        return not (any(self.items.values()) or self.findings or self.statuses)
+        return not (any(self.items.values()) or self.findings or self.statuses or self.fleets)
 
     def after(self, earlier: "Outcome") -> "Outcome":
         """Both as one: what the later one says of a thing counts."""
@@ -59,6 +62,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             statuses={**earlier.statuses, **self.statuses},
             hosts=tuple(dict.fromkeys((*earlier.hosts, *self.hosts))),
             runs=Counter(earlier.runs) + Counter(self.runs),
+            fleets={**earlier.fleets, **self.fleets},
         )
 
 
@@ -123,6 +127,7 @@ class Reconciler:
             statuses=_after(settled.changes(program.statuses)),
             hosts=_hosts(settled, program),
             runs=dict(settled.runs),
+            fleets=_after(settled.changes(program.fleets)),
         )
 
 

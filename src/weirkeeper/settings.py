@@ -85,6 +85,15 @@ class RunSettings(Value, frozen=True, kw_only=True):
         tuple[str, ...],
         _said("Who may run instances: `NAMESPACE/SERVICEACCOUNT=LOAD-BALANCER`, `*` for all; empty: `<name>-envoy`."),
     ] = ()
+    fleet: Annotated[
+        bool, _said("Whether instances are started where classes and Ingresses wish for it (docs/fleet.md).")
+    ] = False
+    fleet_image: Annotated[str, _said("Image of the instances' sidecar: that of the control plane.")] = (
+        "weirkeeper/weirkeeper:0.1.0"
+    )
+    fleet_envoy_image: Annotated[str, _said("Image of the instances' Envoy.")] = (
+        "envoyproxy/envoy:distroless-v1.37-latest"
+    )
     certificate_seconds: Annotated[int, _said("Life of the certificates of instances and replicas.")] = 86_400
     token_audience: Annotated[str, _said("Audience that the tokens of instances must have.")] = "weirkeeper"
     lease_seconds: Annotated[float, _said("Life of the leader's lease.")] = 10.0
@@ -99,9 +108,9 @@ class RunSettings(Value, frozen=True, kw_only=True):
     snapshot_after_seconds: Annotated[
         float, _said("How long to wait for the API server at the start before the last good configuration is served.")
     ] = 2.0
-    loopback_endpoints: Annotated[bool, _said("Whether endpoints may be on loopback: for tries on one machine only.")] = (
-        False
-    )
+    loopback_endpoints: Annotated[
+        bool, _said("Whether endpoints may be on loopback: for tries on one machine only.")
+    ] = False
     clear_status: Annotated[bool, _said("Whether to clear the statuses we wrote when this replica stops for good.")] = (
         False
     )

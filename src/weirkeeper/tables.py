@@ -44,6 +44,7 @@ from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSetWish
 from weirkeeper.model.features import Capabilities
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
+from weirkeeper.model.fleet import FleetWish
 from weirkeeper.model.ids import HostKey, Part, Ref, ServerName
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.observation import InstanceObservation, ItemObservation, LoadBalancerObservation
@@ -130,6 +131,10 @@ class Program:
         for provider in providers:
             self._declare_provider(provider)
         self.findings = self._declare_findings()
+        self._listeners_by_front = graph.index(
+            "listeners_by_front", self.listeners, lambda part, _: (part.load_balancer,)
+        )
+        self.fleets = graph.derive("fleets", self.load_balancers, self._fleet)
         self.addresses = self._declare_addresses()
         self.statuses = graph.derive("statuses", self.intents, self._status)
 
@@ -188,7 +193,7 @@ class Program:
         """Where each load balancer answers. Statuses read this, so that an instance more or less changes them all and nothing else."""
         graph = self.graph
         instances = graph.index("instances_by_front", self.instances, lambda key, _: (key.load_balancer,))
-        listeners = graph.index("listeners_by_front", self.listeners, lambda part, _: (part.load_balancer,))
+        listeners = self._listeners_by_front
 
         def addresses(read: Read, name: Id, front: LoadBalancer) -> Addresses | None:
             said = None if front.published is None else front.published.service
@@ -201,6 +206,19 @@ class Program:
             )
 
         return graph.derive("addresses", self.load_balancers, addresses)
+
+    def _fleet(self, read: Read, name: Id, front: LoadBalancer) -> FleetWish | None:
+        wished = front.infrastructure.fleet
+        if wished is None:
+            return None
+        ports = {listener.port for _, listener in read.lookup(self._listeners_by_front, name)}
+        return FleetWish(
+            load_balancer=name,
+            provider=front.provider,
+            fleet=wished,
+            ports=tuple(sorted(ports)),
+            origin=front.origin,
+        )
 
     def _declare_provider(self, provider: Provider) -> None:
         graph, name, can = self.graph, provider.name, provider.capabilities

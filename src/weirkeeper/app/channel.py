@@ -69,10 +69,11 @@ class Channel:
             client, name=settings.name, namespace=namespace, names=names, life=life, log=log, memory=memory
         )
         accounts = _accounts(settings, namespace)
+        self._of_fleets: Accounts = {}
         self._exchange = Exchange(
             lambda: self.authority.keys,
             reviewed_by(client, settings.token_audience),
-            lambda: accounts,
+            lambda: {**self._of_fleets, **accounts},
             life=life,
             counted=lambda result: metrics.count("certificates_asked", result=result),
         )
@@ -90,6 +91,10 @@ class Channel:
         self._refusals = list(refusals)
         if self._service is not None:
             self._service.learn(self._refusals)
+
+    def permit(self, accounts: Accounts) -> None:
+        """The accounts of the fleets that are wished now, besides those of the settings."""
+        self._of_fleets = accounts
 
     def closed(self) -> str:
         """Why nobody can connect; empty when they can."""

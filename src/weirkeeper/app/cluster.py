@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from weirkeeper.app.channel import RELAY, Channel, Row, relay_address
 from weirkeeper.app.commons import Commons
+from weirkeeper.app.fleets import Fleets
 from weirkeeper.app.last_good import LastGood, memory_of
 from weirkeeper.app.numbers import Numbers
 from weirkeeper.app.plugins import Plugins, cluster_plugins
@@ -78,6 +79,9 @@ class ClusterApplication(Ring):
             receive=self._receive, log=log, metrics=self.metrics,
         )  # fmt: skip
         self._commons = Commons(client, self._place, self.reconciler, self.intake, self.feed, self.channel)
+        self._fleets = None
+        if settings.fleet:
+            self._fleets = Fleets(settings, client, self._writes, self.channel, log, self.metrics)
         self._told = False
         self._last_good = None
         if settings.snapshot_directory:
@@ -182,6 +186,8 @@ class ClusterApplication(Ring):
             group.create_task(self._statuses.run(), name="statuses")
             group.create_task(self._events.run(), name="events")
             group.create_task(self._commons.lead(self._writes), name="shared objects")
+            if self._fleets is not None:
+                group.create_task(self._fleets.lead(), name="fleets")
 
     async def _read_api(self) -> None:
         self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -221,6 +227,8 @@ class ClusterApplication(Ring):
         self._statuses.wished(outcome.statuses)
         self._events.found(outcome.findings)
         self._numbers.found(outcome.findings)
+        if self._fleets is not None:
+            self._fleets.wished(outcome.fleets)
         if not self._told:
             self._told = True
             items = sum(len(many) for many in outcome.items.values())

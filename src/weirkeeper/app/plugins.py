@@ -80,6 +80,7 @@ def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> C
         provider=Name(settings.providers[0]),
         api_server=api_server,
         published=published,
+        fleets=settings.fleet,
     )
     return IngressController(wished)
 

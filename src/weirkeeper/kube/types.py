@@ -291,10 +291,39 @@ class Namespace(KubeObject, frozen=True, kw_only=True, rename="camel"):
     metadata_only: ClassVar[bool] = True
 
 
-class Node(KubeObject, frozen=True, kw_only=True, rename="camel"):
-    """v1 Node (metadata only)."""
+class NodeTaint(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """What keeps pods away from a node."""
 
-    metadata_only: ClassVar[bool] = True
+    key: str = ""
+    value: str = ""
+    effect: str = ""
+
+
+class NodeSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Who may run on it."""
+
+    unschedulable: bool = False
+    taints: tuple[NodeTaint, ...] | None = ()
+
+
+class NodeCondition(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """One thing that is said of a node; without its times, which change all the time."""
+
+    type: str = ""
+    status: str = ""
+
+
+class NodeStatus(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """How it is."""
+
+    conditions: tuple[NodeCondition, ...] | None = ()
+
+
+class Node(KubeObject, frozen=True, kw_only=True, rename="camel"):
+    """v1 Node."""
+
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus | None = None
 
 
 class PartialObjectMetadata(KubeObject, frozen=True, kw_only=True, rename="camel"):

@@ -13,6 +13,7 @@ from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.features import Need
 from weirkeeper.model.filters import ErrorPages, HeaderEdit, Timeouts
 from weirkeeper.model.finding import Finding
+from weirkeeper.model.fleet import Fleet
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import L4Route, VirtualHost
@@ -31,12 +32,16 @@ class Defaults(Value, frozen=True, kw_only=True):
 
 
 class Infrastructure(Value, frozen=True, kw_only=True):
-    """How its instances are wished."""
+    """How its instances are wished. ``fleet``: those that we start; nothing where somebody else starts them."""
 
     labels: tuple[tuple[Label, Label], ...] = ()
     annotations: tuple[tuple[Label, Label], ...] = ()
-    replicas: int | None = None
+    fleet: Fleet | None = None
     parameters: Id | None = None
+
+
+NOTHING_STARTED = Infrastructure()
+"""Somebody else starts the instances."""
 
 
 class LoadBalancer(Value, frozen=True, kw_only=True):
@@ -46,7 +51,7 @@ class LoadBalancer(Value, frozen=True, kw_only=True):
     class_name: Name | None = None
     provider: Name = Name("envoy")
     defaults: Defaults = Defaults()
-    infrastructure: Infrastructure = Infrastructure()
+    infrastructure: Infrastructure = NOTHING_STARTED
     published: Published | None = None
     origin: Origin
 

@@ -87,6 +87,8 @@ class Reason(StrEnum):
     ENGINE_REJECTED = "WK505"
     VERIFY_OFF = "WK506"
     HELD_CHANGE = "WK507"
+    TOO_FEW_HOSTS = "WK508"
+    NO_FLEET = "WK509"
 
 
 class Finding(Value, frozen=True, kw_only=True):

@@ -204,4 +204,12 @@ REASONS: dict[Reason, About] = {
         "A change that would take away a great deal at once is held until somebody confirms it.",
         "Confirm it, or put back what is missing.",
     ),
+    Reason.TOO_FEW_HOSTS: _about(
+        "More instances are wished than there are hosts that they may run on; each needs one of its own. Those that have one serve.",
+        "Ask for fewer, add nodes, or widen the node selector and tolerations in the parameters of the class.",
+    ),
+    Reason.NO_FLEET: _about(
+        "Instances are wished that the control plane should start, but this install starts none.",
+        "Add the component `fleet` to the install, or take the wish out.",
+    ),
 }

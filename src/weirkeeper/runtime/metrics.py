@@ -84,6 +84,12 @@ NAMES: Mapping[str, Name] = {
         "Under a third of its life: renewal fails; see the log.",
     ),
     "status_writes": Name("counter", "Statuses written, by `result`."),
+    "fleet_writes": Name("counter", "Objects of fleets written, by `step`."),
+    "fleet_write_failures": Name(
+        "counter",
+        "Writes of objects of fleets that failed; they are tried again.",
+        "The log quotes the API server; look at the rights of the component `fleet`.",
+    ),
     "event_writes": Name("counter", "Events written, by `result`."),
     "leaderships": Name("counter", "Times this replica began or ceased to lead (`change`: gained, lost, given back)."),
     "lease_failures": Name(

@@ -18,9 +18,10 @@ from weirkeeper.flow import Read
 from weirkeeper.kube.types import IngressClass, Service
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import CertificateWish
-from weirkeeper.model.config import Defaults, LoadBalancer
+from weirkeeper.model.config import NOTHING_STARTED, Defaults, Infrastructure, LoadBalancer
 from weirkeeper.model.filters import HeaderEdit, HeaderValuePair, Timeouts
 from weirkeeper.model.finding import Effect, Finding, Reason
+from weirkeeper.model.fleet import Fleet
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import ClientAddress, HttpOptions, Listener, ListenerTls
 from weirkeeper.model.origin import Origin
@@ -35,12 +36,14 @@ VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
 
 class OurClass(Value, frozen=True, kw_only=True):
-    """A class that is ours: its name, its load balancer, and what its owner chose."""
+    """A class that is ours: its name, its load balancer, and what its owner chose. ``own``: that load balancer is one Ingress's alone."""
 
     name: str
     load_balancer: Id
     spec: ClassSpec
     origin: Origin
+    fleet: Fleet | None = None
+    own: bool = False
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -52,6 +55,11 @@ class OurClass(Value, frozen=True, kw_only=True):
 def id_of_group(load_balancer: Id) -> Id:
     """The route group that a class's listeners share."""
     return Id(f"{load_balancer}/main")
+
+
+def part_of(ours: OurClass, *names: str) -> Id:
+    """The id of what belongs to the load balancer and to no Ingress."""
+    return Id(f"{ours.load_balancer}/{id_of(*names)}")
 
 
 def class_ref(name: str) -> Ref:
@@ -99,7 +107,9 @@ def class_intent(read: Read, inputs: Inputs, ours: OurClass, settings: IngressSe
     listeners, wrong = _listeners(ours, settings)
     default = _default_backend(read, inputs, ours, settings)
     certificates = _certificates(ours)
-    published, unpublished = class_published(read, inputs, ours.spec.publish, ours.origin, settings.published)
+    published, unpublished = (
+        (None, ()) if ours.own else class_published(read, inputs, ours.spec.publish, ours.origin, settings.published)
+    )
     return Intent(
         load_balancer=ours.load_balancer,
         defines=LoadBalancer(
@@ -107,6 +117,7 @@ def class_intent(read: Read, inputs: Inputs, ours: OurClass, settings: IngressSe
             class_name=_name(ours.name),
             provider=_name(ours.spec.provider) or settings.provider,
             defaults=_defaults(ours.spec),
+            infrastructure=NOTHING_STARTED if ours.fleet is None else Infrastructure(fleet=ours.fleet),
             published=published,
             origin=ours.origin,
         ),
@@ -147,7 +158,7 @@ def _listeners(ours: OurClass, settings: IngressSettings) -> tuple[tuple[Listene
     if spec.proxy_protocol not in {"", "v1", "v2", "either"}:
         findings.append(_bad(ours, "proxyProtocol", "is none of v1, v2, either"))
     plain = Listener(
-        id=id_of("ingress", ours.name, "http"),
+        id=part_of(ours, "http"),
         load_balancer=ours.load_balancer,
         group=ours.group,
         addresses=settings.addresses,
@@ -163,7 +174,7 @@ def _listeners(ours: OurClass, settings: IngressSettings) -> tuple[tuple[Listene
     )
     secure = msgspec.structs.replace(
         plain,
-        id=id_of("ingress", ours.name, "https"),
+        id=part_of(ours, "https"),
         port=settings.https_port if spec.ports.https is None else spec.ports.https,
         protocol="https",
         tls=_tls(ours, findings),
@@ -232,7 +243,7 @@ def _wishes(found: ServiceBackend) -> tuple[EndpointSetWish, ...]:
 
 def _catch_all(ours: OurClass, action: Forward | Respond) -> HostedRoute:
     route = Route(
-        id=id_of("ingress", ours.name, "default-backend"),
+        id=part_of(ours, "default-backend"),
         action=action,
         priority=CLASS_DEFAULT_PRIORITY,
         origin=ours.origin,

@@ -13,7 +13,7 @@ import msgspec
 
 from weirkeeper.controllers.base import HostedRoute
 from weirkeeper.controllers.ingress.claimed import Claimed
-from weirkeeper.controllers.ingress.classes import https_listener
+from weirkeeper.controllers.ingress.classes import https_listener, part_of
 from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.shared.ids import id_of
 from weirkeeper.controllers.shared.report import error
@@ -106,7 +106,7 @@ def guard_listener(scope: Scope, host: Hostname, wished: Demand) -> Listener | N
         return None
     return msgspec.structs.replace(
         front,
-        id=id_of("ingress", scope.ours.name, "https", host),
+        id=part_of(scope.ours, "https", host),
         group=_group(scope.claimed, host),
         hostname=host,
         tls=msgspec.structs.replace(front.tls, default_certificate=None, client_validation=wished.validation),

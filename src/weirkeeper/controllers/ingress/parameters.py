@@ -65,12 +65,31 @@ class Publish(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     addresses: tuple[str, ...] = ()
 
 
+class FleetToleration(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A taint that does not keep instances away; without a value any value, without an effect every effect."""
+
+    key: str = ""
+    value: str | None = None
+    effect: str = ""
+
+
+class FleetChoice(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Instances that the control plane starts: one load balancer for the class, or one for each Ingress."""
+
+    granularity: str = "class"
+    mode: str = "deployment"
+    replicas: int = 1
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[FleetToleration, ...] = ()
+
+
 class ClassSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     """All choices."""
 
     provider: str = ""
     ports: Ports = Ports()
     publish: Publish = Publish()
+    fleet: FleetChoice | None = None
     default_backend: ClassBackend | None = None
     default_certificate: SecretReference | None = None
     ssl_redirect: bool = True

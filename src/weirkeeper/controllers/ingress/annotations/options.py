@@ -135,6 +135,8 @@ class Options(Value, frozen=True, kw_only=True):
     location_from: HeaderValue | None = None
     location_to: HeaderValue | None = None
     access_log: bool = True
+    scale: int | None = None
+    own_load_balancer: str | None = None
     closed: bool = False
     findings: tuple[Finding, ...] = ()
 

@@ -13,6 +13,8 @@ from weirkeeper.model.text import Refused, shown
 
 NGINX = "nginx.ingress.kubernetes.io/"
 OWN = "weirkeeper.io/"
+BARE = frozenset({"scale"})
+"""Names that count without a prefix too, as Rancher's controller had them."""
 REGEX_ROWS = frozenset({"canary-by-header-pattern"})
 
 
@@ -21,7 +23,7 @@ def read_options(ingress: Ingress) -> Options:
     annotations = ingress.metadata.annotations
     if not annotations:
         return PLAIN
-    ours = {key: text for key, text in annotations.items() if key.startswith((NGINX, OWN))}
+    ours = {key: text for key, text in annotations.items() if key.startswith((NGINX, OWN)) or key in BARE}
     return _Reading(ingress.origin()).run(ours) if ours else PLAIN
 
 
@@ -45,7 +47,7 @@ class _Reading:
         at = self.origin.at(field(f"metadata.annotations[{key}]"))
         if row is None:
             self.findings.append(_unknown(name, at))
-        elif key.startswith(NGINX) and annotations.get(OWN + name, text) != text:
+        elif not key.startswith(OWN) and annotations.get(OWN + name, text) != text:
             self.findings.append(_contradiction(name, at))
         elif row.answer in {Answer.APPLIED, Answer.DEGRADED}:
             self._value(row, text, at)

@@ -584,6 +584,21 @@ ROWS: tuple[Row, ...] = (
     ),
     _no("ssl-prefer-server-ciphers", _I, L, "Whose order of ciphers counts.", "the server's order counts"),
     _no("ssl-passthrough", _U, L, "TLS goes to the backend unopened.", "TLS ends at the load balancer for Ingress"),
+    # its load balancer
+    _on(
+        "scale",
+        p.between(1, 100),
+        "scale",
+        L,
+        "A load balancer of its own with so many instances, each on a host of its own.",
+    ),
+    _on(
+        "load-balancer",
+        p.one_of("own", "shared"),
+        "own_load_balancer",
+        L,
+        "`own`: a load balancer of its own; `shared`: that of its class, whatever the class says of Ingresses.",
+    ),
     # what stays out
     _no("fastcgi-index", _U, M, "The index file of FastCGI.", "FastCGI is not spoken"),
     _no("fastcgi-params-configmap", _U, M, "Parameters of FastCGI.", "FastCGI is not spoken"),

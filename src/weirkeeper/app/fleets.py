@@ -1,0 +1,60 @@
+"""Fleets in the program: what is wished goes to the accounts on every replica, and to the writer, which works on the leader.
+
+Comes in: settings, outcomes. Goes out: who may have certificates, and objects. Where the install starts no instances (`fleet` is off) nothing is ever wished here.
+"""
+
+from collections.abc import Mapping
+
+from weirkeeper.app.channel import Channel
+from weirkeeper.errors import StartRefused
+from weirkeeper.fleet.objects import accounts
+from weirkeeper.fleet.place import FleetPlace
+from weirkeeper.kube.client import Client
+from weirkeeper.model.fleet import FleetWish
+from weirkeeper.model.text import Id, Name, Refused, parse
+from weirkeeper.runtime.fleet_writer import FleetWriter
+from weirkeeper.runtime.logging import Log
+from weirkeeper.runtime.metrics import Metrics
+from weirkeeper.runtime.writes import LedClient
+from weirkeeper.settings import RunSettings
+
+
+class Fleets:
+    """The fleets of one install, as one replica has them."""
+
+    def __init__(  # noqa: PLR0917 - the parts of the program
+        self, settings: RunSettings, client: Client, writes: LedClient, channel: Channel, log: Log, metrics: Metrics
+    ) -> None:
+        self._place, self._channel = place_of(settings, client), channel
+        self._writer = FleetWriter(client, writes, self._place, log=log, metrics=metrics)
+
+    def wished(self, changes: Mapping[Id, FleetWish | None]) -> None:
+        """What changed, after each settle."""
+        self._writer.wished(changes)
+        if changes:
+            self._channel.permit(accounts(self._place, self._writer.wishes))
+
+    async def lead(self) -> None:
+        """What the leader runs."""
+        await self._writer.run()
+
+
+def place_of(settings: RunSettings, client: Client) -> FleetPlace:
+    """Where the fleets of an install live. `StartRefused` where its name is none that Kubernetes takes."""
+    install = parse(Name, settings.name)
+    namespace = parse(Name, settings.namespace or client.access.namespace)
+    if isinstance(install, Refused) or isinstance(namespace, Refused):
+        raise StartRefused("fleets need a name and a namespace of the install that Kubernetes takes")
+    return FleetPlace(
+        install=install,
+        namespace=namespace,
+        image=settings.fleet_image,
+        envoy_image=settings.fleet_envoy_image,
+        audience=settings.token_audience,
+        streams_port=_port(settings.ads_address),
+        exchange_port=_port(settings.exchange_address),
+    )
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])

@@ -1,0 +1,179 @@
+"""Load balancers whose instances we start: for a class, or for one Ingress alone.
+
+Comes in: what the class's owner chose (``fleet``), the annotations ``scale`` and ``load-balancer``, and the nodes. Goes out: the class with its ``Fleet``; for an
+Ingress with a load balancer of its own, that load balancer in the shape of its class; and what is wrong with the wish. Nothing here knows what a pod is.
+
+A canary is never given one: it belongs to the Ingress that it is the canary of.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from weirkeeper.controllers.base import Intent
+from weirkeeper.controllers.ingress.annotations.options import Options
+from weirkeeper.controllers.ingress.classes import OurClass
+from weirkeeper.controllers.ingress.parameters import FleetChoice, FleetToleration
+from weirkeeper.controllers.ingress.settings import IngressSettings
+from weirkeeper.controllers.shared.ids import id_of, place
+from weirkeeper.controllers.shared.report import field, warning
+from weirkeeper.kube.types import Ingress, Node, NodeTaint
+from weirkeeper.model.finding import Effect, Finding, Reason
+from weirkeeper.model.fleet import Fleet, FleetMode, TaintEffect, Toleration
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.text import Label, shown
+from weirkeeper.model.value import Value
+from weirkeeper.model.words import word
+
+MOST = 100
+_KEY = r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_VALUE = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
+REPELLING = ("NoSchedule", "NoExecute")
+
+
+class Host(Value, frozen=True, kw_only=True):
+    """A node that could run an instance: its labels, and the taints that keep pods away."""
+
+    labels: Mapping[str, str]
+    taints: tuple[NodeTaint, ...] = ()
+
+
+def host_of(node: Node) -> Host | None:
+    """The node as a host, or nothing where no new pod would be put there."""
+    conditions = (node.status.conditions if node.status is not None else None) or ()
+    ready = any(one.type == "Ready" and one.status == "True" for one in conditions)
+    if node.spec.unschedulable or not ready:
+        return None
+    taints = tuple(taint for taint in node.spec.taints or () if taint.effect in REPELLING)
+    return Host(labels=node.metadata.labels or {}, taints=taints)
+
+
+def with_fleet(ours: OurClass, settings: IngressSettings) -> OurClass:
+    """The class with the fleet that its parameters wish for the class itself, and with what is wrong with them."""
+    choice = ours.spec.fleet
+    if choice is None:
+        return ours
+    if not settings.fleets:
+        text = "spec.fleet of its parameters does nothing: this install starts no instances"
+        told: tuple[Finding, ...] = (_no_fleet(ours.origin, text),)
+        return msgspec.structs.replace(ours, findings=(*ours.findings, *told))
+    fleet, told = _fleet(choice, ours.origin)
+    own = fleet if choice.granularity != "ingress" else None
+    return msgspec.structs.replace(ours, fleet=own, findings=(*ours.findings, *told))
+
+
+def own_front(
+    ours: OurClass, ingress: Ingress, options: Options, settings: IngressSettings
+) -> tuple[OurClass, tuple[Finding, ...]]:
+    """The class that serves an Ingress: its own load balancer in the shape of the class where that is wished, else the class as it is."""
+    choice, asked = ours.spec.fleet, options.scale is not None or options.own_load_balancer == "own"
+    by_class = choice is not None and choice.granularity == "ingress"
+    if options.own_load_balancer == "shared":
+        return ours, (_contradiction(ingress),) if options.scale is not None else ()
+    if not (asked or by_class) or options.canary:
+        return ours, ()
+    if not settings.fleets:
+        text = "it wishes for a load balancer of its own, but this install starts no instances; that of its class serves it"
+        return ours, (_no_fleet(_asking(ingress), text),) if asked else ()
+    fleet = _fleet(choice, ours.origin)[0] if choice is not None else Fleet()
+    if options.scale is not None:
+        fleet = msgspec.structs.replace(fleet, mode="deployment", replicas=options.scale)
+    name = id_of("ingress", ours.name, place(ingress.ref), ingress.metadata.name)
+    own = msgspec.structs.replace(ours, load_balancer=name, own=True, origin=ingress.origin(), fleet=fleet, findings=())
+    return own, ()
+
+
+def with_front(intent: Intent, front: Intent) -> Intent:
+    """The intent of an Ingress that defines its load balancer; what is to be said of the class is said of the class."""
+    return msgspec.structs.replace(
+        intent,
+        defines=front.defines,
+        listeners=(*front.listeners, *intent.listeners),
+        routes=(*intent.routes, *front.routes),
+        backends=(*intent.backends, *front.backends),
+        endpoint_sets=(*intent.endpoint_sets, *front.endpoint_sets),
+        certificates=(*intent.certificates, *front.certificates),
+    )
+
+
+def crowded(fleet: Fleet, hosts: Iterable[Host], at: Origin) -> tuple[Finding, ...]:
+    """What to say where more instances are wished than there are hosts for them."""
+    count = sum(_takes(host, fleet) for host in hosts)
+    wished = fleet.replicas if fleet.mode == "deployment" else min(1, fleet.replicas)
+    if wished <= count:
+        return ()
+    text = f"{wished} instances are wished, each on a host of its own; {count} hosts may run one"
+    remedy = "ask for fewer, add nodes, or widen spec.fleet in the parameters of the class"
+    return (warning(Reason.TOO_FEW_HOSTS, at, text, remedy, Effect.DEGRADED),)
+
+
+def asked_at(ours: OurClass, ingress: Ingress) -> Origin:
+    """Where the number of instances is wished."""
+    return _asking(ingress) if ours.own else ours.origin
+
+
+def _takes(host: Host, fleet: Fleet) -> bool:
+    if any(host.labels.get(key) != value for key, value in fleet.node_selector):
+        return False
+    return all(any(_tolerates(one, taint) for one in fleet.tolerations) for taint in host.taints)
+
+
+def _tolerates(one: Toleration, taint: NodeTaint) -> bool:
+    """Kubernetes, core/v1 Toleration: an empty key with no value matches every taint, an empty effect every effect."""
+    if one.effect is not None and one.effect != taint.effect:
+        return False
+    return (one.key in ("", taint.key)) and (one.value is None or one.value == taint.value)
+
+
+def _fleet(choice: FleetChoice, origin: Origin) -> tuple[Fleet, tuple[Finding, ...]]:
+    wrong = list[str]()
+    mode = word(FleetMode, choice.mode)
+    if choice.granularity not in ("class", "ingress"):
+        wrong.append("granularity is neither class nor ingress; class holds")
+    if mode is None:
+        wrong.append("mode is neither deployment nor daemonset; deployment holds")
+    if not 1 <= choice.replicas <= MOST:
+        wrong.append(f"replicas is not from 1 to {MOST}")
+    selector = tuple((Label(key), Label(text)) for key, text in sorted(choice.node_selector.items()) if _is(key, text))
+    if len(selector) < len(choice.node_selector):
+        wrong.append("nodeSelector has an entry that is no label; no host has it")
+        selector = (*selector, (Label("weirkeeper.io/never"), Label("")))
+    read = [_toleration(one) for one in choice.tolerations]
+    if None in read:
+        wrong.append("tolerations has an entry that is none")
+    fleet = Fleet(
+        mode=mode or "deployment",
+        replicas=min(max(choice.replicas, 1), MOST),
+        node_selector=selector,
+        tolerations=tuple(one for one in read if one is not None),
+    )
+    remedy = "correct the parameters"
+    return fleet, tuple(warning(Reason.INVALID_CLASS, origin, f"spec.fleet.{why}", remedy) for why in wrong)
+
+
+def _toleration(one: FleetToleration) -> Toleration | None:
+    effect = word(TaintEffect, one.effect)
+    if (one.effect and effect is None) or not _is(one.key or "any", one.value or "") or (one.value and not one.key):
+        return None
+    return Toleration(key=Label(one.key), value=None if one.value is None else Label(one.value), effect=effect)
+
+
+def _is(key: str, value: str) -> bool:
+    return re.fullmatch(_KEY, key, re.ASCII) is not None and re.fullmatch(_VALUE, value, re.ASCII) is not None
+
+
+def _asking(ingress: Ingress) -> Origin:
+    keys = ("weirkeeper.io/scale", "nginx.ingress.kubernetes.io/scale", "scale", "weirkeeper.io/load-balancer")
+    used = next((key for key in keys if key in ingress.annotations), "")
+    return ingress.origin(field(f"metadata.annotations[{used}]")) if used else ingress.origin()
+
+
+def _contradiction(ingress: Ingress) -> Finding:
+    text = f"scale is for a load balancer of its own, and load-balancer is {shown('shared')}; the latter holds"
+    return warning(Reason.ANNOTATION_CONFLICT, _asking(ingress), text, "take one of the two out")
+
+
+def _no_fleet(at: Origin, text: str) -> Finding:
+    remedy = "add the component fleet to the install (docs/fleet.md), or take the wish out"
+    return warning(Reason.NO_FLEET, at, text, remedy, Effect.DEGRADED)

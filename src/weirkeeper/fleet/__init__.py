@@ -1,0 +1,1 @@
+"""Instances as Kubernetes objects. Pure: from wishes to bodies."""

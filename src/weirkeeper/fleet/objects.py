@@ -1,0 +1,128 @@
+"""The Kubernetes objects that wished fleets come to, and what to do about those that are there.
+
+Comes in: wishes, and marks and digests of what an API server has. Goes out: bodies, and steps in order: accounts before the pods that use them, and nothing that is not
+ours is ever named. A body carries the digest of itself; an object whose digest is another one was made by another version or for another wish.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, FleetPlace, fleet_name, marks
+from weirkeeper.fleet.pods import Body, pod_template, rollout
+from weirkeeper.kube.resources import KNOWN, GroupKind, Resource
+from weirkeeper.model.fleet import FleetWish
+from weirkeeper.model.text import Id
+
+DIGEST = "weirkeeper.io/digest"
+OF = "weirkeeper.io/load-balancer-id"
+ACCOUNT: GroupKind = ("", "ServiceAccount")
+DEPLOYMENT: GroupKind = ("apps", "Deployment")
+DAEMON_SET: GroupKind = ("apps", "DaemonSet")
+KINDS: tuple[Resource, ...] = (KNOWN[ACCOUNT], KNOWN[DEPLOYMENT], KNOWN[DAEMON_SET])
+"""In the order in which they are made."""
+ENGINE = "envoy"
+
+
+class Key(NamedTuple):
+    """An object of ours, in the namespace of the install."""
+
+    kind: GroupKind
+    name: str
+
+
+class Found(NamedTuple):
+    """What is there: enough to say whether it is ours, whether it is right, and to write over it and nothing else."""
+
+    uid: str
+    version: str
+    labels: Mapping[str, str]
+    digest: str
+    leaving: bool = False
+
+
+class Step(NamedTuple):
+    """One write. ``body`` of a deletion is empty."""
+
+    what: Literal["create", "replace", "delete"]
+    key: Key
+    body: Mapping[str, Any]
+    found: Found | None = None
+
+
+def fleet_objects(place: FleetPlace, wish: FleetWish) -> dict[Key, Body]:
+    """The objects of one fleet; none where its engine is one that we cannot start."""
+    if wish.provider != ENGINE:
+        return {}
+    name = fleet_name(place, wish.load_balancer)
+    kind = DAEMON_SET if wish.fleet.mode == "daemonset" else DEPLOYMENT
+    spec = {
+        "selector": {"matchLabels": marks(place, wish.load_balancer)},
+        "template": pod_template(place, wish),
+        **rollout(wish.fleet),
+    }
+    bodies = {
+        Key(ACCOUNT, name): _body(ACCOUNT, place, wish.load_balancer, {"automountServiceAccountToken": False}),
+        Key(kind, name): _body(kind, place, wish.load_balancer, {"spec": spec}),
+    }
+    return {key: _stamped(body) for key, body in bodies.items()}
+
+
+def steps(place: FleetPlace, wishes: Iterable[FleetWish], found: Mapping[Key, Found]) -> tuple[Step, ...]:
+    """What to write, in order: what is too much goes first, since it may have the ports of what comes."""
+    wished = {key: body for wish in wishes for key, body in fleet_objects(place, wish).items()}
+    ours = {key: one for key, one in found.items() if _is_ours(place, one)}
+    order = {(one.group, one.kind): at for at, one in enumerate(KINDS)}
+    too_much = sorted(ours.keys() - wished.keys(), key=lambda key: (-order[key.kind], key.name))
+    made = sorted(wished, key=lambda key: (order[key.kind], key.name))
+    gone = [Step("delete", key, {}, ours[key]) for key in too_much if not ours[key].leaving]
+    return (*gone, *(step for key in made for step in _step(key, wished[key], found.get(key), key in ours)))
+
+
+def accounts(place: FleetPlace, wishes: Iterable[FleetWish]) -> dict[str, frozenset[str]]:
+    """Which load balancer each fleet's service account may run instances of: its own."""
+    return {
+        f"{place.namespace}/{fleet_name(place, wish.load_balancer)}": frozenset({wish.load_balancer})
+        for wish in wishes
+        if wish.provider == ENGINE
+    }
+
+
+def selector(place: FleetPlace) -> str:
+    """The label selector of all objects of ours."""
+    return f"{INSTALL}={place.install},{LOAD_BALANCER}"
+
+
+def unstartable(wishes: Sequence[FleetWish]) -> tuple[FleetWish, ...]:
+    """Fleets of engines that we cannot start."""
+    return tuple(wish for wish in wishes if wish.provider != ENGINE)
+
+
+def _step(key: Key, body: Body, there: Found | None, ours: bool) -> tuple[Step, ...]:
+    if there is None:
+        return (Step("create", key, body),)
+    if not ours or there.leaving or there.digest == body["metadata"]["annotations"][DIGEST]:
+        return ()
+    return (Step("replace", key, body, there),)
+
+
+def _is_ours(place: FleetPlace, one: Found) -> bool:
+    return one.labels.get(INSTALL) == place.install and LOAD_BALANCER in one.labels
+
+
+def _body(kind: GroupKind, place: FleetPlace, load_balancer: Id, more: Body) -> Body:
+    meta = {
+        "name": fleet_name(place, load_balancer),
+        "namespace": place.namespace,
+        "labels": {**marks(place, load_balancer), "app.kubernetes.io/part-of": "weirkeeper"},
+        "annotations": {OF: load_balancer},
+    }
+    return {"apiVersion": KNOWN[kind].api_version, "kind": kind[1], "metadata": meta, **more}
+
+
+def _stamped(body: Body) -> Body:
+    digest = hashlib.sha256(msgspec.json.encode(body, order="deterministic")).hexdigest()[:16]
+    meta = {**body["metadata"], "annotations": {**body["metadata"]["annotations"], DIGEST: digest}}
+    return {**body, "metadata": meta}

@@ -1,0 +1,45 @@
+"""What an install gives its fleets: where their objects live, what they are called, and which programs they run.
+
+Comes in: settings of the install, ids of load balancers. Goes out: names and labels. A name is made of the install and the load balancer's id, so it is the same
+for every replica at every time, and no two load balancers share one.
+"""
+
+import hashlib
+import re
+
+from weirkeeper.model.text import Id, Name
+from weirkeeper.model.value import Value
+
+INSTALL = "weirkeeper.io/install"
+LOAD_BALANCER = "weirkeeper.io/load-balancer"
+LONGEST_NAME = 52
+"""A Deployment's pods add 17 characters to its name, and a host name has 63 at most."""
+
+
+class FleetPlace(Value, frozen=True, kw_only=True):
+    """``image`` has the `weir` command, ``envoy_image`` Envoy; ``audience`` is that of the instances' tokens."""
+
+    install: Name
+    namespace: Name
+    image: str
+    envoy_image: str
+    audience: str
+    streams_port: int
+    exchange_port: int
+
+
+def fleet_name(place: FleetPlace, load_balancer: Id) -> str:
+    """What the objects of a load balancer's fleet are called, and its service account."""
+    digest = _digest(load_balancer)
+    told = re.sub(r"[^a-z0-9]+", "-", load_balancer.partition("/")[2].lower())
+    room = LONGEST_NAME - len(digest) - 1
+    return f"{f'{place.install}-{told}'.replace('.', '-')[:room].rstrip('-')}-{digest}"
+
+
+def marks(place: FleetPlace, load_balancer: Id) -> dict[str, str]:
+    """The labels by which the objects of a fleet are known: what lacks them is nobody's of ours."""
+    return {INSTALL: place.install, LOAD_BALANCER: _digest(load_balancer)}
+
+
+def _digest(load_balancer: Id) -> str:
+    return hashlib.sha256(load_balancer.encode()).hexdigest()[:10]

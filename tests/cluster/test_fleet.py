@@ -1,0 +1,98 @@
+"""An Ingress with a load balancer of its own: so many instances on separate hosts, their addresses in its status, and nothing left when it goes."""
+
+import pytest
+from installs import Install, events_of, shown, until, until_answered
+from samples import echo, ingress, service
+
+pytestmark = [pytest.mark.cluster, pytest.mark.engine]
+
+PORT = 8088
+OURS = "weirkeeper.io/install=fleet-weirkeeper"
+STARTED = 60.0
+
+
+@pytest.fixture(scope="session")
+def starter(nodes):
+    """An install that starts instances."""
+    install = Install("fleet", "fleet-weirkeeper", "fleet")
+    install.apply([])
+    return install
+
+
+@pytest.fixture
+def shop(starter, kubectl):
+    """A backend that is ready."""
+    kubectl.apply(echo("shop"), service("shop"))
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    yield kubectl
+    kubectl("delete", "ingress", "--all", "--wait=true")
+    until(lambda: left(starter) == [], "nothing is left of the fleets", STARTED)
+
+
+def wished(kubectl, scale, key="scale"):
+    """The Ingress, with a load balancer of its own."""
+    one = ingress("shop", "fleet-weirkeeper", host_of(kubectl), "shop")
+    one["metadata"]["annotations"] = {key: str(scale)}
+    return one
+
+
+def host_of(kubectl):
+    """A host that no other test has."""
+    return f"{kubectl.namespace}.example"
+
+
+def pods(starter):
+    """The instances that run."""
+    found = starter.kubectl.items("pods", "-l", OURS)
+    return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+
+
+def hosts(starter):
+    """The addresses of the hosts with an instance."""
+    return sorted(pod["status"]["hostIP"] for pod in pods(starter) if pod["status"].get("hostIP"))
+
+
+def left(starter):
+    """Everything that belongs to a fleet."""
+    found = starter.kubectl.items("deployments,daemonsets,serviceaccounts,pods", "-l", OURS)
+    return [f"{one['kind']} {one['metadata']['name']}" for one in found]
+
+
+def until_served(starter, kubectl, count):
+    """Wait until the status shows the addresses of so many hosts, and each answers."""
+    until(
+        lambda: len(shown(kubectl, "shop")) == count and shown(kubectl, "shop") == hosts(starter),
+        f"{count} addresses, each of a host with an instance",
+        STARTED,
+    )
+    addresses = shown(kubectl, "shop")
+    assert len(set(addresses)) == count
+    for address in addresses:
+        until_answered(address, f"http://{host_of(kubectl)}:{PORT}/", "shop")
+
+
+def test_two_instances_on_two_hosts_then_one_then_none(starter, shop):
+    shop.apply(wished(shop, 2))
+    until_served(starter, shop, 2)
+    shop.apply(wished(shop, 1))
+    until_served(starter, shop, 1)
+    shop.must("delete", "ingress", "shop")
+    until(lambda: left(starter) == [], "nothing is left of the fleet", STARTED)
+
+
+def test_more_than_there_are_hosts_is_told_and_the_hosts_that_are_there_serve(starter, shop, nodes):
+    shop.apply(wished(shop, len(nodes) + 1, "weirkeeper.io/scale"))
+    until(lambda: "each on a host of its own" in events_of(shop, "shop"), "an event that says how many hosts there are")
+    until(lambda: len(shown(shop, "shop")) == len(nodes), "an address of each host", STARTED)
+
+
+def test_what_went_while_nobody_led_leaves_nothing(starter, shop):
+    shop.apply(wished(shop, 1))
+    until_served(starter, shop, 1)
+    plane = f"deployment/{starter.name}"
+    starter.kubectl.must("scale", plane, "--replicas=0")
+    until(lambda: starter.control_plane() == [], "no control plane runs", STARTED)
+    shop.must("delete", "ingress", "shop")
+    assert left(starter) != []
+    starter.kubectl.must("scale", plane, "--replicas=2")
+    until(lambda: left(starter) == [], "nothing is left of the fleet", STARTED)

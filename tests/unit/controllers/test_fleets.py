@@ -1,0 +1,196 @@
+"""Load balancers of their own: who gets one, in which shape, and what is said where a wish cannot be fulfilled."""
+
+import json
+
+import pytest
+from build import SHOP, World, ingress, path
+
+from weirkeeper.controllers.ingress import IngressSettings
+from weirkeeper.model.finding import Reason
+from weirkeeper.model.fleet import Fleet, Toleration
+
+ON = IngressSettings(fleets=True, implicit_class=None)
+OWN = "ingress/edge/d/i"
+
+
+def a_class(fleet=None, **spec):
+    wished = {**spec, **({"fleet": fleet} if fleet is not None else {})}
+    return (
+        """
+kind: IngressClass
+metadata: {name: edge, annotations: {ingressclass.kubernetes.io/is-default-class: "true"}}
+spec: {controller: weirkeeper.io/ingress, parameters: {apiGroup: weirkeeper.io, kind: LoadBalancerClassParameters, name: edge}}
+---
+kind: LoadBalancerClassParameters
+metadata: {name: edge}
+spec: """
+        + json.dumps(wished)
+    )
+
+
+def node(name, labels=None, taints=(), *, ready=True, cordoned=False):
+    return {
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels or {}},
+        "spec": {"unschedulable": cordoned, "taints": list(taints)},
+        "status": {"conditions": [{"type": "Ready", "status": str(ready), "lastHeartbeatTime": "2026-01-01T00:00:00Z"}]},
+    }
+
+
+NODES = tuple(node(name) for name in "abc")
+
+
+def world(annotations, *, fleet=None, nodes=NODES, settings=ON, **spec):
+    return World(SHOP, a_class(fleet, **spec), ingress(annotations=json.dumps(annotations)), *nodes, settings=settings)
+
+
+def fleet_of(intent):
+    return intent.defines.infrastructure.fleet
+
+
+def reasons(intent):
+    return [f.reason for f in intent.findings]
+
+
+@pytest.mark.parametrize("key", ["scale", "weirkeeper.io/scale"])
+def test_scale_means_a_load_balancer_of_its_own_with_so_many_instances(key):
+    made = world({key: "2"})
+    intent = made.intents()["i"]
+    assert intent.load_balancer == OWN
+    assert fleet_of(intent) == Fleet(mode="deployment", replicas=2)
+    assert {listener.port for listener in intent.listeners} == {80, 443}
+    assert {part.load_balancer for part in (*intent.listeners, *intent.routes)} == {OWN}
+    assert intent.findings == ()
+    assert made.classes()["edge"].load_balancer == "ingress/edge"
+    assert fleet_of(made.classes()["edge"]) is None
+
+
+def test_without_a_wish_the_class_serves():
+    intent = world({}).intents()["i"]
+    assert (intent.load_balancer, intent.defines) == ("ingress/edge", None)
+
+
+def test_its_own_load_balancer_has_one_instance_where_nothing_else_is_said():
+    assert fleet_of(world({"weirkeeper.io/load-balancer": "own"}).intents()["i"]).replicas == 1
+
+
+def test_a_class_may_give_every_ingress_its_own_and_an_ingress_may_share_after_all():
+    fleet = {"granularity": "ingress", "replicas": 3}
+    assert fleet_of(world({}, fleet=fleet).intents()["i"]).replicas == 3
+    assert world({}, fleet=fleet).classes()["edge"].defines.infrastructure.fleet is None
+    shared = world({"weirkeeper.io/load-balancer": "shared"}, fleet=fleet).intents()["i"]
+    assert shared.load_balancer == "ingress/edge"
+
+
+def test_a_class_may_have_a_fleet_itself():
+    fleet = {
+        "mode": "daemonset",
+        "nodeSelector": {"edge": "true"},
+        "tolerations": [{"key": "edge", "effect": "NoSchedule"}],
+    }
+    found = world({}, fleet=fleet, nodes=(node("a", {"edge": "true"}),)).classes()["edge"]
+    assert fleet_of(found) == Fleet(
+        mode="daemonset",
+        node_selector=(("edge", "true"),),
+        tolerations=(Toleration(key="edge", effect="NoSchedule"),),
+    )
+    assert found.findings == ()
+
+
+def test_its_own_has_the_shape_of_its_class():
+    fleet = {"nodeSelector": {"edge": "true"}}
+    backend = {"namespace": "d", "service": "shop", "port": {"number": 80}}
+    intent = world(
+        {"scale": "1"}, fleet=fleet, nodes=(node("a", {"edge": "true"}),), ports={"http": 8080, "https": 0}, defaultBackend=backend
+    ).intents()["i"]
+    assert [listener.port for listener in intent.listeners] == [8080]
+    assert fleet_of(intent).node_selector == (("edge", "true"),)
+    assert any(hosted.hostname == "*" for hosted in intent.routes)
+    assert len({hosted.route.id for hosted in intent.routes}) == len(intent.routes)
+
+
+def test_two_of_their_own_share_no_id_of_a_route_or_listener():
+    made = world({"scale": "1"}, defaultBackend={"namespace": "d", "service": "shop", "port": {"number": 80}})
+    made.put(ingress(path(), name="j", host="b.example", annotations='{"scale": "1"}'))
+    found = [*made.intents().values(), *made.classes().values()]
+    routes = [hosted.route.id for intent in found for hosted in intent.routes]
+    assert len(routes) == len(set(routes)) == 5
+    assert len({intent.load_balancer for intent in found}) == 3
+
+
+def test_shared_and_scale_contradict_each_other():
+    intent = world({"scale": "2", "weirkeeper.io/load-balancer": "shared"}).intents()["i"]
+    assert (intent.load_balancer, reasons(intent)) == ("ingress/edge", [Reason.ANNOTATION_CONFLICT])
+
+
+def test_a_canary_has_none():
+    notes = {"scale": "2", "nginx.ingress.kubernetes.io/canary": "true"}
+    assert world(notes).intents()["i"].load_balancer == "ingress/edge"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1000", "2.5", ""])
+def test_a_number_that_is_none_is_told_and_the_class_serves(text):
+    intent = world({"scale": text}).intents()["i"]
+    assert (intent.load_balancer, reasons(intent)) == ("ingress/edge", [Reason.INVALID_ANNOTATION])
+
+
+def test_an_install_that_starts_nothing_says_so_and_the_class_serves():
+    off = IngressSettings(implicit_class=None)
+    made = World(SHOP, a_class({"replicas": 2}), ingress(annotations='{"scale": "2"}'), settings=off)
+    intent = made.intents()["i"]
+    assert (intent.load_balancer, reasons(intent)) == ("ingress/edge", [Reason.NO_FLEET])
+    assert intent.findings[0].origin.path == "metadata.annotations[scale]"
+    assert reasons(made.classes()["edge"]) == [Reason.NO_FLEET]
+
+
+TAINT = {"key": "edge", "value": "yes", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "fleet", "count"),
+    [
+        (NODES, {}, 3),
+        ((*NODES[:2], node("c", ready=False)), {}, 2),
+        ((*NODES[:2], node("c", cordoned=True)), {}, 2),
+        ((*NODES[:2], node("c", taints=[TAINT])), {}, 2),
+        ((*NODES[:2], node("c", taints=[{**TAINT, "effect": "PreferNoSchedule"}])), {}, 3),
+        ((*NODES[:2], node("c", taints=[TAINT])), {"tolerations": [{"key": "edge"}]}, 3),
+        ((*NODES[:2], node("c", taints=[TAINT])), {"tolerations": [{"key": "edge", "value": "no"}]}, 2),
+        ((*NODES[:2], node("c", taints=[TAINT])), {"tolerations": [{"key": "edge", "effect": "NoExecute"}]}, 2),
+        ((*NODES[:2], node("c", taints=[TAINT])), {"tolerations": [{}]}, 3),
+        ((node("a", {"edge": "true"}), *NODES[1:]), {"nodeSelector": {"edge": "true"}}, 1),
+    ],
+)
+def test_more_than_there_are_hosts_is_told(nodes, fleet, count):
+    assert world({"scale": str(count)}, fleet={"granularity": "ingress", **fleet}, nodes=nodes).intents()["i"].findings == ()
+    too_many = world({"scale": str(count + 1)}, fleet={"granularity": "ingress", **fleet}, nodes=nodes).intents()["i"]
+    [told] = too_many.findings
+    assert told.reason == Reason.TOO_FEW_HOSTS
+    assert told.origin.path == "metadata.annotations[scale]"
+    assert f"{count} hosts" in told.for_user
+    assert fleet_of(too_many).replicas == count + 1
+
+
+def test_a_host_that_comes_ends_it():
+    made = world({"scale": "4"})
+    assert reasons(made.intents()["i"]) == [Reason.TOO_FEW_HOSTS]
+    made.put(node("d"))
+    assert made.intents()["i"].findings == ()
+
+
+@pytest.mark.parametrize(
+    "fleet",
+    [
+        {"granularity": "pod"},
+        {"mode": "statefulset"},
+        {"replicas": 0},
+        {"replicas": 101},
+        {"nodeSelector": {"a b": "x"}},
+        {"nodeSelector": {"a": "x\ny"}},
+        {"tolerations": [{"effect": "Never"}]},
+        {"tolerations": [{"key": "-"}]},
+    ],
+)
+def test_parameters_that_cannot_be_used_are_told(fleet):
+    found = world({}, fleet=fleet).classes()["edge"]
+    assert Reason.INVALID_CLASS in reasons(found)

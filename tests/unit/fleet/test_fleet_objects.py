@@ -1,0 +1,206 @@
+"""The objects of fleets, and the steps that lead from what is there to what is wished."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weirkeeper.fleet.objects import DIGEST, Found, Key, accounts, fleet_objects, selector, steps, unstartable
+from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, FleetPlace, fleet_name, marks
+from weirkeeper.fleet.pods import HEALTH_PORTS, health_port
+from weirkeeper.model.fleet import Fleet, FleetWish, Toleration
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.text import Id, Label, Name
+
+PLACE = FleetPlace(
+    install=Name("weirkeeper"),
+    namespace=Name("edge"),
+    image="weir:1",
+    envoy_image="envoy:1",
+    audience="weirkeeper",
+    streams_port=18000,
+    exchange_port=18001,
+)
+SHIPPED = Path(__file__).parents[3] / "deploy" / "kustomize" / "base" / "envoy.yaml"
+ACCOUNT, DEPLOYMENT, DAEMON_SET = ("", "ServiceAccount"), ("apps", "Deployment"), ("apps", "DaemonSet")
+
+
+def wish(name="ingress/weirkeeper/shop/web", provider="envoy", ports=(80, 443), **fleet):
+    origin = Origin(ref=Ref(kind="Ingress", namespace="shop", name="web"))
+    return FleetWish(
+        load_balancer=Id(name), provider=Name(provider), fleet=Fleet(**{"replicas": 2, **fleet}), ports=ports, origin=origin
+    )
+
+
+def one(kind, wished=None, place=PLACE):
+    """The body of a kind."""
+    [body] = [body for key, body in fleet_objects(place, wished or wish()).items() if key.kind == kind]
+    return body
+
+
+def there(*wishes, place=PLACE, **changed):
+    """What the API server has once these wishes are fulfilled."""
+    return {
+        key: Found(
+            **{
+                "uid": f"uid {key.name}",
+                "version": "7",
+                "labels": body["metadata"]["labels"],
+                "digest": body["metadata"]["annotations"][DIGEST],
+                **changed,
+            }
+        )
+        for w in wishes
+        for key, body in fleet_objects(place, w).items()
+    }
+
+
+def test_a_wish_becomes_a_deployment_and_an_account_of_its_own():
+    assert [key.kind for key in fleet_objects(PLACE, wish())] == [ACCOUNT, DEPLOYMENT]
+    body = one(DEPLOYMENT)
+    assert body["spec"]["replicas"] == 2
+    pod = body["spec"]["template"]
+    assert pod["spec"]["serviceAccountName"] == one(ACCOUNT)["metadata"]["name"] == fleet_name(PLACE, wish().load_balancer)
+    assert body["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    [apart] = pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert apart["topologyKey"] == "kubernetes.io/hostname"
+    assert apart["labelSelector"]["matchLabels"] == marks(PLACE, wish().load_balancer)
+
+
+def test_one_on_every_host_becomes_a_daemon_set():
+    body = one(DAEMON_SET, wish(mode="daemonset", node_selector=((Label("edge"), Label("true")),)))
+    assert "replicas" not in body["spec"]
+    assert body["spec"]["template"]["spec"]["nodeSelector"] == {"edge": "true"}
+
+
+def test_tolerations_are_written_as_kubernetes_reads_them():
+    wished = wish(tolerations=(Toleration(key=Label("edge"), value=Label("yes"), effect="NoSchedule"), Toleration()))
+    found = one(DEPLOYMENT, wished)["spec"]["template"]["spec"]["tolerations"]
+    assert found[:2] == [
+        {"operator": "Equal", "key": "edge", "value": "yes", "effect": "NoSchedule"},
+        {"operator": "Exists"},
+    ]
+    lost = {t["key"]: t["tolerationSeconds"] for t in found[2:]}
+    assert set(lost) == {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+    assert all(0 < seconds <= 30 for seconds in lost.values())
+
+
+def test_the_ports_of_listeners_are_those_of_the_host():
+    [envoy, sidecar] = one(DEPLOYMENT, wish(ports=(80, 8443)))["spec"]["template"]["spec"]["containers"]
+    assert [(p["containerPort"], p["hostPort"]) for p in envoy["ports"]] == [(80, 80), (8443, 8443)]
+    [health] = sidecar["ports"]
+    assert health["hostPort"] == health_port(wish().load_balancer)
+    assert health["hostPort"] in HEALTH_PORTS
+
+
+def test_the_pod_is_that_of_the_shipped_daemon_set():
+    """Names, arguments but those about which load balancer, security and files: what is right for the one is right for the other."""
+    shipped = yaml.safe_load(SHIPPED.read_text())["spec"]["template"]["spec"]
+    ours = json.loads(msgspec.json.encode(one(DEPLOYMENT)))["spec"]["template"]["spec"]
+    for same in ("automountServiceAccountToken", "hostNetwork", "dnsPolicy", "terminationGracePeriodSeconds", "securityContext"):
+        assert ours[same] == shipped[same], same
+    assert [v["name"] for v in ours["volumes"]] == [v["name"] for v in shipped["volumes"]]
+    for kind in ("initContainers", "containers"):
+        assert [c["name"] for c in ours[kind]] == [c["name"] for c in shipped[kind]]
+        for mine, theirs in zip(ours[kind], shipped[kind], strict=True):
+            assert mine["securityContext"] == theirs["securityContext"], mine["name"]
+            assert mine["volumeMounts"] == theirs["volumeMounts"], mine["name"]
+            assert mine.get("resources") == theirs.get("resources"), mine["name"]
+            assert flags(mine) == flags(theirs), mine["name"]
+
+
+def flags(container):
+    return sorted(argument.partition("=")[0] for argument in container["args"] if argument.startswith("-"))
+
+
+def test_a_dollar_in_a_name_is_no_variable():
+    [bootstrap, *_] = one(DEPLOYMENT, wish("ingress/c/n/$(POD_NAME)"))["spec"]["template"]["spec"]["initContainers"]
+    assert "--load-balancer=ingress/c/n/$$(POD_NAME)" in bootstrap["args"]
+
+
+def test_an_account_may_have_certificates_of_its_own_load_balancer_and_of_no_other():
+    a, b = wish("ingress/c/n/a"), wish("ingress/c/n/b")
+    found = accounts(PLACE, [a, b])
+    assert found[f"edge/{fleet_name(PLACE, a.load_balancer)}"] == {a.load_balancer}
+    assert found[f"edge/{fleet_name(PLACE, b.load_balancer)}"] == {b.load_balancer}
+    assert len(found) == 2
+
+
+def test_an_engine_that_cannot_be_started_has_no_objects_and_no_account():
+    strange = wish(provider="memory")
+    assert fleet_objects(PLACE, strange) == {}
+    assert accounts(PLACE, [strange]) == {}
+    assert unstartable([strange, wish()]) == (strange,)
+
+
+@given(st.lists(st.text("abcXYZ0-9./%~", min_size=1, max_size=300), min_size=2, max_size=2, unique=True))
+def test_names_are_names_and_no_two_load_balancers_share_one(ids):
+    a, b = (Id(f"ingress/{text}") for text in ids)
+    names = fleet_name(PLACE, a), fleet_name(PLACE, b)
+    assert names[0] != names[1]
+    assert marks(PLACE, a) != marks(PLACE, b)
+    for name in names:
+        assert len(name) <= 52
+        assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+        assert name[0].isalnum()
+        assert name[-1].isalnum()
+
+
+def what(found):
+    return [(step.what, step.key.kind[1]) for step in found]
+
+
+def test_accounts_are_made_before_pods_and_go_after_them():
+    assert what(steps(PLACE, [wish()], {})) == [("create", "ServiceAccount"), ("create", "Deployment")]
+    gone = steps(PLACE, [], there(wish()))
+    assert what(gone) == [("delete", "Deployment"), ("delete", "ServiceAccount")]
+    assert all(step.found is not None and step.found.uid for step in gone)
+
+
+def test_what_is_too_much_goes_before_what_comes():
+    found = steps(PLACE, [wish("ingress/c/n/new")], there(wish("ingress/c/n/old")))
+    assert [step.what for step in found] == ["delete", "delete", "create", "create"]
+
+
+def test_what_is_as_wished_is_left_alone():
+    assert steps(PLACE, [wish()], there(wish())) == ()
+
+
+def test_another_number_is_written_over_the_version_that_was_read():
+    [step] = steps(PLACE, [wish(replicas=1)], there(wish()))
+    assert (step.what, step.key.kind, step.body["spec"]["replicas"]) == ("replace", DEPLOYMENT, 1)
+    assert step.found.version == "7"
+
+
+def test_another_version_of_the_program_is_another_digest():
+    newer = msgspec.structs.replace(PLACE, image="weir:2")
+    assert what(steps(newer, [wish()], there(wish()))) == [("replace", "Deployment")]
+
+
+def test_another_mode_takes_the_first_away():
+    found = steps(PLACE, [wish(mode="daemonset")], there(wish()))
+    assert what(found) == [("delete", "Deployment"), ("create", "DaemonSet")]
+
+
+@pytest.mark.parametrize(
+    "labels", [{}, {INSTALL: "other", LOAD_BALANCER: "x"}, {INSTALL: "weirkeeper"}, {LOAD_BALANCER: "x"}]
+)
+def test_what_is_not_ours_is_never_touched(labels):
+    foreign = {Key(DEPLOYMENT, "theirs"): Found("u", "1", labels, "")}
+    assert steps(PLACE, [], foreign) == ()
+    same_name = there(wish(), labels=labels, digest="another")
+    assert steps(PLACE, [wish()], same_name) == ()
+
+
+def test_what_is_leaving_already_is_waited_for():
+    assert steps(PLACE, [], there(wish(), leaving=True)) == ()
+    assert steps(PLACE, [wish(replicas=9)], there(wish(), leaving=True)) == ()
+
+
+def test_the_selector_finds_what_carries_our_marks():
+    assert selector(PLACE) == "weirkeeper.io/install=weirkeeper,weirkeeper.io/load-balancer"
