@@ -5,7 +5,7 @@ In: how many replicas and Envoys. Out: a `Stage`. A request fails that has no wh
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,9 @@ class Stage:
         self.envoys: list[Admin] = []
 
     @asynccontextmanager
-    async def traffic(self, *, rate: float, least: int = 0, seconds: float = 3600) -> AsyncIterator[Traffic]:
-        asks = tuple(Ask(name=host(number), host=host(number)) for number in range(self.routes))
+    async def traffic(self, *, rate: float, least: int = 0, seconds: float = 3600, hosts: Iterable[int] = ()) -> AsyncIterator[Traffic]:
+        """Requests for these hosts (all of them) while the block runs."""
+        asks = tuple(Ask(name=host(number), host=host(number)) for number in hosts or range(self.routes))
         plan = Plan(target=Target(port=self.http_port), asks=asks, connections=CONNECTIONS, rate=rate, seconds=seconds, least=least)
         with contextlib.ExitStack() as stack:
             running = await asyncio.to_thread(stack.enter_context, load(plan))
@@ -83,6 +84,11 @@ class Stage:
             return found.status == 404 if who is None else found.status == 200 and found.header("x-echo-name") == who
 
         await eventually(look, within, what=f"{name} is answered by {who}", pause=0.02)
+
+    async def serves(self, number: int, name: str, *, no: bool = False) -> bool:
+        """Whether this one Envoy has a route for the host (or, with `no`, has none)."""
+        found = await self.envoys[number].ask("/config_dump?resource=dynamic_scoped_route_configs")
+        return (f'"{name}"' in found) is not no
 
     async def told(self, count: int, within: float) -> None:
         """So many Ingresses have addresses in their statuses."""
