@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import ssl
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -141,10 +142,25 @@ class FileTls:
 
 
 def server_credentials(source: TlsSource) -> grpc.ServerCredentials:
-    """GRPC's server side: each handshake shows the present certificate; a client without one of its own does not get in."""
-    return grpc.dynamic_ssl_server_credentials(
-        _configuration(source), lambda: _configuration(source), require_client_authentication=True
-    )
+    """GRPC's server side: each handshake shows the present certificate; a client without one of its own does not get in.
+
+    GRPC is told of a certificate only where it is another: each that it is told of makes it put away what handshakes on other threads may be using, and
+    a crowd of them ends the process (grpc/grpc#36693; seen with gRPC 1.85 as `Check failed: prior > 0`, or a segmentation fault).
+    """
+    told = source.current()
+    turn = threading.Lock()
+
+    def news() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal told
+        with turn:
+            present = source.current()
+            if present is told:
+                return None
+            told = present
+        return _configuration(present)
+
+    # None for no change: gRPC's documentation allows what its type stubs do not
+    return grpc.dynamic_ssl_server_credentials(_configuration(told), news, require_client_authentication=True)  # type: ignore[arg-type]
 
 
 def server_context(tls: MutualTls) -> ssl.SSLContext:
@@ -203,8 +219,7 @@ def spread(seconds: float, share: float = 0.2) -> float:
     return seconds * random.uniform(1 - share, 1 + share)  # noqa: S311 - no secret
 
 
-def _configuration(source: TlsSource) -> grpc.ServerCertificateConfiguration:
-    tls = source.current()
+def _configuration(tls: MutualTls) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(tls.key, tls.chain)], root_certificates=tls.authority)
 
 
