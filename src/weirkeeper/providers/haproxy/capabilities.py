@@ -1,0 +1,31 @@
+"""What this provider can do with HAProxy 2.6. A feature stands here only when the conformance suite proves it; what is not here is refused before it comes here."""
+
+from weirkeeper.model.features import Capabilities, Limits, UpdateStyle
+from weirkeeper.providers.haproxy.translate.guards import SCHEMES
+
+SUPPORTED = """
+StringPrefixPathMatch HTTPRouteHeaderMatching HTTPRouteMethodMatching SchemeMatch SourceIpMatch
+HTTPRouteRequestHeaderModification HTTPRouteResponseHeaderModification HTTPRouteBackendRequestHeaderModification
+HTTPRouteHostRewrite HTTPRoutePathRewrite HTTPRouteSchemeRedirect HTTPRoutePortRedirect HTTPRoutePathRedirect DirectResponse
+IdleTimeout WeightedBackends CookieAffinity HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing
+BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket BackendProtocolGRPC DnsBackend ServiceAddressBackend
+ActiveHealthChecks SlowStart BackendProxyProtocol PrefixXForwarded LocationRewrite
+IpRules IpRulesStatus BasicAuth BasicAuthRealm LocalRateLimit ConnectionLimit RateLimitExceptions
+TLSTermination TlsVersions TlsCiphers ProxyProtocol ListenerConnectionLimit AccessLog
+"""
+
+CAPABILITIES = Capabilities(
+    engine="haproxy",
+    version="2.6",
+    supported=frozenset(SUPPORTED.split()),
+    degrades={
+        "PeakEwma": "the endpoint with the fewest connections is chosen, whatever its latency",
+        "HTTPRouteRequestTimeout": "each wait for the backend is limited, not the request as a whole",
+        "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",
+        "HTTPRouteRetry": "of answers only 401, 403, 404, 408, 425 and 500 to 504 are tried again, and without a pause",
+        "PassiveHealthChecks": "all endpoints may be left out at once, and one comes back when it takes a connection",
+        "CircuitBreakers": "the requests under way to a backend are limited for each group of equal routes; retries and connections are not counted apart",
+    },
+    limits=Limits(password_schemes=SCHEMES),
+    config_updates=UpdateStyle.HITLESS_RELOAD,
+)

@@ -1,0 +1,307 @@
+"""One load balancer's HAProxy: kept running, and brought to what is wished, step by step or by a reload.
+
+Comes in: changes of items. Goes out: observations: an item is programmed once HAProxy has taken all that it asked for, and rejected with HAProxy's words where it has not; what is
+rejected is taken out, or its last good version put in its place, and everything else goes on. A HAProxy that is gone, or does not answer, is started anew with everything.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from weirkeeper.model.observation import ItemObservation, ItemState
+from weirkeeper.model.text import Id, Label, Name, Sentence
+from weirkeeper.providers.base import EngineItem, ItemKey
+from weirkeeper.providers.haproxy.assembly import Assembly
+from weirkeeper.providers.haproxy.binary import haproxy_binary
+from weirkeeper.providers.haproxy.blame import blamed, said
+from weirkeeper.providers.haproxy.files import files, lines
+from weirkeeper.providers.haproxy.held import Held, held_of
+from weirkeeper.providers.haproxy.plan import CAUSES, Cause, Step, farewells, left, plan, settled
+from weirkeeper.providers.haproxy.processes import Folder, Running, end, end_all, end_oldest, ended, start, trim, write
+from weirkeeper.providers.haproxy.runtime_api import TooLong, listing, numbered, refusal
+from weirkeeper.providers.haproxy.runtime_socket import Away, RuntimeSocket
+from weirkeeper.providers.haproxy.translate.items import HOST, PORT
+from weirkeeper.providers.haproxy.translate.skeleton import Frame
+
+log = logging.getLogger(__name__)
+
+PROVIDER = Name("haproxy")
+LOOK, STARTING, AGAIN = 1.0, 20.0, 5.0
+ALIVE = Step(command="show info")
+_AT_ONCE = ((signal.SIGCONT, 0.0), (signal.SIGKILL, 2.0))
+ObserveItem = Callable[[ItemObservation], None]
+
+
+class NotTaken(Exception):
+    """HAProxy did not take a step."""
+
+
+class Keeper:
+    """Keeps one HAProxy; ``run`` is its task."""
+
+    def __init__(
+        self, name: Id, folder: Folder, chosen: Frame, observe: ObserveItem, *, between_reloads: float, drain_seconds: float,
+        log_bytes: int, serving: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.name, self.folder = name, folder
+        self.wished = Assembly()
+        self.reloads: Counter[Cause] = Counter()
+        self._chosen, self._observe, self._serving = chosen, observe, serving
+        self._between, self._drain, self._log_bytes = between_reloads, drain_seconds, log_bytes
+        self._held: Held | None = None
+        self._process: Running | None = None
+        self._socket = RuntimeSocket(folder.socket)
+        self._waiting: dict[ItemKey, EngineItem | None] = {}
+        self._open: dict[ItemKey, EngineItem] = {}
+        self._good: dict[ItemKey, EngineItem] = {}
+        self._refused: dict[ItemKey, EngineItem] = {}
+        self._news = asyncio.Event()
+        self._next_reload = 0.0
+        self._again = 0.0
+
+    def put(self, changes: Mapping[ItemKey, EngineItem | None]) -> None:
+        """Wish these changes."""
+        self._waiting.update(changes)
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled, which leaves the process as it is."""
+        while True:
+            self._take()
+            try:
+                if self.wished.items:
+                    await self._bring()
+                elif self.folder.generations():
+                    await self.end()
+                    self.folder.remove()
+            except (Away, OSError) as error:
+                log.warning("haproxy of %s: %s", self.name, error)
+                await self._lost()
+            await self._wait()
+
+    async def end(self) -> None:
+        """End the process and what is left of older ones."""
+        self._socket.close()
+        self._held = self._process = None
+        await end_all(self.folder, self._drain)
+
+    def _take(self) -> None:
+        """Move what is waiting into the assembly."""
+        self._news.clear()
+        changes, self._waiting = self._waiting, {}
+        self.wished.take(changes)
+        for key, item in changes.items():
+            self._refused.pop(key, None)
+            self._open.pop(key, None)
+            if item is None:
+                self._good.pop(key, None)
+            elif not item.withheld:
+                self._open[key] = item
+
+    async def _bring(self) -> None:
+        """From what is held to what is wished."""
+        if self._held is None or self._process is None:
+            adopted = self.folder.generations()
+            await self._reload((Cause.ADOPTED if adopted else Cause.START,))
+            return
+        wanted = plan(self._held, self.wished, self._chosen)
+        try:
+            if not wanted.causes:
+                await self._steps(wanted.steps)
+                self.wished.settle()
+                self._programmed()
+            elif self._pause() > 0:
+                await self._steps(wanted.at_once)
+            else:
+                await self._reload(wanted.causes)
+        except (NotTaken, TooLong) as error:
+            log.warning("haproxy of %s did not take a step: %s", self.name, error)
+            await asyncio.sleep(max(self._pause(), 0.0))
+            await self._reload((Cause.REFUSED,))
+        await self._farewells()
+
+    async def _steps(self, steps: tuple[Step, ...]) -> None:
+        for step in steps:
+            await self._step(step)
+
+    async def _step(self, step: Step) -> None:
+        held = self._held
+        if held is None:
+            raise Away("it is gone")
+        asked: Step | None = step
+        if step.line_of:
+            asked = numbered(step, await self._socket.ask(listing(step)))
+        words = refusal(step, await self._socket.ask(asked)) if asked is not None else ""
+        if words and step.refusable == "must":
+            raise NotTaken(f"{step.command.partition(' <<')[0][:200]}: {words[:500]}")
+        if not words:
+            settled(held, step)
+
+    async def _farewells(self) -> None:
+        held = self._held
+        for step in farewells(held) if held is not None else ():
+            if held is not None and not refusal(step, await self._socket.ask(step)):
+                left(held, step)
+
+    async def _reload(self, causes: tuple[Cause, ...]) -> None:
+        """A new generation from files; what it complains about is taken out, until it takes the rest."""
+        binary = haproxy_binary()
+        if binary is None:
+            log.error("no haproxy: install it, or set WEIRKEEPER_HAPROXY")
+            self._next_reload = asyncio.get_running_loop().time() + AGAIN
+            return
+        self.reloads.update(causes)
+        log.info("haproxy of %s: a new generation, because %s", self.name, "; ".join(CAUSES[cause] for cause in causes))
+        await end_oldest(self.folder)
+        while self.wished.items:
+            await asyncio.to_thread(self._write)
+            complaints = await self._start(binary)
+            if complaints is None:
+                break
+            if not self._reject(complaints):
+                log.error("haproxy of %s does not start: %s", self.name, complaints[-2000:])
+                self._next_reload = asyncio.get_running_loop().time() + AGAIN
+                raise Away("it does not start")
+        self._held = held_of(self.wished, self._chosen)
+        self.wished.settle()
+        self._next_reload = asyncio.get_running_loop().time() + self._between
+        self._programmed()
+        self._serving()
+
+    def _write(self) -> None:
+        for name, text in files(self.wished, self._chosen).items():
+            write(self.folder.path / name, text.encode())
+
+    async def _start(self, binary: Path) -> str | None:
+        """Nothing once the new generation answers; what it said where it does not."""
+        self._socket.close()
+        before = self.folder.generations()
+        taken_over = before[-1] if before and await self._answers() else None
+        for hung in before if taken_over is None else ():
+            await end(self.folder, hung, *_AT_ONCE)
+        running, begins = start(self.folder, binary, taken_over)
+        try:
+            async with asyncio.timeout(STARTING):
+                while not await self._speaks(running):
+                    if not self.folder.owns(running):
+                        return await asyncio.to_thread(_since, self.folder.log, begins)
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            await end(self.folder, running, *_AT_ONCE)
+            return "it did not answer in time"
+        self._process = running
+        return None
+
+    async def _speaks(self, running: Running) -> bool:
+        """Whether the process behind the socket is this one."""
+        try:
+            told = await self._socket.ask(ALIVE)
+        except Away:
+            return False
+        if f"\nPid: {running.pid}\n" in told:
+            return True
+        self._socket.close()
+        return False
+
+    async def _answers(self) -> bool:
+        try:
+            await self._socket.ask(ALIVE)
+        except Away:
+            return False
+        self._socket.close()
+        return True
+
+    def _reject(self, complaints: str) -> bool:
+        """Take out what is complained about; whether there was anything new to take out."""
+        found = blamed(complaints, lines(self.wished, self._chosen))
+        owners = {owner: words for name, words in found.items() for owner in self.wished.owners_of(name)}
+        keys = {key: owners[key.name] for key in self.wished.items if key.kind == HOST and key.name in owners}
+        keys |= {
+            key: found[f"port-{key.name}"]
+            for key in self.wished.items
+            if key.kind == PORT and f"port-{key.name}" in found
+        }
+        if not keys:  # nothing is named: whatever is new is under suspicion
+            keys = {key: said(complaints.strip().rpartition("\n")[2]) for key in self._open}
+        for key, words in keys.items():
+            self._refuse(key, words)
+        return bool(keys)
+
+    def _refuse(self, key: ItemKey, words: Sentence) -> None:
+        item = self.wished.items[key]
+        good = self._good.get(key)
+        self._refused[key] = item
+        self._open.pop(key, None)
+        self.wished.take({key: good if good is not None and good.version != item.version else None})
+        self._observe(_seen(key, item, ItemState.REJECTED, words))
+        self._again = asyncio.get_running_loop().time() + AGAIN
+
+    def _programmed(self) -> None:
+        opened, self._open = self._open, {}
+        self._good |= opened
+        for key, item in opened.items():
+            self._observe(_seen(key, item, ItemState.PROGRAMMED))
+
+    async def _lost(self) -> None:
+        """HAProxy is gone, or hangs: the next look starts a new one."""
+        self._socket.close()
+        self._held = self._process = None
+
+    def _pause(self) -> float:
+        return self._next_reload - asyncio.get_running_loop().time()
+
+    async def _wait(self) -> None:
+        """Until there is news, the process has ended, or it is time to look again."""
+        await asyncio.to_thread(trim, self.folder, self._log_bytes)
+        process, pause = self._process, LOOK
+        if self._open or (process is None and self.wished.items):
+            pause = min(LOOK, max(self._pause(), 0.01))
+        waited: list[Coroutine[Any, Any, object]] = [self._news.wait()]
+        if process is not None:
+            waited.append(ended(process))
+        tasks = [asyncio.create_task(one) for one in waited]
+        try:
+            await asyncio.wait(tasks, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if process is not None and not self.folder.owns(process):
+            log.warning("haproxy of %s, pid %d, ended", self.name, process.pid)
+            await self._lost()
+        elif process is not None and not self._news.is_set() and not await self._answers():
+            log.warning("haproxy of %s, pid %d, does not answer", self.name, process.pid)
+            await self._lost()
+        self._retry()
+
+    def _retry(self) -> None:
+        """Ports that could not be bound may be free now."""
+        now = asyncio.get_running_loop().time()
+        ports = {key: item for key, item in self._refused.items() if key.kind == PORT}
+        if ports and now > self._again:
+            self._waiting = {**ports, **self._waiting}
+            self._again = now + AGAIN
+
+
+def _seen(key: ItemKey, item: EngineItem, state: ItemState, message: Sentence = Sentence("")) -> ItemObservation:  # noqa: B008
+    return ItemObservation(
+        provider=PROVIDER,
+        load_balancer=key.load_balancer,
+        kind=Label(key.kind),
+        name=Label(key.name),
+        version=item.version,
+        state=state,
+        message=message,
+    )
+
+
+def _since(path: Path, begins: int) -> str:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(begins)
+        return file.read(1 << 16).decode(errors="replace")
+    return ""

@@ -1,0 +1,159 @@
+"""HAProxy as operating-system processes: generations in a session of their own, known by files, adopted, replaced, ended.
+
+Comes in: a folder, a binary. Goes out: running processes, or the knowledge that they have ended. They outlive us. A pid is ours only if its start time is the recorded one and
+its command line names our folder. Of several generations the last one serves; the others end by themselves when their last connection does.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from weirkeeper.providers.haproxy.translate.skeleton import CONFIGURATION, SOCKET
+
+ENDING = 2.0
+OLD_GENERATIONS = 2
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """What is recorded of a process."""
+
+    pid: int
+    started: int
+
+
+class Folder:
+    """The files of one HAProxy."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record = path / "process.json"
+        self.log = path / "haproxy.log"
+        self.older_log = path / "haproxy.log.1"
+        self.socket = path / SOCKET
+
+    def generations(self) -> list[Running]:
+        """All processes of this folder that still run, the serving one last."""
+        try:
+            recorded = msgspec.json.decode(self.record.read_bytes(), type=list[Running])
+        except (OSError, msgspec.DecodeError):
+            recorded = []
+        return [one for one in recorded if self.owns(one)]
+
+    def note(self, running: list[Running]) -> None:
+        """Record the processes."""
+        write(self.record, msgspec.json.encode(running))
+
+    def owns(self, running: Running) -> bool:
+        """Whether the process with this pid is one that we started here, and alive."""
+        return started(running.pid) == running.started and str(self.path).encode() in _command(running.pid)
+
+    def remove(self) -> None:
+        """Forget this HAProxy, logs included. Never while it runs."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def start(folder: Folder, binary: Path, before: Running | None) -> tuple[Running, int]:
+    """A new generation that takes over the listening sockets of the one before, and where its complaints begin in the log."""
+    command = [str(binary), "-db", "-C", str(folder.path), "-f", CONFIGURATION]
+    if before is not None:
+        command += ["-x", f"./{SOCKET}", "-sf", str(before.pid)]
+    with folder.log.open("ab") as log:
+        begins = log.tell()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=folder.path
+        )
+    process.returncode = 0  # its end is waited for by ``ended``; the object must not complain
+    running = Running(pid=process.pid, started=started(process.pid) or 0)
+    folder.note([*folder.generations()[-OLD_GENERATIONS:], running])
+    return running, begins
+
+
+async def ended(running: Running) -> None:
+    """Returns when the process has ended, be it our child or not."""
+    try:
+        descriptor = os.pidfd_open(running.pid)
+    except ProcessLookupError:
+        return
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, done.set)
+    try:
+        while started(running.pid) == running.started and not done.is_set():
+            await done.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    reap(running.pid)
+
+
+async def end(folder: Folder, running: Running, *signs: tuple[signal.Signals, float]) -> None:
+    """Send these signals, each with its time to work, until the process has ended. Never touches a process that is not ours."""
+    for sign, grace in signs:
+        if not folder.owns(running):
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, sign)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await ended(running)
+    reap(running.pid)
+
+
+async def end_all(folder: Folder, drain_seconds: float) -> None:
+    """End every generation: connections under way have the drain time."""
+    signs = ((signal.SIGUSR1, drain_seconds), (signal.SIGTERM, ENDING), (signal.SIGKILL, ENDING))
+    await asyncio.gather(*(end(folder, one, *signs) for one in folder.generations()))
+    folder.record.unlink(missing_ok=True)
+
+
+async def end_oldest(folder: Folder) -> None:
+    """End the oldest generations where there are more than a reload may leave behind."""
+    for running in folder.generations()[:-OLD_GENERATIONS]:
+        await end(folder, running, (signal.SIGTERM, ENDING), (signal.SIGKILL, ENDING))
+
+
+def trim(folder: Folder, most: int) -> None:
+    """Begin the log anew where it has more bytes than that; what was in it is kept once, up to as many bytes."""
+    with contextlib.suppress(OSError):
+        if folder.log.stat().st_size <= most:
+            return
+        with folder.log.open("r+b") as log, folder.older_log.open("wb") as older:
+            log.seek(-most, os.SEEK_END)
+            shutil.copyfileobj(log, older, length=1 << 20)
+            log.truncate(0)
+
+
+def reap(pid: int) -> None:
+    """Take the end of a child into account, if it is one and has ended."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def started(pid: int) -> int | None:
+    """The start time of a living process in clock ticks since boot; None for none, or one that only waits to be reaped."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file in one go, for this user alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    beside.touch(mode=0o600)
+    beside.write_bytes(content)
+    beside.replace(path)
+
+
+def _command(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []

@@ -1,0 +1,129 @@
+"""The HAProxy provider: its derivations from composed tables to engine items. Pure; the engine is imported only when one is started."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from weirkeeper.flow import Graph, Read, Table
+from weirkeeper.model.certificate import Certificate, TrustBundle
+from weirkeeper.model.endpoint import EndpointSet
+from weirkeeper.model.features import Capabilities
+from weirkeeper.model.filters import Timeouts
+from weirkeeper.model.ids import HostKey, Part, ServerName
+from weirkeeper.model.listener import Listener
+from weirkeeper.model.route import VirtualHost
+from weirkeeper.model.text import Hostname, Id
+from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
+from weirkeeper.providers.haproxy.capabilities import CAPABILITIES
+from weirkeeper.providers.haproxy.printed import printed
+from weirkeeper.providers.haproxy.translate import hosts, items, listeners
+from weirkeeper.providers.haproxy.translate.items import Bundle, Chain, Endpoints, Named, Row, Server, item
+
+Items = Table[ItemKey, EngineItem]
+Place = tuple[Id, int]
+
+
+class Port(NamedTuple):
+    """The listeners of one port, sorted by id."""
+
+    listeners: tuple[Listener, ...]
+
+
+class HaproxyProvider:
+    """HAProxy by its runtime socket."""
+
+    name = "haproxy"
+
+    def __init__(self, capabilities: Capabilities = CAPABILITIES) -> None:
+        self.capabilities = capabilities
+
+    def declare(self, graph: Graph, composed: Composed) -> Items:
+        """Declare the translations; the answer is the union of all items."""
+        by_port = graph.index("haproxy/by-port", composed.listeners, lambda key, one: [(key.load_balancer, one.port)])
+        ports = graph.group("haproxy/ports", by_port, _port)
+        return graph.union(
+            "haproxy/items",
+            [
+                graph.spread("haproxy/frontends", ports, _frontend),
+                _hosts(graph, composed),
+                _strangers(graph, composed, ports),
+                graph.spread("haproxy/endpoints", composed.endpoint_sets, _endpoints),
+                graph.spread("haproxy/certificates", composed.certificates, _certificate),
+                graph.spread("haproxy/server-names", composed.server_names, _server_name),
+                graph.spread("haproxy/bundles", composed.trust_bundles, _bundle),
+            ],
+        )
+
+    def printed(self, items: Mapping[ItemKey, EngineItem]) -> str:
+        """The files of HAProxy, without secrets."""
+        return printed(items)
+
+    def engine(self, settings: EngineSettings) -> Engine:
+        """A HAProxy that is run on this machine."""
+        from weirkeeper.providers.haproxy.engine import HaproxyEngine  # noqa: PLC0415 (processes and sockets stay out of pure uses)
+
+        return HaproxyEngine(settings)
+
+
+def _port(_: Read, __: Place, members: Sequence[tuple[Part, Listener]]) -> Port:
+    return Port(tuple(one for _, one in members))
+
+
+def _frontend(_: Read, place: Place, port: Port) -> Iterator[Row]:
+    made = listeners.port(place[1], port.listeners)
+    yield item(place[0], items.PORT, str(place[1]), made, origins=tuple(one.origin for one in port.listeners))
+
+
+def _hosts(graph: Graph, composed: Composed) -> Items:
+    def rows(read: Read, key: HostKey, host: VirtualHost) -> Iterator[Row]:
+        front = read.get(composed.load_balancers, key.load_balancer)
+        defaults = front.defaults.timeouts if front else Timeouts()
+        made = hosts.host(host, lambda name: read.get(composed.backends, Part(key.load_balancer, name)), defaults)
+        origins = host.origins or tuple(dict.fromkeys(route.origin for route in host.routes))
+        yield item(key.load_balancer, items.HOST, _name(key), made, origins=origins, private=bool(made.users))
+
+    return graph.spread("haproxy/hosts", composed.virtual_hosts, rows)
+
+
+def _strangers(graph: Graph, composed: Composed, ports: Table[Place, Port]) -> Items:
+    """Hosts of TLS policies, where they must answer 421. A host that the group really has stays as it is."""
+
+    def rows(read: Read, place: Place, port: Port) -> Iterator[Row]:
+        for group, hostname in dict.fromkeys(listeners.misdirected(port.listeners)):
+            key = HostKey(place[0], Id(group), Hostname(hostname))
+            if not read.contains(composed.virtual_hosts, key):
+                made = hosts.refusing_host(group, hostname, hosts.MISDIRECTED)
+                yield item(place[0], items.HOST, _name(key), made)
+
+    return graph.spread("haproxy/strangers", ports, rows)
+
+
+def _name(key: HostKey) -> str:
+    return f"{key.group}|{key.hostname}"
+
+
+def _endpoints(_: Read, key: Part, wished: EndpointSet) -> Iterator[Row]:
+    servers = tuple(Server(address=one.address, port=one.port, weight=one.weight) for one in wished.usable)
+    yield item(key.load_balancer, items.ENDPOINTS, wished.id, Endpoints(servers=servers))
+
+
+def _certificate(_: Read, key: Part, wished: Certificate) -> Iterator[Row]:
+    pem = wished.chain.strip() + "\n" + wished.key.open().strip() + "\n"
+    made = Chain(pem=pem, names=tuple(wished.names))
+    yield item(
+        key.load_balancer,
+        items.CERTIFICATE,
+        wished.id,
+        made,
+        serves=wished.names,
+        private=True,
+        origins=(wished.origin,),
+    )
+
+
+def _server_name(_: Read, key: ServerName, certificate: Id) -> Iterator[Row]:
+    yield item(key.load_balancer, items.SERVER_NAME, key.hostname, Named(certificate=certificate))
+
+
+def _bundle(_: Read, key: Part, wished: TrustBundle) -> Iterator[Row]:
+    made = Bundle(certificates=wished.certificates, revocations=wished.revocations)
+    yield item(key.load_balancer, items.BUNDLE, wished.id, made, origins=(wished.origin,))

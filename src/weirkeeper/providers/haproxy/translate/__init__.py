@@ -1,0 +1,1 @@
+"""From neutral values to HAProxy's words. Pure."""

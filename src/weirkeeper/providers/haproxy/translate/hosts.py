@@ -1,0 +1,148 @@
+"""A virtual host to HAProxy's: what its paths lead to as rows of a map, and what these rows name.
+
+Comes in: a host with its routes in order, the backends that they lead to, default limits of time. Goes out: a ``Host``. A row's key is ``<group>/<host><raw prefix>``, or
+``<group>/<host><path>/?`` for a whole path (no path of a request holds a ``?``); its value names two targets, for requests that came by HTTP and by HTTPS. A target is a
+section, a deal of shares (``w.``) or a fork of conditions (``f.``).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from math import gcd
+
+from weirkeeper.model.backend import Backend
+from weirkeeper.model.filters import Timeouts
+from weirkeeper.model.match import RouteMatch
+from weirkeeper.model.route import Forward, Route, VirtualHost
+from weirkeeper.model.text import Id
+from weirkeeper.providers.haproxy.translate.conditions import conditions
+from weirkeeper.providers.haproxy.translate.guards import users
+from weirkeeper.providers.haproxy.translate.items import Fork, Host, Section, digest, unique
+from weirkeeper.providers.haproxy.translate.paths import places
+from weirkeeper.providers.haproxy.translate.quoting import key
+from weirkeeper.providers.haproxy.translate.sections import forwarding, own_answer, refusing
+
+MISSING, MISDIRECTED, UNAVAILABLE = 404, 421, 503
+MOST_SHARES = 1000
+"""Weights are brought down to at most so many shares in all: each is a row."""
+BackendOf = Callable[[Id], Backend | None]
+
+
+def host(wished: VirtualHost, backend_of: BackendOf, defaults: Timeouts) -> Host:
+    """Everything that one virtual host needs."""
+    made = _Made(backend_of, defaults)
+    found = places(wished.routes)
+    prefix = host_key(wished.group, wished.hostname)
+    rows = {f"{prefix}{path}/?": made.targets(routes) for path, routes in found.exact.items()}
+    rows |= {f"{prefix}{raw}": made.targets(routes) for raw, routes in found.prefix.items()}
+    return Host(
+        routes={key(row): value for row, value in sorted(rows.items())},
+        shares=dict(sorted(made.shares.items())),
+        users=dict.fromkeys(sorted(made.users), "1"),
+        sections=unique(made.sections.values()),
+        forks=tuple(fork for _, fork in sorted(made.forks.items())),
+    )
+
+
+def refusing_host(group: str, hostname: str, status: int) -> Host:
+    """A host that answers every request with a bare status."""
+    section = refusing(status)
+    return Host(routes={host_key(group, hostname) + "/": both(section.name)}, sections=(section,))
+
+
+def host_key(group: str, hostname: str) -> str:
+    """How every row of a host begins."""
+    return f"{group_token(group)}/{hostname}"
+
+
+def group_token(group: str) -> str:
+    """A short name for a route group; no host name can run into it."""
+    return digest(group)
+
+
+def both(target: str) -> str:
+    """The value of a row that holds for HTTP and HTTPS."""
+    return f"{target};{target}"
+
+
+class _Made:
+    """What the rows of one host name, gathered while they are made."""
+
+    def __init__(self, backend_of: BackendOf, defaults: Timeouts) -> None:
+        self._backend_of, self._defaults = backend_of, defaults
+        self.sections: dict[str, Section] = {}
+        self.shares: dict[str, str] = {}
+        self.forks: dict[str, Fork] = {}
+        self.users: set[str] = set()
+        self._known: dict[Id, str] = {}
+
+    def targets(self, routes: Sequence[Route]) -> str:
+        """The value of the row of a place that these routes cover, in the order of matching."""
+        plain = self._target([route for route in routes if route.match.scheme != "https"])
+        secure = self._target([route for route in routes if route.match.scheme != "http"])
+        return f"{plain};{secure}"
+
+    def _target(self, routes: Iterable[Route]) -> str:
+        asked: list[Route] = []
+        for route in routes:
+            if not _conditional(route.match):
+                return self._fork(asked, self._of(route))
+            asked.append(route)
+        return self._fork(asked, self._section(refusing(MISSING)))
+
+    def _fork(self, asked: Sequence[Route], otherwise: str) -> str:
+        if not asked:
+            return otherwise
+        terms = [conditions(route.match) for route in asked]
+        acls = tuple(dict.fromkeys(line for one in terms for line in one.acls))
+        rules = tuple((" ".join(one.terms), self._of(route)) for one, route in zip(terms, asked, strict=True))
+        name = "f." + digest(otherwise, *acls, *(text for rule in rules for text in rule))
+        self.forks[name] = Fork(name=name, acls=acls, rules=rules, otherwise=otherwise)
+        return name
+
+    def _of(self, route: Route) -> str:
+        """The target of a route, made once."""
+        if route.id not in self._known:
+            self.users |= set(users(route))
+            action = route.action
+            self._known[route.id] = (
+                self._forward(route, action)
+                if isinstance(action, Forward)
+                else self._section(own_answer(route, action))
+            )
+        return self._known[route.id]
+
+    def _forward(self, route: Route, forward: Forward) -> str:
+        shares = [share for share in forward.backends if share.weight > 0]
+        found = []
+        for share in shares:
+            backend = self._backend_of(share.backend)
+            made = refusing(UNAVAILABLE) if backend is None else forwarding(route, share, backend, self._defaults)
+            found.append((self._section(made), share.weight))
+        if len(found) < 2:
+            return found[0][0] if found else self._section(refusing(UNAVAILABLE))
+        return self._deal(found)
+
+    def _deal(self, found: Sequence[tuple[str, int]]) -> str:
+        """Rows ``<deal>.<number>``: whose is that share. How many there are stands in the name of the deal."""
+        weights = reduced([weight for _, weight in found])
+        dealt = [name for (name, _), weight in zip(found, weights, strict=True) for _ in range(weight)]
+        deal = f"w.{len(dealt)}.{digest(*dealt)}"
+        self.shares |= {f"{deal}.{number}": name for number, name in enumerate(dealt)}
+        return deal
+
+    def _section(self, section: Section) -> str:
+        self.sections[section.name] = section
+        return section.name
+
+
+def reduced(weights: Sequence[int]) -> list[int]:
+    """The same proportions in numbers that are as small as can be, and at most ``MOST_SHARES`` in all; none becomes nothing."""
+    common = gcd(*weights)
+    smaller = [weight // common for weight in weights]
+    total = sum(smaller)
+    if total <= MOST_SHARES:
+        return smaller
+    return [max(1, round(weight * (MOST_SHARES - len(smaller)) / total)) for weight in smaller]
+
+
+def _conditional(match: RouteMatch) -> bool:
+    return bool(match.methods or match.headers or match.cookies or match.query or match.source)

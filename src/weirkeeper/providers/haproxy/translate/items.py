@@ -1,0 +1,169 @@
+"""What an engine item of HAProxy holds: pieces that the agent puts together to one configuration, its maps and its servers.
+
+Comes in: nothing. Goes out: structs that travel as JSON. Every text in ``lines``, ``acls`` and ``rules`` is written already, word by word, by ``quoting``.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import TypeVar
+
+import msgspec
+
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.text import Digest, Hostname, Id
+from weirkeeper.model.value import Value
+from weirkeeper.providers.base import EngineItem, ItemKey
+
+Row = tuple[ItemKey, EngineItem]
+T = TypeVar("T", bound=Value)
+
+PORT, HOST, ENDPOINTS, CERTIFICATE, SERVER_NAME, BUNDLE = (
+    "haproxy.Port", "haproxy.Host", "haproxy.Endpoints", "haproxy.Certificate", "haproxy.ServerName", "haproxy.Bundle",
+)  # fmt: skip
+
+
+class Section(Value, frozen=True, kw_only=True):
+    """One HAProxy backend: its lines but for the servers, and whose endpoints its servers are, with the keywords of each.
+
+    Its name holds a digest of all this: a section never changes, another one takes its place. ``checked``: its servers are probed.
+    """
+
+    name: str
+    lines: tuple[str, ...] = ()
+    source: Id | None = None
+    named: tuple[str, int] | None = None
+    keywords: tuple[str, ...] = ()
+    checked: bool = False
+
+    @property
+    def pooled(self) -> bool:
+        """Whether an empty section of the pool can take its place: nothing in it but servers that can be added while HAProxy runs."""
+        return not self.lines and self.source is not None
+
+
+class Fork(Value, frozen=True, kw_only=True):
+    """Routes of one place that differ by conditions: the first whose conditions hold; ``otherwise`` when none does."""
+
+    name: str
+    acls: tuple[str, ...] = ()
+    rules: tuple[tuple[str, str], ...] = ()
+    otherwise: str = ""
+
+
+class Host(Value, frozen=True, kw_only=True):
+    """One virtual host: where its paths lead (``routes.map``), how shares are dealt (``shares.map``), and the sections and forks that these name.
+
+    ``users`` are the users of its routes with what their passwords must hash to (``users.map``).
+    """
+
+    routes: dict[str, str] = {}
+    shares: dict[str, str] = {}
+    users: dict[str, str] = {}
+    sections: tuple[Section, ...] = ()
+    forks: tuple[Fork, ...] = ()
+
+
+class Server(Value, frozen=True, kw_only=True, array_like=True):
+    """One endpoint."""
+
+    address: str
+    port: int
+    weight: int = 1
+
+
+class Endpoints(Value, frozen=True, kw_only=True):
+    """The servers of every section whose source this is."""
+
+    servers: tuple[Server, ...] = ()
+
+
+class Policy(Value, frozen=True, kw_only=True):
+    """TLS for one name of a port that differs from the rest: the options of its lines in the list of certificates, and the group that it leads to."""
+
+    hostname: str
+    options: str
+    certificates: tuple[Id, ...]
+    group: str
+
+
+class Port(Value, frozen=True, kw_only=True):
+    """One frontend. ``binds`` are addresses; ``options`` follow each of them, and ``tls`` says that a list of certificates does as well."""
+
+    port: int
+    binds: tuple[str, ...]
+    options: str = ""
+    tls: bool = False
+    default_certificate: Id | None = None
+    policies: tuple[Policy, ...] = ()
+    group: str
+    lines: tuple[str, ...] = ()
+
+
+class Chain(Value, frozen=True, kw_only=True):
+    """A certificate with its key as one PEM file, and the names that it stands for."""
+
+    pem: str
+    names: tuple[str, ...] = ()
+
+
+class Named(Value, frozen=True, kw_only=True):
+    """Which certificate answers for a host."""
+
+    certificate: Id
+
+
+class Bundle(Value, frozen=True, kw_only=True):
+    """Authorities, and revocations."""
+
+    certificates: str
+    revocations: str | None = None
+
+
+BODIES: dict[str, type[Value]] = {
+    PORT: Port, HOST: Host, ENDPOINTS: Endpoints, CERTIFICATE: Chain, SERVER_NAME: Named, BUNDLE: Bundle,
+}  # fmt: skip
+
+
+def item(
+    load_balancer: Id,
+    kind: str,
+    name: str,
+    value: Value,
+    *,
+    origins: tuple[Origin, ...] = (),
+    serves: tuple[Hostname, ...] = (),
+    private: bool = False,
+) -> Row:
+    """The row for one value; its version is a digest of its bytes."""
+    body = msgspec.json.encode(value)
+    made = EngineItem(body=body, version=Digest(digest(body)), origins=origins, serves=serves, private=private)
+    return ItemKey(load_balancer, kind, name), made
+
+
+def digest(*parts: str | bytes) -> str:
+    """A short name for a content."""
+    found = hashlib.blake2b(digest_size=6)
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        found.update(len(content).to_bytes(4, "big") + content)
+    return found.hexdigest()
+
+
+def readable(text: str, longest: int = 40) -> str:
+    """A text of ours as part of a name that HAProxy takes: it only helps people, a digest tells names apart."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "-" for c in text)[:longest]
+
+
+def unique(sections: Iterable[Section]) -> tuple[Section, ...]:
+    """Each section once, by name."""
+    return tuple(found for _, found in sorted({one.name: one for one in sections}.items()))
+
+
+def bundle_file(bundle: Id) -> str:
+    """Where the authorities of a bundle lie, from the folder of the engine."""
+    return f"ca/{readable(bundle)}.{digest(bundle)}.pem"
+
+
+def certificate_file(certificate: Id) -> str:
+    """Where a certificate lies, from the folder of the engine."""
+    return f"certificates/{readable(certificate)}.{digest(certificate)}.pem"

@@ -1,0 +1,143 @@
+"""Listeners of one port to one frontend: how connections come in, and what is done with a request before it is led anywhere.
+
+Comes in: the listeners of a port, sorted by id. Goes out: a ``Port``: addresses, options, TLS policies by name, and rules that are its own; what all frontends have in common
+is in ``skeleton``. A listener with a host name of its own is a TLS policy of that name, with its own route group.
+"""
+
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv6Address, ip_address
+
+from weirkeeper.model.listener import ClientAddress, HttpOptions, Listener, ListenerTls
+from weirkeeper.providers.haproxy.translate.conditions import addresses
+from weirkeeper.providers.haproxy.translate.hosts import group_token
+from weirkeeper.providers.haproxy.translate.items import Policy, Port
+from weirkeeper.providers.haproxy.translate.quoting import argument, word
+from weirkeeper.providers.haproxy.translate.sections import TLS_VERSIONS
+
+FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "forwarded", "x-real-ip")
+"""What a stranger says about its own way here; removed where nothing in front is trusted."""
+
+
+def port(number: int, listeners: Sequence[Listener]) -> Port:
+    """The frontend of one port."""
+    general = next((one for one in listeners if not one.hostname), listeners[0])
+    tls = general.tls
+    return Port(
+        port=number,
+        binds=tuple(_address(text, number) for text in _addresses(listeners)),
+        options=" ".join(_options(listeners, general)),
+        tls=tls is not None,
+        default_certificate=tls.default_certificate if tls else None,
+        policies=tuple(_policy(one, one.tls) for one in listeners if one.hostname and one.tls),
+        group=group_token(general.group),
+        lines=tuple(_lines(general, listeners)),
+    )
+
+
+def misdirected(listeners: Sequence[Listener]) -> list[tuple[str, str]]:
+    """Which (group, host name) must answer 421: the policies' hosts, in the groups of the listeners without a host name."""
+    policies = [one for one in listeners if one.tls and one.hostname]
+    return [
+        (general.group, one.hostname)
+        for general in listeners
+        if general.tls and not general.hostname
+        for one in policies
+        if one.hostname and one.group != general.group
+    ]
+
+
+def _addresses(listeners: Sequence[Listener]) -> list[str]:
+    return list(dict.fromkeys(address for one in listeners for address in one.addresses)) or ["0.0.0.0", "::"]  # noqa: S104
+
+
+def _address(text: str, number: int) -> str:
+    found = ip_address(text)
+    return f"[{found}]:{number}" + " v6only" if isinstance(found, IPv6Address) else f"{found}:{number}"
+
+
+def _options(listeners: Sequence[Listener], general: Listener) -> Iterator[str]:
+    if any(one.accept_proxy_protocol for one in listeners):
+        yield "accept-proxy"
+    if general.tls is not None:
+        yield "strict-sni" if general.tls.default_certificate is None else ""
+        yield f"alpn {','.join(_alpn(general))}"
+        yield from _versions(general.tls)
+    elif not general.http.http1:
+        yield "proto h2"
+
+
+def _alpn(one: Listener) -> list[str]:
+    known = {"h2": one.http.http2, "http/1.1": one.http.http1}
+    wished: list[str] = [name for name in (one.tls.alpn if one.tls else ()) if known.get(name)]
+    return wished or ["http/1.1"]
+
+
+def _versions(tls: ListenerTls) -> Iterator[str]:
+    yield f"ssl-min-ver {TLS_VERSIONS[tls.min_version or '1.2']}"
+    if tls.max_version:
+        yield f"ssl-max-ver {TLS_VERSIONS[tls.max_version]}"
+    if tls.ciphers:
+        yield "ciphers " + word(":".join(tls.ciphers))
+    if tls.curves:
+        yield "curves " + word(":".join(tls.curves))
+
+
+def _policy(one: Listener, tls: ListenerTls) -> Policy:
+    held = tls.certificates or ((tls.default_certificate,) if tls.default_certificate else ())
+    return Policy(
+        hostname=one.hostname or "",
+        options=" ".join(_versions(tls)),
+        certificates=tuple(held),
+        group=group_token(one.group),
+    )
+
+
+def _lines(general: Listener, listeners: Sequence[Listener]) -> Iterator[str]:
+    http = general.http
+    yield f"timeout http-request {max(http.header_timeout, 1)}ms"
+    yield f"timeout http-keep-alive {max(http.connection_idle, 1)}ms"
+    yield f"timeout client {max(http.request_idle, 1)}ms"
+    if all(one.access_log for one in listeners):
+        yield "log global"
+        yield "option httplog"
+    limits = [one.connection_limit for one in listeners if one.connection_limit is not None]
+    if limits:
+        yield f"tcp-request connection reject if {{ fe_conn gt {min(limits)} }}"
+    if http.reject_underscores:
+        yield "option http-restrict-req-hdr-names reject"
+    yield from _path_rules(http)
+    yield from _client(http.client_address)
+
+
+def _path_rules(http: HttpOptions) -> Iterator[str]:
+    """One spelling for each path, before anything is matched: guards of a path hold for all ways to write it (RFC 3986, 6.2.2)."""
+    refused = "http-request return status 400 if"
+    if http.escaped_slashes == "reject":
+        yield f"{refused} {{ path -m sub -i %2f %5c }}"
+    if http.normalise_path:
+        yield f"{refused} {{ path -m sub -i \\\\ '#' %00 }}"
+        yield "http-request set-var(txn.asked) query if { path -m sub % }"
+        yield "http-request normalize-uri percent-decode-unreserved if { path -m sub % }"
+        yield "http-request set-query '%[var(txn.asked)]' if { var(txn.asked) -m found }"
+        yield "http-request normalize-uri path-strip-dot"
+        yield "http-request normalize-uri path-strip-dotdot full"
+    if http.merge_slashes:
+        yield "http-request normalize-uri path-merge-slashes"
+
+
+def _client(wished: ClientAddress) -> Iterator[str]:
+    """The client's address, and what backends are told of it."""
+    if wished.header:
+        yield f"http-request set-src {word(f'req.hdr({argument(wished.header)})')}"
+    elif wished.trusted or wished.trusted_hops:
+        hops = max(wished.trusted_hops, 1)
+        if wished.trusted:
+            yield f"acl trusted {addresses(wished.trusted)}"
+        condition = " if trusted" if wished.trusted else ""
+        yield f"http-request set-src req.hdr(x-forwarded-for,-{hops}){condition}"
+    else:
+        yield from (f"http-request del-header {name}" for name in FORWARDED)
+        yield "http-request set-header x-forwarded-host %[req.hdr(host)]"
+    yield "option forwardfor"
+    yield "http-request set-header x-forwarded-proto %[var(txn.scheme)] unless { req.hdr(x-forwarded-proto) -m found }"
+    yield "http-request set-header x-forwarded-port %[dst_port] unless { req.hdr(x-forwarded-port) -m found }"

@@ -1,0 +1,179 @@
+"""The configuration file, as text: a skeleton that seldom changes, an empty pool, and a section for each wish.
+
+Comes in: an ``Assembly``'s tables, as arguments. Goes out: lines, each with the section that it belongs to, so that HAProxy's complaint about a line finds its owner. Maps, lists and
+certificates lie beside the file; HAProxy is started in their folder, so every path is relative and no text depends on the machine.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from weirkeeper.model.value import Value
+from weirkeeper.providers.haproxy.translate.items import Fork, Port, Section, Server
+from weirkeeper.providers.haproxy.translate.quoting import word
+
+CONFIGURATION, SOCKET, METRICS = "haproxy.cfg", "haproxy.sock", "metrics.sock"
+ROUTES, SHARES, USERS, POOL = "routes.map", "shares.map", "users.map", "pool.map"
+MISDIRECTED = 421
+
+
+class Frame(Value, frozen=True, kw_only=True):
+    """What an installation chooses of the skeleton."""
+
+    threads: int | None = None
+    connections: int = 20_000
+    pool: int = 64
+    stop_seconds: int = 60
+
+
+class Line(NamedTuple):
+    """One line, and the section that it stands in."""
+
+    text: str
+    section: str = ""
+
+
+def slot(number: int) -> str:
+    """The name of an empty section of the pool; no other section's name is like it."""
+    return f"pool-{number}"
+
+
+def frame(ports: Mapping[str, Port], forks: Mapping[str, Fork], wished: Frame) -> Iterator[str]:
+    """Everything before the sections."""
+    yield from _general(wished)
+    for _, port in sorted(ports.items()):
+        yield from _frontend(port, forks)
+    yield from ("", "backend missing", "  http-request return status 404")
+    for number in range(wished.pool):
+        yield from ("", f"backend {slot(number)}")
+
+
+def sections(found: Iterable[Section], servers: Mapping[str, tuple[Server, ...]]) -> Iterator[Line]:
+    """The sections with their servers, by name."""
+    for section in found:
+        yield Line("")
+        yield Line(f"backend {section.name}", section.name)
+        for text in section.lines:
+            yield Line(f"  {text}", section.name)
+        keywords = "".join(" " + word(text) for text in section.keywords)
+        if section.named is not None:
+            name, port = section.named
+            yield Line(
+                f"  server dns {word(f'{name}:{port}')} init-addr last,libc,none resolvers system{keywords}",
+                section.name,
+            )
+        for server in servers.get(section.name, ()):
+            text = f"  server {server_name(server)} {address(server)}{keywords} weight {weight(server)}"
+            yield Line(text, section.name)
+
+
+def server_name(server: Server) -> str:
+    """The name of a server within its section: where it is."""
+    return f"{server.address}_{server.port}"
+
+
+def address(server: Server) -> str:
+    """Where a server listens."""
+    return f"[{server.address}]:{server.port}" if ":" in server.address else f"{server.address}:{server.port}"
+
+
+def weight(server: Server) -> int:
+    """HAProxy counts up to 256."""
+    return max(0, min(server.weight, 256))
+
+
+def list_file(port: Port) -> str:
+    """Where the list of certificates of a port lies."""
+    return f"port-{port.port}.list"
+
+
+def names_file(port: Port) -> str:
+    """Where the route groups of a port's TLS policies lie."""
+    return f"port-{port.port}.map"
+
+
+def _general(wished: Frame) -> Iterator[str]:
+    yield "global"
+    if wished.threads is not None:
+        yield f"  nbthread {wished.threads}"
+    yield from (
+        f"  maxconn {wished.connections}",
+        "  no strict-limits",
+        f"  hard-stop-after {wished.stop_seconds}s",
+        f"  stats socket unix@{SOCKET} mode 600 level admin expose-fd listeners",
+        "  stats timeout 1h",
+        "  log stdout format raw local0 info",
+        "  expose-experimental-directives",
+        "  tune.h2.max-concurrent-streams 100",
+        "",
+        "resolvers system",
+        "  parse-resolv-conf",
+        "",
+        "defaults",
+        "  mode http",
+        "  timeout connect 5s",
+        "  timeout client 60s",
+        "  timeout server 60s",
+        "  timeout tunnel 1h",
+        "  timeout queue 5s",
+        "  balance roundrobin",
+        "  retries 2",
+        "  retry-on conn-failure",
+        "  option redispatch 1",
+        "",
+        "frontend metrics",
+        f"  bind unix@{METRICS} mode 600",
+        "  http-request use-service prometheus-exporter if { path /metrics }",
+    )
+
+
+def _frontend(port: Port, forks: Mapping[str, Fork]) -> Iterator[str]:
+    yield from ("", f"frontend port-{port.port}")
+    tls = f" ssl crt-list {list_file(port)}" if port.tls else ""
+    for place in port.binds:
+        yield f"  bind {place}{tls} {port.options}".rstrip()
+    yield f"  http-request set-var(txn.scheme) str({'https' if port.tls else 'http'})"
+    yield from (f"  {line}" for line in port.lines)
+    yield from (f"  {line}" for line in _lookup(port))
+    yield from (f"  {line}" for line in _forks(forks))
+    yield from (f"  {line}" for line in _DEALT)
+
+
+def _lookup(port: Port) -> Iterator[str]:
+    """The row of the request: its host's, else that of a wildcard for one label, else that of all hosts."""
+    yield "http-request set-var(txn.host) req.hdr(host),host_only,lower"
+    yield "http-request return status 400 if { var(txn.host) -m sub / ? * }"
+    group = port.group
+    if port.policies:
+        group = "%[var(txn.group)]"
+        yield f"http-request set-var(txn.group) str({port.group})"
+        yield f"http-request set-var(txn.policy) ssl_fc_sni,lower,map_str({names_file(port)})"
+        yield "http-request set-var(txn.group) var(txn.policy) if { var(txn.policy) -m found }"
+    column = f"map_beg({ROUTES}),field({2 if port.tls else 1},;)"
+    absent = " unless { var(txn.to) -m found }"
+    for host, condition in (("%[var(txn.host)]", ""), ("*.%[var(txn.host),field(2,.,0)]", absent), ("*", absent)):
+        yield f"http-request set-var-fmt(txn.key) '{group}/{host}%[path]/?'{condition}"
+        yield f"http-request set-var(txn.to) 'var(txn.key),{column}'{condition}"
+    if port.policies:
+        yield f"http-request return status {MISDIRECTED} if {{ var(txn.policy) -m found }} !{{ var(txn.to) -m found }}"
+
+
+def _forks(forks: Mapping[str, Fork]) -> Iterator[str]:
+    """Routes that differ by conditions. A rule that took the request names another target, so no later rule of its fork holds."""
+    yield from dict.fromkeys(line for _, fork in sorted(forks.items()) for line in fork.acls)
+    for name, fork in sorted(forks.items()):
+        here = f"{{ var(txn.to) -m str {name} }}"
+        for terms, target in fork.rules:
+            yield f"http-request set-var(txn.to) str({target}) if {here} {terms}".rstrip()
+        yield f"http-request set-var(txn.to) str({fork.otherwise}) if {here}"
+
+
+_DEALT = (
+    "http-request set-var(txn.of) var(txn.to),field(2,.),add(0) if { var(txn.to) -m beg w. }",
+    "http-request set-var(txn.share) rand,mod(txn.of) if { var(txn.to) -m beg w. }",
+    "http-request set-var-fmt(txn.key) '%[var(txn.to)].%[var(txn.share)]' if { var(txn.to) -m beg w. }",
+    f"http-request set-var(txn.to) var(txn.key),map_str({SHARES}) if {{ var(txn.to) -m beg w. }}",
+    f"http-request set-var(txn.slot) var(txn.to),map_str({POOL})",
+    "use_backend %[var(txn.slot)] if { var(txn.slot) -m found }",
+    "use_backend %[var(txn.to)] if { var(txn.to) -m found }",
+    "default_backend missing",
+)
