@@ -1,6 +1,10 @@
 """What once went wrong in a cluster, each as a test of its own."""
 
 import asyncio
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
 from cluster_program import (
@@ -52,3 +56,49 @@ async def _record_deleted(tmp_path):
         noted = server.get("ConfigMap", RECORD, NAMESPACE)["data"]["entries"]
         assert "192.0.2.1" in noted
         assert "192.0.2.2" in noted
+
+
+DOOR = """
+import asyncio, datetime as dt
+from weirkeeper.distribute.authority import new_authority
+from weirkeeper.distribute.credentials import OwnTls
+from weirkeeper.distribute.door import Away, Door
+
+async def main():
+    door = Door(lambda load_balancer, node: Away("nobody is served here"))
+    print(await door.open("127.0.0.1:0", OwnTls(new_authority(dt.datetime.now(dt.UTC)), ())), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+CROWD, TURNS = 250, 20
+
+
+def test_a_crowd_at_the_door_of_the_streams_that_speaks_nonsense_ends_nobody(tmp_path):
+    """Handshakes on several threads at once, each with a certificate told anew, ended the whole process."""
+    with (tmp_path / "said").open("w") as said, subprocess.Popen(
+        [sys.executable, "-c", DOOR], stdout=subprocess.PIPE, stderr=said, text=True
+    ) as door:
+        try:
+            assert door.stdout is not None
+            port = int(door.stdout.readline())
+            for _ in range(TURNS):
+                crowd(port)
+                assert door.poll() is None, (tmp_path / "said").read_text()[-2000:]
+        finally:
+            door.kill()
+
+
+def crowd(port):
+    """Many connections at once, with something on them that is no TLS."""
+    open_ = []
+    try:
+        for _ in range(CROWD):
+            one = socket.create_connection(("127.0.0.1", port), timeout=5)
+            open_.append(one)
+            one.sendall(os.urandom(200))
+    except OSError:
+        pass  # whether the process has ended is asked by its id
+    finally:
+        for one in open_:
+            one.close()
