@@ -71,7 +71,7 @@ async def main():
 
 asyncio.run(main())
 """
-CROWD, TURNS = 250, 20
+CROWD, TURNS = 250, 60
 
 
 def test_a_crowd_at_the_door_of_the_streams_that_speaks_nonsense_ends_nobody(tmp_path):
