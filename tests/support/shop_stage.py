@@ -90,6 +90,15 @@ class Stage:
         found = await self.envoys[number].ask("/config_dump?resource=dynamic_scoped_route_configs")
         return (f'"{name}"' in found) is not no
 
+    def put(self, name: str) -> None:
+        """One more Ingress of that host."""
+        self.server.put(ingress(name.removesuffix(".example"), name, "one"))
+
+    def addresses(self, name: str) -> list[str]:
+        """What the status of an Ingress says."""
+        found = self.server.get("Ingress", name, "default", api_version="networking.k8s.io/v1") or {}
+        return sorted(one.get("ip", "") for one in found.get("status", {}).get("loadBalancer", {}).get("ingress", ()))
+
     async def told(self, count: int, within: float) -> None:
         """So many Ingresses have addresses in their statuses."""
 
