@@ -17,6 +17,7 @@ from weirkeeper.model.finding import Finding
 from weirkeeper.model.fleet import FleetWish
 from weirkeeper.model.ids import HostKey, Ref
 from weirkeeper.model.observation import (
+    InstanceLeaving,
     InstanceObservation,
     ItemObservation,
     ItemState,
@@ -26,12 +27,14 @@ from weirkeeper.model.observation import (
 from weirkeeper.model.sharing import shared
 from weirkeeper.model.text import Id
 from weirkeeper.providers.base import EngineItem, ItemKey, Provider, StatusWish
-from weirkeeper.tables import InstanceKey, Program, RejectedItem
+from weirkeeper.tables import InstanceKey, LeavingKey, Program, RejectedItem
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-Event: TypeAlias = Seen | Synced | ItemObservation | LoadBalancerObservation | InstanceObservation | Today
+Event: TypeAlias = (
+    Seen | Synced | ItemObservation | LoadBalancerObservation | InstanceObservation | InstanceLeaving | Today
+)
 
 
 BY_NAME = (Cause.NOT_FOUND, Cause.FORGOTTEN)
@@ -97,6 +100,9 @@ class Reconciler:
                 case InstanceObservation():
                     key = InstanceKey(event.load_balancer, event.provider, event.instance, event.replica)
                     self.graph.put(self.program.instances, key, event if event.serving else None)
+                case InstanceLeaving():
+                    leaving = LeavingKey(event.load_balancer, event.instance)
+                    self.graph.put(self.program.leaving, leaving, True if event.leaving else None)
                 case Today():
                     self.graph.put(self.program.clock, "day", event.day)
 

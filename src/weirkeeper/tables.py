@@ -79,6 +79,13 @@ class InstanceKey(NamedTuple):
     replica: str
 
 
+class LeavingKey(NamedTuple):
+    """An instance that was told to go, whoever sees it."""
+
+    load_balancer: Id
+    instance: str
+
+
 class Fitted(NamedTuple):
     """A listener or backend with what fitting it had to say."""
 
@@ -102,6 +109,7 @@ class Program:
         self.rejections: Source[RejectedItem, ItemObservation] = graph.source("rejections")
         self.observations: Source[Id, LoadBalancerObservation] = graph.source("observations")
         self.instances: Source[InstanceKey, InstanceObservation] = graph.source("instances")
+        self.leaving: Source[LeavingKey, bool] = graph.source("leaving")
         self.clock = clock(graph)
         self.providers = tuple(providers)
 
@@ -200,7 +208,11 @@ class Program:
             return front_addresses(
                 front.published,
                 seen=read.get(self.observations, name),
-                instances=[instance for _, instance in read.lookup(instances, name)],
+                instances=[
+                    instance
+                    for key, instance in read.lookup(instances, name)
+                    if not read.contains(self.leaving, LeavingKey(name, key.instance))
+                ],
                 service=None if said is None else read.get(self.inputs.of(Service), said),
                 ports=[listener.port for _, listener in read.lookup(listeners, name)],
             )

@@ -27,7 +27,7 @@ RULES = [
 PODS = [one for one in OBJECTS if one["kind"] in ("Deployment", "DaemonSet")]
 WRITING = {"create", "update", "patch", "delete", "deletecollection"}
 NEVER = {
-    "pods", "pods/exec", "pods/attach", "pods/portforward", "nodes/proxy", "serviceaccounts/token", "roles", "rolebindings", "clusterroles",
+    "pods/exec", "pods/attach", "pods/portforward", "nodes/proxy", "serviceaccounts/token", "roles", "rolebindings", "clusterroles",
     "clusterrolebindings", "validatingwebhookconfigurations", "mutatingwebhookconfigurations", "certificatesigningrequests/approval",
     "customresourcedefinitions", "namespaces",
 }  # fmt: skip
@@ -58,6 +58,12 @@ def test_what_is_written_everywhere_is_little():
         what for role in roles for rule in role["rules"] if WRITING & set(rule["verbs"]) for what in rule["resources"]
     }
     assert written == WRITTEN_EVERYWHERE
+
+
+def test_pods_are_only_looked_at_and_only_in_the_own_namespace():
+    rules = [(one["kind"], rule) for one in OBJECTS if one["kind"] in ("Role", "ClusterRole") for rule in one["rules"]]
+    looking = [(kind, rule["verbs"]) for kind, rule in rules if "pods" in rule["resources"]]
+    assert looking == [("Role", ["list", "watch"])]
 
 
 def test_secrets_are_written_by_name_only_and_never_made():

@@ -68,12 +68,12 @@ class Channel:
         self.authority = Authority(
             client, name=settings.name, namespace=namespace, names=names, life=life, log=log, memory=memory
         )
-        accounts = _accounts(settings, namespace)
+        self._settled = _accounts(settings, namespace)
         self._of_fleets: Accounts = {}
         self._exchange = Exchange(
             lambda: self.authority.keys,
             reviewed_by(client, settings.token_audience),
-            lambda: {**self._of_fleets, **accounts},
+            self.accounts,
             life=life,
             counted=lambda result: metrics.count("certificates_asked", result=result),
         )
@@ -91,6 +91,10 @@ class Channel:
         self._refusals = list(refusals)
         if self._service is not None:
             self._service.learn(self._refusals)
+
+    def accounts(self) -> Accounts:
+        """Who may have certificates of which load balancer: what the settings say, and the fleets."""
+        return {**self._of_fleets, **self._settled}
 
     def permit(self, accounts: Accounts) -> None:
         """The accounts of the fleets that are wished now, besides those of the settings."""

@@ -81,7 +81,9 @@ class ClusterApplication(Ring):
         self._commons = Commons(client, self._place, self.reconciler, self.intake, self.feed, self.channel)
         self._fleets = None
         if settings.fleet:
-            self._fleets = Fleets(settings, client, self._writes, self.channel, log, self.metrics)
+            self._fleets = Fleets(
+                settings, client, self._writes, self.channel, self.intake, self.feed, log, self.metrics
+            )
         self._told = False
         self._last_good = None
         if settings.snapshot_directory:
@@ -173,6 +175,8 @@ class ClusterApplication(Ring):
             *self.channel.workers(self.dispatcher.mailboxes, self.leadership),
             *self._commons.workers(),
         ]
+        if self._fleets is not None:
+            workers += self._fleets.workers()
         if self._last_good is not None:
             workers.append(Worker("last good", self._last_good.run))
         if self._config is not None:

@@ -7,14 +7,18 @@ from collections.abc import Mapping
 
 from weirkeeper.app.channel import Channel
 from weirkeeper.errors import StartRefused
+from weirkeeper.feeds.kube.feed import KubeFeed
 from weirkeeper.fleet.objects import accounts
 from weirkeeper.fleet.place import FleetPlace
 from weirkeeper.kube.client import Client
 from weirkeeper.model.fleet import FleetWish
 from weirkeeper.model.text import Id, Name, Refused, parse
+from weirkeeper.runtime.fleet_pods import FleetPods
 from weirkeeper.runtime.fleet_writer import FleetWriter
+from weirkeeper.runtime.intake import Intake
 from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.metrics import Metrics
+from weirkeeper.runtime.supervise import Worker
 from weirkeeper.runtime.writes import LedClient
 from weirkeeper.settings import RunSettings
 
@@ -23,10 +27,24 @@ class Fleets:
     """The fleets of one install, as one replica has them."""
 
     def __init__(  # noqa: PLR0917 - the parts of the program
-        self, settings: RunSettings, client: Client, writes: LedClient, channel: Channel, log: Log, metrics: Metrics
+        self,
+        settings: RunSettings,
+        client: Client,
+        writes: LedClient,
+        channel: Channel,
+        intake: Intake,
+        feed: KubeFeed,
+        log: Log,
+        metrics: Metrics,
     ) -> None:
         self._place, self._channel = place_of(settings, client), channel
         self._writer = FleetWriter(client, writes, self._place, log=log, metrics=metrics)
+
+        self._pods = FleetPods(client, self._place, lambda one: intake.offer((one,)), log=log, gate=feed.gate)
+
+    def workers(self) -> list[Worker]:
+        """What every replica runs."""
+        return [Worker("pods of fleets", self._pods.run)]
 
     def wished(self, changes: Mapping[Id, FleetWish | None]) -> None:
         """What changed, after each settle."""

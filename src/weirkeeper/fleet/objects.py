@@ -10,14 +10,13 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, FleetPlace, fleet_name, marks
+from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, OF, FleetPlace, fleet_name, marks
 from weirkeeper.fleet.pods import Body, pod_template, rollout
 from weirkeeper.kube.resources import KNOWN, GroupKind, Resource
 from weirkeeper.model.fleet import FleetWish
 from weirkeeper.model.text import Id
 
 DIGEST = "weirkeeper.io/digest"
-OF = "weirkeeper.io/load-balancer-id"
 ACCOUNT: GroupKind = ("", "ServiceAccount")
 DEPLOYMENT: GroupKind = ("apps", "Deployment")
 DAEMON_SET: GroupKind = ("apps", "DaemonSet")

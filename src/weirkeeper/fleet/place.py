@@ -12,6 +12,8 @@ from weirkeeper.model.value import Value
 
 INSTALL = "weirkeeper.io/install"
 LOAD_BALANCER = "weirkeeper.io/load-balancer"
+OF = "weirkeeper.io/load-balancer-id"
+"""The annotation with the whole id."""
 LONGEST_NAME = 52
 """A Deployment's pods add 17 characters to its name, and a host name has 63 at most."""
 
@@ -31,7 +33,7 @@ class FleetPlace(Value, frozen=True, kw_only=True):
 def fleet_name(place: FleetPlace, load_balancer: Id) -> str:
     """What the objects of a load balancer's fleet are called, and its service account."""
     digest = _digest(load_balancer)
-    told = re.sub(r"[^a-z0-9]+", "-", load_balancer.partition("/")[2].lower())
+    told = re.sub(r"[^a-z0-9]+", "-", "-".join(load_balancer.split("/")[1:][-2:]).lower())
     room = LONGEST_NAME - len(digest) - 1
     return f"{f'{place.install}-{told}'.replace('.', '-')[:room].rstrip('-')}-{digest}"
 

@@ -10,7 +10,7 @@ binary. So Envoy is root with this one capability, and the sidecar root with non
 import hashlib
 from typing import Any
 
-from weirkeeper.fleet.place import FleetPlace, fleet_name, marks
+from weirkeeper.fleet.place import OF, FleetPlace, fleet_name, marks
 from weirkeeper.model.fleet import Fleet, FleetWish, Toleration
 from weirkeeper.model.text import Id
 
@@ -58,7 +58,7 @@ def pod_template(place: FleetPlace, wish: FleetWish) -> Body:
         "volumes": _volumes(place),
     }
     return {
-        "metadata": {"labels": labels},
+        "metadata": {"labels": labels, "annotations": {OF: wish.load_balancer}},
         "spec": spec if wish.fleet.node_selector else _without(spec, "nodeSelector"),
     }
 

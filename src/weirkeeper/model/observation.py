@@ -54,6 +54,14 @@ class InstanceObservation(Value, frozen=True, kw_only=True):
     serving: bool = True
 
 
+class InstanceLeaving(Value, frozen=True, kw_only=True):
+    """An instance that was told to go and still serves: its address is nobody's any more. ``leaving`` is off when it has been gone for a while."""
+
+    load_balancer: Id
+    instance: Label
+    leaving: bool = True
+
+
 class StatusWish(Value, frozen=True, kw_only=True):
     """What an object's status should say: addresses of its load balancer, as pairs of IP address and host name, one of which is empty."""
 

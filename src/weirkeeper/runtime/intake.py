@@ -24,7 +24,13 @@ from typing import NamedTuple, Protocol
 
 from weirkeeper.controllers.base import Kind
 from weirkeeper.feeds.base import Seen, Synced
-from weirkeeper.model.observation import InstanceObservation, ItemObservation, LoadBalancerObservation, Today
+from weirkeeper.model.observation import (
+    InstanceLeaving,
+    InstanceObservation,
+    ItemObservation,
+    LoadBalancerObservation,
+    Today,
+)
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.reconcile import Event, Outcome
 
@@ -213,6 +219,8 @@ def _key(event: Event) -> tuple[Hashable, ...]:
             return (event.provider, event.load_balancer)
         case InstanceObservation():
             return (event.provider, event.load_balancer, event.instance, event.replica)
+        case InstanceLeaving():
+            return ("leaving", event.load_balancer, event.instance)
         case Synced():
             return ("synced", event.feed)
         case Today():

@@ -11,7 +11,7 @@ from weirkeeper.kube.types import AddressStatus, LoadBalancerStatus, ObjectStatu
 from weirkeeper.model.address import PublicAddress, Published
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.observation import InstanceObservation
+from weirkeeper.model.observation import InstanceLeaving, InstanceObservation
 from weirkeeper.providers.memory import PROVIDER
 from weirkeeper.reconcile import Reconciler
 
@@ -89,6 +89,19 @@ def test_status_follows_the_instances_of_all_replicas():
     )
     assert told(program, instance("a", replica="q", serving=False)) == (("10.0.0.2",), PORTS)
     assert told(program, instance("b", replica="q", serving=False)) == ((), ())
+
+
+def leaving(name, leaving=True):
+    return InstanceLeaving(load_balancer="ingress/edge", instance=name, leaving=leaving)
+
+
+def test_an_instance_that_is_told_to_go_gives_its_address_back_while_it_still_serves():
+    program = built()
+    two = (instance("a", "10.0.0.1"), instance("b", "10.0.0.2"), instance("b", "10.0.0.2", replica="q"))
+    assert told(program, *two) == (("10.0.0.1", "10.0.0.2"), PORTS)
+    assert told(program, leaving("b")) == (("10.0.0.1",), PORTS)
+    assert told(program, instance("b", serving=False), leaving("c")) == (("10.0.0.1",), PORTS)
+    assert told(program, leaving("b", leaving=False)) == (("10.0.0.1", "10.0.0.2"), PORTS)
 
 
 def test_an_instance_more_runs_nothing_but_statuses():

@@ -1,0 +1,86 @@
+"""Which instances of fleets are told to go: an address leaves the statuses when its pod begins to end, not when it has ended.
+
+Comes in: the metadata of the fleets' pods, followed by every replica. Goes out: `InstanceLeaving`, by the front door. An instance is called as its pod is. What is said
+stands for a while after the pod is gone, since the instance's stream may be seen to end later than that.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from weirkeeper.fleet.objects import selector
+from weirkeeper.fleet.place import OF, FleetPlace
+from weirkeeper.kube.client import Client
+from weirkeeper.kube.mirror import Absent, Applied, Back, Deleted, Lost, News
+from weirkeeper.kube.resources import KNOWN
+from weirkeeper.kube.types import KubeObject
+from weirkeeper.kube.watch import Gate, Reflector
+from weirkeeper.model.observation import InstanceLeaving
+from weirkeeper.model.text import Id, Label, Refused, parse
+from weirkeeper.runtime.fleet_writer import OwnedMetadata
+from weirkeeper.runtime.logging import Log
+
+FORGET = 60.0
+
+
+class FleetPod(KubeObject, frozen=True, kw_only=True, rename="camel"):
+    """A pod of a fleet: its metadata alone."""
+
+    metadata: OwnedMetadata
+
+    metadata_only: ClassVar[bool] = True
+
+
+class FleetPods:
+    """The pods of one install's fleets."""
+
+    def __init__(
+        self, client: Client, place: FleetPlace, say: Callable[[InstanceLeaving], None], *, log: Log, gate: Gate
+    ) -> None:
+        self._say, self._log = say, log
+        self._leaving: dict[str, InstanceLeaving] = {}
+        self._lost = False
+        self._reflector = Reflector(
+            client, KNOWN["", "Pod"], type=FleetPod, tell=self.told, namespace=place.namespace,
+            label_selector=selector(place), gate=gate,
+        )  # fmt: skip
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        await self._reflector.run()
+
+    def told(self, news: Sequence[News]) -> None:
+        """What the reflector has seen."""
+        for one in news:
+            match one:
+                case Applied():
+                    self._seen(one.object)
+                case Deleted() | Absent():
+                    self._gone(one.ref.name)
+                case Lost():
+                    self._say_lost(one)
+                case Back():
+                    self._lost = False
+
+    def _seen(self, pod: KubeObject) -> None:
+        name = pod.metadata.name
+        load_balancer = parse(Id, pod.annotations.get(OF, ""))
+        going = isinstance(pod.metadata, OwnedMetadata) and pod.metadata.deletion_timestamp
+        if not going or name in self._leaving or isinstance(load_balancer, Refused):
+            return
+        self._leaving[name] = one = InstanceLeaving(load_balancer=load_balancer, instance=Label(name))
+        self._say(one)
+
+    def _gone(self, name: str) -> None:
+        if name in self._leaving:
+            asyncio.get_running_loop().call_later(FORGET, self._forget, name)
+
+    def _forget(self, name: str) -> None:
+        one = self._leaving.pop(name, None)
+        if one is not None:
+            self._say(InstanceLeaving(load_balancer=one.load_balancer, instance=one.instance, leaving=False))
+
+    def _say_lost(self, one: Lost) -> None:
+        if not self._lost:
+            self._lost = True
+            self._log.warning("the pods of fleets cannot be read; addresses leave when streams end", why=one.error)
