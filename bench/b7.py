@@ -1,7 +1,8 @@
 """B7, request cost: Envoy's CPU for each request as the program configures it, beside a hand-written minimal Envoy.
 
-The hand-written one has the same hosts, one route table, the same two routes and header edits for each host, a cluster for each Service, the JSON access log with the same fields,
-and no filter but the router: whatever the program's safe defaults cost is in the ratio. Both run at once, wrk (one thread) loads them in turn, in rounds whose
+Two peers. The hand-written one has the same hosts, one route table, the same two routes and header edits for each host, a cluster for each Service, the JSON access log with the same fields,
+and no filter but the router: whatever the program's safe defaults cost is in the ratio. The other is
+the same with the connection manager's options of ours (limits, times, path normalisation, headers): what the layout alone costs. All run at once, wrk (one thread) loads them in turn, in rounds whose
 order turns. CPU is that of the Envoy process, user and system. The hand-written one
 gets a session of its own, as the program gives its Envoy: the kernel shares processors among sessions (autogroups), and one in wrk's session ran several times as fast. wrk asks 200 hot hosts (or paths) in turn.
 """
@@ -75,6 +76,19 @@ def hand_written(port: int, shape: str, size: int, backend: int, *, log: bool, t
     }
 
 
+def with_options(config: dict, dump: dict) -> dict:
+    """The hand-written configuration with the connection manager options of ours: its limits, times, normalisation and headers. Still one route table, and no filter but the router."""
+    listeners = [one["active_state"]["listener"] for one in dump["configs"]]
+    listener = next(one for one in listeners if not any("transport_socket" in chain for chain in one["filter_chains"]))
+    ours = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    made = json.loads(json.dumps(config))
+    chain = made["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]
+    hand = chain["typed_config"]
+    kept = {key: value for key, value in ours.items() if key not in ("scoped_routes", "rds", "route_config", "http_filters", "access_log")}
+    chain["typed_config"] = kept | {key: hand[key] for key in ("route_config", "http_filters", "access_log") if key in hand}
+    return made
+
+
 @contextlib.contextmanager
 def by_hand(place: Path, name: str, config: dict, port: int) -> Iterator[tuple[int, Path]]:
     path, log = place / f"{name}.json", place / f"{name}.log"
@@ -141,6 +155,11 @@ def cell(shape: str, size: int, connections: tuple[int, ...], rounds: int, secon
             config = hand_written(port, shape, size, backend, log=log, tls=(place / "c.pem", place / "k.pem") if tls else None)
             pid, path = stack.enter_context(by_hand(place, f"hand{log:d}", config, port))
             systems["by hand", log] = (pid, port, path)
+            if not tls:
+                port = free_port()
+                config = with_options(hand_written(port, shape, size, backend, log=log, tls=None), json.loads(made.admin("/config_dump?resource=dynamic_listeners")))
+                pid, path = stack.enter_context(by_hand(place, f"options{log:d}", config, port))
+                systems["same options", log] = (pid, port, path)
         asks = script(place, shape, size)
         for _, port, _ in systems.values():
             wrk(port, 16, 1, asks, tls=tls)
@@ -160,13 +179,13 @@ def cell(shape: str, size: int, connections: tuple[int, ...], rounds: int, secon
 def figures(rows: list[dict]) -> dict[str, dict[str, float]]:
     out = {}
     for key in sorted({(r["shape"], r["size"], r["connections"], r["log"]) for r in rows}):
-        mine, hand = ([r for r in rows if (r["shape"], r["size"], r["connections"], r["log"]) == key and r["system"] == name] for name in ("weir", "by hand"))
+        mine, hand, same = ([r for r in rows if (r["shape"], r["size"], r["connections"], r["log"]) == key and r["system"] == name] for name in ("weir", "by hand", "same options"))
         pairs = [a["cpu_us"] / b["cpu_us"] for a, b in zip(sorted(mine, key=lambda r: r["round"]), sorted(hand, key=lambda r: r["round"]), strict=True)]
-        median = {name: statistics.median(r["cpu_us"] for r in held) for name, held in (("weir_us", mine), ("hand_us", hand))}
+        median = {name: statistics.median(r["cpu_us"] for r in held) for name, held in (("weir_us", mine), ("hand_us", hand), ("same_us", same)) if held}
         tail = {name: statistics.median(r["p99_ms"] for r in held) for name, held in (("weir_p99_ms", mine), ("hand_p99_ms", hand))}
         rps = statistics.median(r["rps"] for r in mine) / statistics.median(r["rps"] for r in hand)
         out[f"{key[0]} {key[1]} hosts/paths, {key[2]} connections, log {'on' if key[3] else 'off'}"] = {
-            k: round(v, 2) for k, v in {**median, "ratio": median["weir_us"] / median["hand_us"], "worst_round": max(pairs), **tail, "rps_ratio": rps}.items()
+            k: round(v, 2) for k, v in {**median, "ratio": median["weir_us"] / median["hand_us"], "to_same_options": median["weir_us"] / median.get("same_us", float("nan")), "worst_round": max(pairs), **tail, "rps_ratio": rps}.items()
         }
     return out
 
@@ -175,13 +194,13 @@ def run(*, quick: bool) -> str:
     about, rows = machine(), []
     both = (True, False)
     plan = [("hosts", 1, (16,), 2, 1, (True,)), ("paths", 500, (16,), 2, 1, (True,)), ("wildcard", 1, (16,), 2, 1, (True,))] if quick else [
-        ("hosts", 1, (16, 64), 5, 2, both), ("hosts", 10000, (16, 64), 5, 2, (True,)), ("paths", 5000, (16, 64), 5, 2, (True,)),
-        ("wildcard", 1, (16, 64), 5, 2, (True,)), ("tls", 1, (16, 64), 5, 2, (True,)),
+        ("hosts", 1, (16, 64), 3, 2, both), ("hosts", 10000, (16, 64), 3, 2, (True,)), ("paths", 5000, (16, 64), 3, 2, (True,)),
+        ("wildcard", 1, (16, 64), 3, 2, (True,)), ("tls", 1, (16, 64), 3, 2, (True,)),
     ]  # fmt: skip
     for shape, size, connections, rounds, seconds, logs in plan:
         rows += cell(shape, size, connections, rounds, seconds, logs=logs)
         found = figures(rows)
         save("b7", rows, found, about, quick=quick)
         print(f"  {shape} {size} done", flush=True)
-    columns = ("weir_us", "hand_us", "ratio", "worst_round", "weir_p99_ms", "hand_p99_ms", "rps_ratio")
+    columns = ("weir_us", "hand_us", "ratio", "to_same_options", "worst_round", "weir_p99_ms", "hand_p99_ms", "rps_ratio")
     return table(("B7: CPU a request", *columns), [(key, *(f[c] for c in columns)) for key, f in found.items()])
