@@ -173,6 +173,8 @@ def measured(size: int, rate: float, rounds: int) -> tuple[list[Row], list[Storm
             plane.alive()
             time.sleep(0.05)
         made = Storms(server, plane, engine, ports, order)
+        for line in made.lines:
+            stack.callback(line.close)
         deadline = time.monotonic() + PATIENCE
         while any(short(made.lines[0], host(n)) != "200 a" for n in (0, size // 2, size - 1)) and time.monotonic() < deadline:
             time.sleep(0.05)

@@ -70,7 +70,8 @@ def churn(api: kube.Api, shape: Shape, port: int, seconds: float, start: int = 0
         n = number * 7919 % shape.ingresses
         if number % 5:
             held = kube.endpoint_slice(f"s{n}", state.addresses(shape, n), port, shape.where(n))
-            held["endpoints"][number % len(held["endpoints"])]["conditions"] = {"ready": False, "serving": False, "terminating": True}
+            if len(held["endpoints"]) > 1:
+                held["endpoints"][number % len(held["endpoints"])]["conditions"] = {"ready": False, "serving": False, "terminating": True}
             held["metadata"]["labels"]["changed"] = f"n{number}"
             api.replace(held)
         else:

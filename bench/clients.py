@@ -36,9 +36,13 @@ def connect(port: int, source: int = 0, seconds: float = PATIENCE) -> socket.soc
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by RST: the source port is free at once
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if source:
-        made.bind(("127.0.0.1", source))
-    made.connect(("127.0.0.1", port))
+    try:
+        if source:
+            made.bind(("127.0.0.1", source))
+        made.connect(("127.0.0.1", port))
+    except OSError:
+        made.close()
+        raise
     return made
 
 
@@ -65,7 +69,11 @@ class Connection:
     def __init__(self, port: int, source: int = 0, context: ssl.SSLContext | None = None, sni: str = "") -> None:
         self.stream: socket.socket = connect(port, source)
         if context is not None:
-            self.stream = context.wrap_socket(self.stream, server_hostname=sni)
+            try:
+                self.stream = context.wrap_socket(self.stream, server_hostname=sni)
+            except OSError:
+                self.stream.close()
+                raise
 
     def ask(self, host: str, path: str = "/") -> tuple[int, dict[str, str]]:
         self.stream.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("ascii"))

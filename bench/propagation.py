@@ -162,6 +162,8 @@ def serving(place, kubeconfig: str, system: str, size: int, turn: int) -> Iterat
             connections = [Connection(port, source) for _, source in sorted(source_ports(engine, port).items())]
         else:
             connections = [Connection(port) for _ in range(4)]
+        for connection in connections:
+            stack.callback(connection.close)
         yield Serving(system, size, turn, api, port, connections)
 
 

@@ -65,8 +65,15 @@ def child(command: list[str], log: Path, **more) -> Iterator[subprocess.Popen]:
 
 @contextlib.contextmanager
 def backends(folder: Path, names: str = "a", addresses: tuple[str, ...] = ("127.0.0.1",), port: int = 0) -> Iterator[dict[str, int]]:
-    """An nginx with a port for each letter, which answers 200 and its letter in `x-answer`; the first letter's may be given."""
+    """An nginx with a port for each letter, which answers 200 and its letter in `x-answer`; the first letter's may be given. `BENCH_BACKEND=python` is for tries without nginx."""
     ports = {name: port if port and name == names[0] else free_port() for name in names}
+    if os.environ.get("BENCH_BACKEND") == "python":
+        command = [sys.executable, "-m", "bench.answering", addresses[0], *(f"{name}={one}" for name, one in ports.items())]
+        with child(command, folder / "backends.log", cwd=Path(__file__).parent.parent):
+            for one in ports.values():
+                wait_open(one)
+            yield ports
+        return
     servers = "".join(
         "server { " + "".join(f"listen {address}:{port} backlog=4096; " for address in addresses)
         + f'access_log off; add_header x-answer {name} always; location / {{ return 200 "{name}\\n"; }} }}\n'

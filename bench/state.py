@@ -44,10 +44,7 @@ def host(n: int) -> str:
 
 
 def objects(shape: Shape, port: int, authority: Authority) -> Iterator[dict]:
-    """Everything, endpoints with an address each where the machine has them."""
-    yield kube.ingress_class()
-    for n in range(shape.namespaces):
-        yield kube.namespace(shape.where(n))
+    """Everything but the namespaces, endpoints with an address each where the machine has them."""
     for n in range(shape.ingresses):
         where = shape.where(n)
         yield kube.service(f"s{n}", where)
@@ -74,19 +71,19 @@ def big(place: Path, shape: Shape) -> Iterator[Big]:
     trust, port = KEPT / f"{name}.pem", BACKEND if kube.isolated() else 0
 
     def fill(kubeconfig: str) -> None:
-        KEPT.mkdir(parents=True, exist_ok=True)
-        trust.write_bytes(fresh.pem())
+        kube.bulk(kubeconfig, [kube.ingress_class(), *map(kube.namespace, sorted({shape.where(n) for n in range(shape.ingresses)}))])
         took[0] = kube.bulk(kubeconfig, objects(shape, ports["a"], fresh))
         live_in(place, kubeconfig, shape)
 
     with backends(place, "a", ("0.0.0.0",), port) as ports:
         if not port:
             with real_api() as server:
-                took[0] = kube.bulk(server.kubeconfig(), objects(shape, ports["a"], fresh))
-                live_in(place, server.kubeconfig(), shape)
+                fill(server.kubeconfig())
                 yield Big(server, fresh.pem(), ports["a"], took[0])
             return
         with kept_api(name, fill) as server:
+            if took[0]:
+                trust.write_bytes(fresh.pem())
             yield Big(server, trust.read_bytes(), port, took[0])
 
 
@@ -94,7 +91,7 @@ def live_in(place: Path, kubeconfig: str, shape: Shape) -> None:
     """Let the install run once until every status is written, then stop it: what comes after is no first start."""
     deadline = time.monotonic() + 600
     with weir(place, kubeconfig, name="before") as plane, envoy(place, keys_of(kubeconfig, plane), plane):
-        while plane.number("status_writes") < shape.ingresses:
+        while plane.number("status_writes_total") < shape.ingresses:
             plane.alive()
             if time.monotonic() > deadline:
                 raise TimeoutError("the statuses are not written")
@@ -145,9 +142,8 @@ def tls_answers(port: int, numbers: list[int], trust: bytes, until: float) -> fl
     for n in numbers:
         while True:
             try:
-                line = Connection(port, 0, context, host(n))
-                status, _ = line.ask(host(n))
-                line.close()
+                with contextlib.closing(Connection(port, 0, context, host(n))) as line:
+                    status, _ = line.ask(host(n))
                 if status == 200:
                     break
             except OSError as error:  # nobody listens yet, or no certificate yet
