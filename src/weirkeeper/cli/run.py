@@ -5,8 +5,10 @@ flag; the sentences are the struct's own.
 """
 
 import asyncio
+import contextlib
 import inspect
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -36,6 +38,7 @@ ConfigFile = Annotated[
 def run(config: Path | None = None, **flags: str | None) -> None:
     """Serve a Kubernetes cluster: watch its objects, program load balancers, write statuses."""
     refused = ""
+    _take_all_files()
     try:
         settings = checked(run_settings({k: v for k, v in flags.items() if v is not None}, os.environ, config))
         asyncio.run(_serve(settings, config))
@@ -44,6 +47,13 @@ def run(config: Path | None = None, **flags: str | None) -> None:
     if refused:
         typer.echo(f"weir run: {refused}", err=True)
         raise typer.Exit(2)
+
+
+def _take_all_files() -> None:
+    """As many open files as we may have: where containers start with 1,024 (systemd's own default), so many idle connections would be all that we can serve."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(settings: RunSettings, config: Path | None) -> None:

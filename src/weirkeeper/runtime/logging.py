@@ -8,12 +8,16 @@ import contextlib
 import json
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
 LONGEST_VALUE = 500
+OURS = "weirkeeper"
+AGAIN = 10.0
+MOST_REMEMBERED = 1000
 LEVELS = ("debug", "info", "warning", "error")
 
 Now = Callable[[], datetime]
@@ -69,16 +73,32 @@ class Log:
 
 
 class Heard(logging.Handler):
-    """Makes lines of ours of what parts and libraries say through Python's own logging; the log's level holds for them too."""
+    """Makes lines of ours of what parts and libraries say through Python's own logging; the log's level holds for them too.
 
-    def __init__(self, log: Log) -> None:
+    What a library says again and again is written once in `AGAIN` seconds: a loop that has run out of files says so thousands of times a second.
+    """
+
+    def __init__(self, log: Log, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._log = log
+        self._log, self._clock = log, clock
+        self._said: dict[tuple[str, str], float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
+        message = record.getMessage()[:LONGEST_VALUE]
+        if not record.name.startswith(OURS) and self._is_repeated((record.name, message)):
+            return
         trace = {"trace": "".join(traceback.format_exception(*record.exc_info))} if record.exc_info else {}
-        self._write_for(record.levelno)(record.getMessage()[:LONGEST_VALUE], part=record.name, **trace)
+        self._write_for(record.levelno)(message, part=record.name, **trace)
+
+    def _is_repeated(self, said: tuple[str, str]) -> bool:
+        now = self._clock()
+        if now - self._said.get(said, -AGAIN) < AGAIN:
+            return True
+        if len(self._said) >= MOST_REMEMBERED:
+            self._said.clear()
+        self._said[said] = now
+        return False
 
     def _write_for(self, level: int) -> Callable[..., None]:
         if level >= logging.ERROR:
@@ -91,7 +111,7 @@ class Heard(logging.Handler):
 def hear(log: Log) -> None:
     """From now on everything that is said through Python's logging goes to this log: our own parts from INFO on, libraries from WARNING on."""
     logging.basicConfig(handlers=[Heard(log)], level=logging.WARNING, force=True)
-    logging.getLogger("weirkeeper").setLevel(logging.INFO)
+    logging.getLogger(OURS).setLevel(logging.INFO)
 
 
 def _text_line(now: datetime, level: str, message: str, fields: dict[str, str]) -> str:

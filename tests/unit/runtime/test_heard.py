@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from weirkeeper.runtime.logging import Log, hear
+from weirkeeper.runtime.logging import Heard, Log, hear
 
 
 @pytest.fixture
@@ -41,3 +41,16 @@ def test_our_own_parts_are_heard_from_info_on(written):
     logging.getLogger("weirkeeper.kube").info("one")
     logging.getLogger("weirkeeper.kube").debug("two")
     assert [json.loads(line)["message"] for line in written.getvalue().splitlines()] == ["one"]
+
+
+def test_what_a_library_says_again_and_again_is_written_once_in_a_while():
+    stream, now = io.StringIO(), [0.0]
+    heard = Heard(Log(stream, json_lines=True), clock=lambda: now[0])
+    for second in range(25):
+        now[0] = float(second)
+        for text in ("out of files", "something else"):
+            heard.handle(logging.LogRecord("asyncio", logging.ERROR, "", 0, text, None, None))
+        heard.handle(logging.LogRecord("weirkeeper.part", logging.ERROR, "", 0, "each of ours", None, None))
+    said = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
+    assert said.count("out of files") == said.count("something else") == 3
+    assert said.count("each of ours") == 25
