@@ -11,7 +11,8 @@ only by settling: so what the first settles change is kept together and delivere
 
 *The loop never waits for a long settle.* A batch is settled on the loop itself when it is small (a hop to a thread and back costs 0.1 ms and up to 5 ms under
 load, as Python hands its lock over) and of kinds that few others read; else in a thread. Kinds without a namespace (classes) are read by all, and
-a kind whose settle once took longer than `LONG` on the loop goes to the thread from then on.
+a kind whose settle once took more than `LONG` of the processor on the loop goes to the thread from then on. (Time on the clock would not do: on a busy machine every
+kind would be slow before long, and stay so.)
 
 *Endpoints first.* When much is waiting, changed EndpointSlices go ahead in a batch of their own. Slices that were deleted go with the rest:
 their Service may be going with them, and its routes should go first.
@@ -79,14 +80,16 @@ class Intake:
         awaited: Iterable[str] = (),
         ready: Callable[[], bool] = lambda: True,
         clock: Clock = time.perf_counter,
+        work: Clock = time.thread_time,
     ) -> None:
+        """`work`: the processor time that the calling thread has used."""
         self._settler = settler
         self._deliver = deliver
         self._awaited = set(awaited)
         self.ready = ready
         """Called on the loop after every settle; may tell feeds what is read now, and answers whether the first output may go out."""
         self._kept: tuple[Outcome, Batch] | None = None
-        self._clock = clock
+        self._clock, self._used = clock, work
         self._waiting: dict[Hashable, Event] = {}
         self._arrived: dict[Hashable, float] = {}
         self._news = asyncio.Event()
@@ -160,14 +163,15 @@ class Intake:
         self._unsettled = batch
         async with self.still:
             self._began = began = self._clock()
-            inline = self._is_small(batch)
+            inline, used = self._is_small(batch), self._used()
             try:
                 outcome = self._work(batch) if inline else await _in_thread(self._work, batch)
             finally:
                 self._began = None
+            used = self._used() - used
             done = batch._replace(began=began, ended=self._clock())
         self._unsettled = None
-        if inline and done.ended - began > LONG:
+        if inline and used > LONG:
             self._slow |= {_kind(event) for event in batch.events}
         self._hand_over(outcome, done)
 

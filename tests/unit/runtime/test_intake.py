@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import threading
 
 from weirkeeper.controllers.base import COMMON_KINDS, Kind
@@ -12,7 +13,7 @@ from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Sentence
 from weirkeeper.reconcile import Outcome
-from weirkeeper.runtime.intake import SMALL, Intake
+from weirkeeper.runtime.intake import LONG, SMALL, Intake
 
 CLASS = Kind(group="networking.k8s.io", version="v1", kind="IngressClass", namespaced=False, type=IngressClass)
 NOTHING = Outcome(items={}, findings={}, statuses={}, hosts=(), runs={})
@@ -126,6 +127,35 @@ def test_many_events_go_to_the_thread_and_few_do_not():
         assert heart.threads == [False, True, False]
 
     running(scenario)
+
+
+def test_a_kind_that_took_much_work_goes_to_the_thread_and_one_that_had_to_wait_does_not():
+    used = 0.0
+
+    def take(heart, work):
+        def settle():
+            nonlocal used
+            used += work
+            heart.threads.append(threading.current_thread() is threading.main_thread())
+            return NOTHING
+
+        heart.settle = settle
+
+    async def scenario(intake, heart, delivered):
+        async def settled(name, work):
+            take(heart, work)
+            before = len(delivered)
+            intake.offer([seen(name)])
+            await until(lambda: len(delivered) == before + 1)
+
+        await settled("first", 0.0)
+        await settled("light, though the clock says otherwise", LONG / 2)
+        await settled("heavy", 2 * LONG)
+        await settled("after", 0.0)
+        assert heart.threads == [False, True, True, False]
+
+    ticks = itertools.count()
+    running(scenario, work=lambda: used, clock=lambda: float(next(ticks)))
 
 
 def test_changed_endpoints_overtake_a_large_batch_and_deleted_ones_do_not():
