@@ -225,13 +225,13 @@ def test_short_certificates_leave_no_gap_in_the_stream(state: Path) -> None:
     """Certificates live for six seconds on both sides and streams for three: all are replaced, and nobody notices."""
 
     async def story() -> None:
-        life = dt.timedelta(seconds=6)
+        life, grace = dt.timedelta(seconds=6), 3.0
         keys, front = authority(), Front()
         gaps: list[float] = []
         async with EchoServer(name="a") as a:
             front.backend("a", a.port)
             front.to("one.example", "a")
-            async with replicas(front, keys, 1, life, stream_seconds=2.0) as (one,):
+            async with replicas(front, keys, 1, life, stream_seconds=2.0, grace_seconds=grace) as (one,):
                 roster = one.service
                 folder = state / "tls0"
                 hold(folder, *certificate(keys, life=life))
@@ -240,7 +240,8 @@ def test_short_certificates_leave_no_gap_in_the_stream(state: Path) -> None:
                     traffic.failed.clear()
                     loop = asyncio.get_running_loop()
                     began, renewed, away, before, streams = loop.time(), loop.time(), None, None, 0
-                    while loop.time() < began + 14:
+                    while streams < 5 or away is not None or loop.time() < began + 14:
+                        assert loop.time() < began + 120, "streams end for their age, and come back"
                         if loop.time() > renewed + 4:
                             hold(folder, *certificate(keys, life=life))
                             renewed = loop.time()
@@ -253,9 +254,7 @@ def test_short_certificates_leave_no_gap_in_the_stream(state: Path) -> None:
                         if there and there[0] is not before:
                             before, streams = there[0], streams + 1
                         await asyncio.sleep(0.005)
-                    assert streams >= 4, "streams end for their age, and come back"
-                    assert away is None
-                    assert max(gaps, default=0.0) < 1.0, gaps
+                    assert max(gaps, default=0.0) < grace, gaps
                     assert traffic.failed == []
                     assert [news.serving for news in one.seen.news] == [True]
 

@@ -28,6 +28,8 @@ from weirkeeper.testing.ports import free_port
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")]
 LIFE = dt.timedelta(seconds=6)
+GRACE = 3.0
+"""A stream that is away for longer (seconds) is missed; on a quiet machine it is away for less than half a second."""
 
 
 @asynccontextmanager
@@ -38,7 +40,7 @@ async def desk(replica: Replica, life: dt.timedelta, counted: list[str]) -> Asyn
     exchange = Exchange(lambda: replica.tls.keys, review, lambda: {"edge/envoy": frozenset({LB})}, life=life, counted=counted.append)
     made = Desk("127.0.0.1:0", replica.tls, exchange, None)
     task = asyncio.create_task(made.run())
-    await asyncio.wait_for(made.listening.wait(), 5)
+    await asyncio.wait_for(made.listening.wait(), 30)
     try:
         yield made.port
     finally:
@@ -65,7 +67,7 @@ async def sidecar(state: Path, port: int, *, token: str = "token-7f3a") -> Async
         yield f"http://{listen}"
     finally:
         process.send_signal(signal.SIGTERM)
-        _, said = await asyncio.wait_for(process.communicate(), 10)
+        _, said = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, said.decode()
         assert b"token-7f3a" not in said
 
@@ -89,7 +91,7 @@ async def probe(url: str) -> tuple[int, str]:
         return 0, ""
 
 
-async def becomes(url: str, status: int, seconds: float = 15) -> str:
+async def becomes(url: str, status: int, seconds: float = 60) -> str:
     async def look() -> str:
         found = await probe(url)
         return found[1] if found[0] == status else ""
@@ -106,7 +108,7 @@ def test_from_a_token_to_traffic_and_through_renewals(state: Path) -> None:
             front.backend("a", a.port)
             front.to("one.example", "a")
             async with (
-                replicas(front, keys, 1, LIFE, stream_seconds=2.0) as (one,),
+                replicas(front, keys, 1, LIFE, stream_seconds=2.0, grace_seconds=GRACE) as (one,),
                 desk(one, LIFE, counted) as port,
                 sidecar(state, port) as probes,
             ):
@@ -117,22 +119,24 @@ def test_from_a_token_to_traffic_and_through_renewals(state: Path) -> None:
                 async with fleet(made):
                     await becomes(f"{probes}/ready", 200)
                     await front.answers("one.example", "a")
+                    await eventually(looking(lambda: one.seen.news), what="the instance is announced")
                     assert one.seen.news[0].addresses == ("192.0.2.7",)
-                    streams, gaps = set[int](), list[float]()
+                    streams, gaps = list[object](), list[float]()
                     async with Traffic(front, "one.example") as traffic:
                         began = last = asyncio.get_running_loop().time()
                         while counted.count("issued") < 4:
                             now = asyncio.get_running_loop().time()
-                            assert now < began + 30
+                            assert now < began + 120
                             there = one.service._distributors["envoy"]._fleets[LB].connections
                             if there:
-                                streams.add(id(there[0]))
+                                if there[0] not in streams:
+                                    streams.append(there[0])  # kept alive: an address would be given again
                                 gaps.append(now - last)
                                 last = now
                             await asyncio.sleep(0.005)
                     assert traffic.failed == []
                     assert len(streams) >= 4
-                    assert max(gaps) < 1.0
+                    assert max(gaps) < GRACE
                     assert [news.serving for news in one.seen.news] == [True]
                     text = await becomes(f"{probes}/metrics", 200)
                     assert "envoy_cluster_manager_cds_update_success" in text
@@ -155,7 +159,7 @@ def test_a_new_root_takes_over_while_an_envoy_is_served(state: Path) -> None:
             front.backend("a", a.port)
             front.to("one.example", "a")
             async with (
-                replicas(front, keys, 1, LIFE, stream_seconds=2.0) as (one,),
+                replicas(front, keys, 1, LIFE, stream_seconds=2.0, grace_seconds=GRACE) as (one,),
                 desk(one, LIFE, counted) as port,
                 sidecar(state, port) as probes,
             ):
@@ -167,7 +171,7 @@ def test_a_new_root_takes_over_while_an_envoy_is_served(state: Path) -> None:
                     began = last = last_step = clock()
                     gaps = list[float]()
                     while len(roots) < 3 or clock() < last_step + 5:
-                        assert clock() < began + 60
+                        assert clock() < began + 180
                         after = succeeded(one.tls.keys, dt.datetime.now(dt.UTC), LIFE)
                         if after is not None:
                             one.tls.trust(after)
@@ -187,7 +191,7 @@ def test_a_new_root_takes_over_while_an_envoy_is_served(state: Path) -> None:
                         return bool(json.loads((state / "run" / "instance.json").read_bytes())["authority"] == roots[2])
 
                     await eventually(alone, what="the instance has renewed, and was told of the new root alone")
-                    assert max(gaps) < 1.0
+                    assert max(gaps) < GRACE
                     assert traffic.failed == []
 
     asyncio.run(story())
@@ -202,7 +206,7 @@ def test_a_refused_token_is_not_started_and_tried_again(state: Path) -> None:
             desk(one, LIFE, counted) as port,
             sidecar(state, port, token="a wrong one") as probes,
         ):
-            await eventually(looking(lambda: counted.count("refused") >= 2), 20, what="it has asked again")
+            await eventually(looking(lambda: counted.count("refused") >= 2), 60, what="it has asked again")
             assert (await probe(f"{probes}/started"))[0] == 503
             assert not (state / "run" / "certificate.json").exists()
             (state / "token").write_text("token-7f3a")
