@@ -11,6 +11,7 @@ from weirkeeper.model.fleet import Fleet, Toleration
 
 ON = IngressSettings(fleets=True, implicit_class=None)
 OWN = "ingress/edge/d/i"
+GROUP = "weirkeeper.io/load-balancer"
 
 
 def a_class(fleet=None, **spec):
@@ -194,3 +195,46 @@ def test_a_host_that_comes_ends_it():
 def test_parameters_that_cannot_be_used_are_told(fleet):
     found = world({}, fleet=fleet).classes()["edge"]
     assert Reason.INVALID_CLASS in reasons(found)
+
+
+def several(*annotations, **options):
+    """Ingresses a, b, ... of one namespace, the first the oldest."""
+    documents = [
+        ingress(name=name, host=f"{name}.example", annotations=json.dumps(notes), created=f"2026-01-0{i}T00:00:00Z")
+        for i, (name, notes) in enumerate(zip("abc", annotations, strict=False), 1)
+    ]
+    return World(SHOP, a_class(), *documents, *NODES, settings=ON, **options)
+
+
+def test_ingresses_of_a_namespace_may_share_one_with_as_many_instances_as_the_most_wished():
+    found = several({GROUP: "team"}, {GROUP: "team", "scale": "3"}, {GROUP: "team", "scale": "2"}).intents()
+    front = found.pop("edge/team")
+    assert {intent.load_balancer for intent in (front, *found.values())} == {"ingress/edge/d/group/team"}
+    assert fleet_of(front).replicas == 3
+    assert all(intent.defines is None and intent.listeners == () for intent in found.values())
+    assert front.defines.origin.ref.name == "a"
+
+
+def test_one_more_than_the_hosts_is_told_to_the_one_that_wished_it():
+    found = several({GROUP: "team"}, {GROUP: "team", "scale": "4"}).intents()
+    [told] = found["edge/team"].findings
+    assert (told.reason, told.origin.ref.name) == (Reason.TOO_FEW_HOSTS, "b")
+
+
+def test_groups_of_two_namespaces_are_two():
+    made = several({GROUP: "team"})
+    made.put(ingress(name="z", namespace="other", annotations=json.dumps({GROUP: "team"})))
+    assert len({intent.load_balancer for intent in made.intents().values()}) == 2
+
+
+def test_a_canary_follows_into_a_group():
+    main, canary = {GROUP: "team"}, {GROUP: "team", "nginx.ingress.kubernetes.io/canary": "true"}
+    found = several(main, canary).intents()
+    assert found["b"].load_balancer == found["a"].load_balancer == "ingress/edge/d/group/team"
+
+
+def test_an_ingress_called_as_a_group_is_something_else():
+    made = World(SHOP, a_class(), ingress(name="group", annotations='{"scale": "1"}'), *NODES, settings=ON)
+    made.put(ingress(name="x", host="x.example", annotations=json.dumps({GROUP: "team"})))
+    fronts = {intent.load_balancer for intent in made.intents().values()}
+    assert fronts == {"ingress/edge/d/group", "ingress/edge/d/group/team"}

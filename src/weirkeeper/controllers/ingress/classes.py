@@ -36,7 +36,9 @@ VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
 
 class OurClass(Value, frozen=True, kw_only=True):
-    """A class that is ours: its name, its load balancer, and what its owner chose. ``own``: that load balancer is one Ingress's alone."""
+    """A class that is ours: its name, its load balancer, and what its owner chose. ``own``: that load balancer is one
+    Ingress's alone, or of those that call it ``together``.
+    """
 
     name: str
     load_balancer: Id
@@ -44,6 +46,7 @@ class OurClass(Value, frozen=True, kw_only=True):
     origin: Origin
     fleet: Fleet | None = None
     own: bool = False
+    together: str = ""
     findings: tuple[Finding, ...] = ()
 
     @property

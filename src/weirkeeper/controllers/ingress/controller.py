@@ -4,6 +4,8 @@ IngressClass ─ classes ─┬─ class intents (load balancer, listeners, defa
 Ingress ─ claimed ──────┴─ by host ─ ingress intents
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from weirkeeper.controllers.base import Inputs, Intent, Kind
@@ -11,7 +13,17 @@ from weirkeeper.controllers.ingress import claim
 from weirkeeper.controllers.ingress.annotations.reading import read_options
 from weirkeeper.controllers.ingress.claimed import Claimed
 from weirkeeper.controllers.ingress.classes import OurClass, built_class, class_intent, class_ref, is_default, our_class
-from weirkeeper.controllers.ingress.fleets import Host, asked_at, crowded, host_of, own_front, with_fleet, with_front
+from weirkeeper.controllers.ingress.fleets import (
+    Host,
+    asked_at,
+    common_front,
+    crowded,
+    host_of,
+    own_front,
+    together,
+    with_fleet,
+    with_front,
+)
 from weirkeeper.controllers.ingress.guards import wishes_guard
 from weirkeeper.controllers.ingress.parameters import GROUP, ClassSpec, LoadBalancerClassParameters
 from weirkeeper.controllers.ingress.settings import IngressSettings
@@ -70,6 +82,11 @@ class IngressController:
         return (
             graph.derive("ingress.class_intents", classes, lambda read, _, ours: means.of_class(read, ours)),
             graph.derive("ingress.intents", claimed, lambda read, _, found: means.of_ingress(read, found)),
+            graph.group(
+                "ingress.common_fronts",
+                graph.index("ingress.together", claimed, lambda _, found: together(found)),
+                lambda read, _, members: means.of_several(read, [found for _, found in members]),
+            ),
         )
 
     def _hosts(self, graph: Graph, inputs: Inputs) -> Hosts | None:
@@ -114,10 +131,15 @@ class _Means:
     def of_ingress(self, read: Read, found: Claimed) -> Intent:
         """The part of an Ingress, with its load balancer where it has one of its own."""
         intent = ingress_intent(read, self._inputs, self._settings, self._near, found)
-        if not found.ours.own:
+        if not found.ours.own or found.ours.together:
             return intent
         front = class_intent(read, self._inputs, found.ours, self._settings)
         return self._counted(read, found.ours, asked_at(found.ours, found.ingress), with_front(intent, front))
+
+    def of_several(self, read: Read, members: Sequence[Claimed]) -> Intent:
+        """The load balancer that several Ingresses share."""
+        front, at = common_front(members)
+        return self._counted(read, front, at, class_intent(read, self._inputs, front, self._settings))
 
     def _counted(self, read: Read, ours: OurClass, at: Origin, intent: Intent) -> Intent:
         if ours.fleet is None or self._hosts is None:

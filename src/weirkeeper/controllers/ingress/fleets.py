@@ -3,30 +3,33 @@
 Comes in: what the class's owner chose (``fleet``), the annotations ``scale`` and ``load-balancer``, and the nodes. Goes out: the class with its ``Fleet``; for an
 Ingress with a load balancer of its own, that load balancer in the shape of its class; and what is wrong with the wish. Nothing here knows what a pod is.
 
-A canary is never given one: it belongs to the Ingress that it is the canary of.
+A canary is never given one of its own: it belongs to the Ingress that it is the canary of. Where that one is to have an own load balancer, both say the same word.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from weirkeeper.controllers.base import Intent
 from weirkeeper.controllers.ingress.annotations.options import Options
+from weirkeeper.controllers.ingress.claimed import Claimed
 from weirkeeper.controllers.ingress.classes import OurClass
-from weirkeeper.controllers.ingress.parameters import FleetChoice, FleetToleration
+from weirkeeper.controllers.ingress.parameters import GROUP, FleetChoice, FleetToleration
 from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.shared.ids import id_of, place
 from weirkeeper.controllers.shared.report import field, warning
 from weirkeeper.kube.types import Ingress, Node, NodeTaint
 from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.fleet import Fleet, FleetMode, TaintEffect, Toleration
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Label, shown
 from weirkeeper.model.value import Value
 from weirkeeper.model.words import word
 
 MOST = 100
+OWN, SHARED = "own", "shared"
 _KEY = r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _VALUE = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
 REPELLING = ("NoSchedule", "NoExecute")
@@ -67,11 +70,12 @@ def own_front(
     ours: OurClass, ingress: Ingress, options: Options, settings: IngressSettings
 ) -> tuple[OurClass, tuple[Finding, ...]]:
     """The class that serves an Ingress: its own load balancer in the shape of the class where that is wished, else the class as it is."""
-    choice, asked = ours.spec.fleet, options.scale is not None or options.own_load_balancer == "own"
+    choice, word_of = ours.spec.fleet, options.load_balancer or ""
+    asked = options.scale is not None or word_of not in ("", SHARED)
     by_class = choice is not None and choice.granularity == "ingress"
-    if options.own_load_balancer == "shared":
+    if word_of == SHARED:
         return ours, (_contradiction(ingress),) if options.scale is not None else ()
-    if not (asked or by_class) or options.canary:
+    if not (asked or by_class) or (options.canary and word_of in ("", OWN)):
         return ours, ()
     if not settings.fleets:
         text = "it wishes for a load balancer of its own, but this install starts no instances; that of its class serves it"
@@ -79,9 +83,34 @@ def own_front(
     fleet = _fleet(choice, ours.origin)[0] if choice is not None else Fleet()
     if options.scale is not None:
         fleet = msgspec.structs.replace(fleet, mode="deployment", replicas=options.scale)
-    name = id_of("ingress", ours.name, place(ingress.ref), ingress.metadata.name)
-    own = msgspec.structs.replace(ours, load_balancer=name, own=True, origin=ingress.origin(), fleet=fleet, findings=())
+    shared_as = "" if word_of == OWN else word_of
+    last = ("group", shared_as) if shared_as else (ingress.metadata.name,)
+    own = msgspec.structs.replace(
+        ours,
+        load_balancer=id_of("ingress", ours.name, place(ingress.ref), *last),
+        own=True,
+        together=shared_as,
+        origin=ingress.origin(),
+        fleet=fleet,
+        findings=(),
+    )
     return own, ()
+
+
+def together(claimed: Claimed) -> tuple[Ref, ...]:
+    """What the load balancer is called that an Ingress shares with others of its namespace, as an object; nothing where it shares none."""
+    if not claimed.ours.together:
+        return ()
+    ref, name = claimed.ingress.ref, f"{claimed.ours.name}/{claimed.ours.together}"
+    return (Ref(cluster=ref.cluster, group=GROUP, kind="LoadBalancerGroup", namespace=ref.namespace, name=name),)
+
+
+def common_front(members: Sequence[Claimed]) -> tuple[OurClass, Origin]:
+    """The front of Ingresses that share one, and where its number of instances is wished: as many as the one that wishes for the most, in the name of the oldest."""
+    first = min(members, key=lambda one: (one.ingress.metadata.creation_timestamp or "9999", one.ingress.ref))
+    most = max(members, key=lambda one: (one.options.scale or 0, one is first))
+    front = msgspec.structs.replace(first.ours, fleet=most.ours.fleet)
+    return front, _asking(most.ingress)
 
 
 def with_front(intent: Intent, front: Intent) -> Intent:

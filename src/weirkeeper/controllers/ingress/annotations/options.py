@@ -11,6 +11,7 @@ from weirkeeper.model.text import (
     HeaderValue,
     Hostname,
     Method,
+    Name,
     PathText,
     Realm,
     WebOrigin,
@@ -136,7 +137,7 @@ class Options(Value, frozen=True, kw_only=True):
     location_to: HeaderValue | None = None
     access_log: bool = True
     scale: int | None = None
-    own_load_balancer: str | None = None
+    load_balancer: Name | None = None
     closed: bool = False
     findings: tuple[Finding, ...] = ()
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from weirkeeper.controllers.ingress.annotations import parsers as p
-from weirkeeper.model.text import Refused
+from weirkeeper.model.text import Name, Refused
 
 
 class Answer(StrEnum):
@@ -594,10 +594,10 @@ ROWS: tuple[Row, ...] = (
     ),
     _on(
         "load-balancer",
-        p.one_of("own", "shared"),
-        "own_load_balancer",
+        p.a(Name),
+        "load_balancer",
         L,
-        "`own`: a load balancer of its own; `shared`: that of its class, whatever the class says of Ingresses.",
+        "`own`: a load balancer of its own; `shared`: that of its class, whatever the class says; another word: one for all Ingresses of the namespace that say it.",
     ),
     # what stays out
     _no("fastcgi-index", _U, M, "The index file of FastCGI.", "FastCGI is not spoken"),
