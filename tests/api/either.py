@@ -37,7 +37,7 @@ def either_server(request):
     return Fake() if request.param == "fake" else request.getfixturevalue("real")
 
 
-def run_on(server, scenario, user="admin", deadline=40):
+def run_on(server, scenario, user="admin", deadline=120):
     """Runs `scenario(wire)` on a server, as a user, in a namespace of its own."""
 
     async def on_fake():
@@ -112,7 +112,7 @@ class Wire:
             answer = await asking()
             return answer if holds(answer) else None
 
-        return await eventually(look, 15)
+        return await eventually(look, 60)
 
     def watch(self, path, headers=None, **query):
         return Watching(self, path, headers, query)

@@ -236,7 +236,7 @@ class Stage:
             ref.name: {finding.reason.value for finding in found} for ref, found in graph.rows(program.findings).items()
         }
 
-    async def until(self, holds: Any, deadline: float = 20.0, what: str = "") -> None:
+    async def until(self, holds: Any, deadline: float = 60.0, what: str = "") -> None:
         async def look() -> Any:
             for task in self.tasks:
                 if task.done():

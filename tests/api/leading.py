@@ -35,7 +35,7 @@ def on_server(server, scenario, user="admin", **options):
 
     async def whole():
         name = f"t-{secrets.token_hex(4)}"
-        async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:
+        async with asyncio.timeout(180), contextlib.AsyncExitStack() as stack:
             if getattr(server, "name", "") == "fake":
                 api = await stack.enter_async_context(ApiServer(**options))
                 access = Access(api.url)
@@ -125,7 +125,7 @@ class Replica:
             task.cancel()
         await asyncio.wait(self.tasks)
 
-    async def says(self, name, *entries, within=10.0):
+    async def says(self, name, *entries, within=60.0):
         """Waits until the object's status is these entries."""
 
         async def look():

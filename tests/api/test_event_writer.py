@@ -49,7 +49,7 @@ class Talker(Replica):
         )  # fmt: skip
         self.events.found({thing.ref: findings or None})
 
-    async def told(self, *notes, counts=None, within=10.0):
+    async def told(self, *notes, counts=None, within=60.0):
         """Waits until these and no other notes are told in our namespace, each so often."""
         wished = dict(zip(notes, counts or [1] * len(notes), strict=True))
 
@@ -144,7 +144,7 @@ def test_troubles_are_lived_through_and_a_refusal_costs_a_line():
             async def said():
                 return "an event cannot be written" in one.log.getvalue()
 
-            await eventually(said, 10)
+            await eventually(said, 60)
             api.faults.lift(forbidden)
             api.faults.add(Fault(what=Trouble.NO_ANSWER, plural="events", verbs=("create",), times=3))
             one.find(shop, "a is missing", "b is missing")

@@ -8,7 +8,7 @@ from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.fault_proxy import CLEAR, FaultProxy, Weather
 
 
-def run(scenario, deadline=20):
+def run(scenario, deadline=60):
     return asyncio.run(asyncio.wait_for(scenario(), deadline))
 
 
@@ -75,7 +75,7 @@ def test_a_stall_of_answers_lets_requests_through():
         proxy.weather = Weather(stalled=True, upward=False)
         writer.write(b"x")
         writer.write_eof()
-        assert await eventually(lambda: asyncio.sleep(0, echo.ended == 1), 5)
+        assert await eventually(lambda: asyncio.sleep(0, echo.ended == 1), 60)
         proxy.weather = CLEAR
         assert await reader.read(9) == b"x"
 
@@ -107,13 +107,13 @@ def test_cut_is_an_end_reset_is_an_error():
     async def cut(proxy, echo, reader, writer):
         assert proxy.cut() == 1
         assert await reader.read() == b""
-        assert await eventually(lambda: asyncio.sleep(0, proxy.connections == 0), 5)
+        assert await eventually(lambda: asyncio.sleep(0, proxy.connections == 0), 60)
 
     async def reset(proxy, echo, reader, writer):
         assert proxy.reset() == 1
         with pytest.raises(ConnectionResetError):
             await reader.read()
-        assert await eventually(lambda: asyncio.sleep(0, echo.ended == 1), 5)
+        assert await eventually(lambda: asyncio.sleep(0, echo.ended == 1), 60)
 
     with_proxy(cut)
     with_proxy(reset)

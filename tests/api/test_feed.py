@@ -16,7 +16,7 @@ def play(request):
     """Runs `scenario(stage)`."""
     server = None if request.param == "fake" else request.getfixturevalue("real")
 
-    def run(scenario, deadline=60, **wished):
+    def run(scenario, deadline=180, **wished):
         async def whole():
             async with asyncio.timeout(deadline), stage(server, **wished) as made:
                 await scenario(made)
@@ -32,7 +32,7 @@ def play_fake():
 
     def run(scenario):
         async def whole():
-            async with asyncio.timeout(60), stage(None) as made:
+            async with asyncio.timeout(180), stage(None) as made:
                 await scenario(made)
 
         asyncio.run(whole())

@@ -65,7 +65,7 @@ class Demo:
     def press_ctrl_c(self) -> None:
         """What a terminal does: the whole foreground group hears it."""
         os.killpg(self.process.pid, signal.SIGINT)
-        self.process.wait(20)
+        self.process.wait(60)
 
     def left_behind(self) -> list[str]:
         """Every process that the demo started, in whatever session, that is still there."""
@@ -133,7 +133,7 @@ EXPECTED = {
 
 def test_every_printed_line_works_as_printed(demo):
     """The tour's, and those that `weir up` prints once its engine has everything."""
-    poll_until(lambda: sum("--resolve" in line for line in demo.lines()) == 2, 10, what="one line for each host")
+    poll_until(lambda: sum("--resolve" in line for line in demo.lines()) == 2, 60, what="one line for each host")
     printed = demo.lines()
     assert printed[0] == f"curl http://shop.localhost:{demo.http}/"
     for line in printed:
@@ -156,10 +156,10 @@ def test_an_edit_changes_the_answer(demo):
     half = demo.folder / ".shop.yaml.half"
     half.write_text(before.replace("path: /cart/health", "path: /cart/state"))
     half.rename(path)
-    poll_until(lambda: demo.name(url, "-H", "x-canary: never") == "cart", 10, what=demo.log.read_text())
+    poll_until(lambda: demo.name(url, "-H", "x-canary: never") == "cart", 60, what=demo.log.read_text())
     path.write_text(before)  # in place, as some editors save
-    poll_until(lambda: demo.name(url) == "web", 10, what=demo.log.read_text())
-    poll_until(lambda: demo.log.read_text().count('"change live"') >= 3, 10, what="a line for each change")
+    poll_until(lambda: demo.name(url) == "web", 60, what=demo.log.read_text())
+    poll_until(lambda: demo.log.read_text().count('"change live"') >= 3, 60, what="a line for each change")
 
 
 def test_a_pod_that_becomes_ready_takes_requests(demo):
@@ -167,16 +167,16 @@ def test_a_pod_that_becomes_ready_takes_requests(demo):
     before = path.read_text()
     url = f"http://shop.localhost:{demo.http}/"
     path.write_text(before.replace("ready: false", "ready: true"))
-    poll_until(lambda: demo.name(url) == "web-2", 10, what=demo.log.read_text())
+    poll_until(lambda: demo.name(url) == "web-2", 60, what=demo.log.read_text())
     path.write_text(before)
-    poll_until(lambda: all(demo.name(url) == "web" for _ in range(4)), 10, what=demo.log.read_text())
+    poll_until(lambda: all(demo.name(url) == "web" for _ in range(4)), 60, what=demo.log.read_text())
 
 
 def test_ctrl_c_leaves_no_process_behind(tmp_path):
     with running(tmp_path) as demo:
         assert len(demo.left_behind()) >= 3, "make, the demo and an Envoy at least, or this test would see nothing"
         demo.press_ctrl_c()
-        poll_until(lambda: not demo.left_behind(), 10, what=str(demo.left_behind()))
+        poll_until(lambda: not demo.left_behind(), 60, what=str(demo.left_behind()))
         assert "Traceback" not in demo.log.read_text() + demo.out.read_text()
 
 

@@ -39,7 +39,7 @@ async def until(look, what):
     async def asked():
         return look()
 
-    await eventually(asked, 20, what=what)
+    await eventually(asked, 60, what=what)
 
 
 def test_what_ingresses_wish_for_is_there_and_what_they_do_not_is_gone(tmp_path):

@@ -30,7 +30,7 @@ async def answers(install, host, status=200, path="/"):
             return False
         return found.status == status
 
-    await eventually(look, 20, what=f"{host} answers {status}")
+    await eventually(look, 60, what=f"{host} answers {status}")
 
 
 async def status_of(server, name):
@@ -50,7 +50,7 @@ async def _served(tmp_path):
             async with instance(tmp_path / "i0", keys, LOAD_BALANCER, "i0", [one.server], addresses=["192.0.2.7"]):
                 server.put(ingress("shop", "shop.example", "shop"))
                 await answers(one, "shop.example")
-                await eventually(lambda: status_of(server, "shop"), 10, what="the status says an address")
+                await eventually(lambda: status_of(server, "shop"), 60, what="the status says an address")
                 assert await status_of(server, "shop") == ["192.0.2.7"]
                 server.remove("Ingress", "shop", "default", api_version="networking.k8s.io/v1")
                 await answers(one, "shop.example", 404)
@@ -76,7 +76,7 @@ async def _two(tmp_path):
                     assert sorted(leading) == [False, True]
                     leader, follower = (first, second) if leading[0] else (second, first)
                     await leader.end()
-                    await eventually(lambda: _leads(follower), 10, what="the other one leads")
+                    await eventually(lambda: _leads(follower), 60, what="the other one leads")
                     server.put(ingress("other", "other.example", "shop"))
                     ip = "192.0.2.2" if follower is second else "192.0.2.1"
                     await says(server, "other", [ip])
@@ -90,4 +90,4 @@ async def says(server, name, addresses):
     async def look():
         return await status_of(server, name) == addresses
 
-    await eventually(look, 15, what=f"the status of {name} says {addresses}")
+    await eventually(look, 60, what=f"the status of {name} says {addresses}")

@@ -150,7 +150,7 @@ async def _quarantine(server, install, envoy):
     async def look():
         return [entry.object for entry in server.log.shelf(SHARED[0]).objects.values()]
 
-    (found,) = await eventually(look, 30, what="the leader has written a Quarantine")
+    (found,) = await eventually(look, 60, what="the leader has written a Quarantine")
     assert found["spec"]["loadBalancer"] == LOAD_BALANCER
     assert "missing" in found["spec"]["message"] or "regex" in found["spec"]["message"].lower(), found
     await eventually(lambda: _event_on(server, "bad"), SIGNAL, what="an event on the Ingress")
@@ -178,7 +178,7 @@ async def _not_sent_again(server, envoy):
         except AdminAway:
             return False  # it has just been started
 
-    await eventually(look, 30, what="the second Envoy has everything else")
+    await eventually(look, 60, what="the second Envoy has everything else")
     assert await _rejections(envoy) == 0
     assert len(server.log.shelf(SHARED[0]).objects) == 1
 
@@ -190,6 +190,6 @@ async def _fixed(server, install):
     async def look():
         return not server.log.shelf(SHARED[0]).objects
 
-    await eventually(look, 15, what="the Quarantine has gone")
+    await eventually(look, 60, what="the Quarantine has gone")
 
 

@@ -41,12 +41,12 @@ async def _killed(shop, number):
     """One replica is killed: no status ever says less, and the other one serves both Envoys; then it is back."""
     victim, other = shop.planes[number], shop.planes[1 - number]
     victim.kill()
-    await eventually(lambda: _instances(other, 2), 30, what=f"both Envoys are served by {other.name}")
+    await eventually(lambda: _instances(other, 2), 60, what=f"both Envoys are served by {other.name}")
     await other.leads()
     name = f"while-{victim.name}-is-dead.example"
     shop.put(name)
     for envoy in range(2):
-        await eventually(lambda envoy=envoy: shop.serves(envoy, name), 20, what=f"Envoy {envoy} follows")
+        await eventually(lambda envoy=envoy: shop.serves(envoy, name), 60, what=f"Envoy {envoy} follows")
     await _say(shop, BOTH)
     victim.start()
     await victim.ready()
@@ -62,6 +62,6 @@ async def _say(shop, addresses):
     async def look():
         return all(shop.addresses(f"shop-{number}") == addresses for number in range(shop.routes))
 
-    await eventually(look, 30, what=f"all statuses say {addresses}", pause=0.05)
+    await eventually(look, 60, what=f"all statuses say {addresses}", pause=0.05)
 
 

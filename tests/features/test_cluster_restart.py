@@ -45,7 +45,7 @@ def on_a_disk(folder):
     return next(place for place in (folder, Path("/var/tmp"), Path.cwd()) if not is_in_memory(place))
 
 
-async def secure(shop, fingerprint, within=20.0):
+async def secure(shop, fingerprint, within=60.0):
     """The host answers over TLS, with this certificate."""
 
     async def look():
@@ -65,7 +65,7 @@ async def written(folder, after):
         file = folder / FILE
         return file.exists() and file.stat().st_mtime > after
 
-    await eventually(look, 20, what="the last good configuration is written")
+    await eventually(look, 60, what="the last good configuration is written")
 
 
 async def all_written(shop, folder):
@@ -162,7 +162,7 @@ async def _none_serves(folder, shop, several, keys):
             one.start()
         async with instance(folder / "i0", keys, LOAD_BALANCER, "i0", [one.server for one in several]) as envoy:
             for one in several:
-                await eventually(lambda one=one: _says(one, "there is no last good configuration to serve"), 30, what=f"{one.name} refuses")
+                await eventually(lambda one=one: _says(one, "there is no last good configuration to serve"), 60, what=f"{one.name} refuses")
                 assert await one.number("snapshot_in_use") == 0
                 assert await one.number("items", '{provider="envoy"}') == 0
             assert (await envoy.stats("listener_manager."))["listener_manager.total_listeners_active"] == 0
@@ -221,8 +221,8 @@ async def _withheld(folder, kept):
                     await plane.end()
                     before = (await envoy.stats("control_plane."))["control_plane.connected_state"]
                     plane.start()
-                    await eventually(lambda: _lends(plane), 30, what="the last good configuration is served")
-                    await eventually(lambda: _connected(envoy), 30, what="Envoy is connected")
+                    await eventually(lambda: _lends(plane), 60, what="the last good configuration is served")
+                    await eventually(lambda: _connected(envoy), 60, what="Envoy is connected")
                     await secure(shop, pair.fingerprint())
                     assert before == 0
                 await plane.ready()

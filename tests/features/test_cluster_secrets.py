@@ -67,11 +67,11 @@ async def _refused(shop, plane, seconds):
     """Forbidden on a running replica, and while a replica starts."""
     denial = shop.server.access.deny(Denial(plural="secrets", verbs=("list", "watch"), namespace="default"))
     shop.server.cut_watches("secrets")
-    await eventually(lambda: _warned(plane), 30, what="the operator is told that the Secret cannot be read")
+    await eventually(lambda: _warned(plane), 60, what="the operator is told that the Secret cannot be read")
     await asyncio.sleep(seconds)
     await plane.end()
     plane.start()
-    await eventually(lambda: _waits(plane), 30, what="a start waits for the Secret")
+    await eventually(lambda: _waits(plane), 60, what="a start waits for the Secret")
     await asyncio.sleep(seconds / 2)
     shop.server.access.allow(denial)
     await plane.ready()
@@ -84,7 +84,7 @@ async def _cut(shop):
     fault = shop.server.faults.add(Fault(what=Trouble.GONE_STATUS, plural="secrets", times=2))
     before = shop.server.faults.struck[Trouble.GONE_STATUS]
     shop.server.cut_watches("secrets")
-    await eventually(lambda: _more(shop, before), 30, what="the watch was refused")
+    await eventually(lambda: _more(shop, before), 60, what="the watch was refused")
     shop.server.faults.lift(fault)
 
 
@@ -97,7 +97,7 @@ async def _not_fetched_yet(shop, plane):
     fault = shop.server.faults.add(Fault(what=Trouble.SERVER_ERROR, plural="secrets", namespace="default"))
     await plane.end()
     plane.start()
-    await eventually(lambda: _waits(plane), 30, what="a start waits for the Secret")
+    await eventually(lambda: _waits(plane), 60, what="a start waits for the Secret")
     shop.server.faults.lift(fault)
     await plane.ready()
 
@@ -116,8 +116,8 @@ async def _deleted(shop):
             return True
         return False
 
-    await eventually(refused, 20, what="the certificate has gone")
-    await eventually(lambda: _told(shop), 20, what="an event on the Ingress says so")
+    await eventually(refused, 60, what="the certificate has gone")
+    await eventually(lambda: _told(shop), 60, what="an event on the Ingress says so")
 
 
 async def _warned(plane):

@@ -58,11 +58,11 @@ async def _restart_under(shop, faults, *, watch_list):
         shop.server.faults.add(fault)
     plane.start()
     await eventually(lambda: _struck(shop, struck + len(faults) - 1), 60, what="the faults strike")
-    await eventually(lambda: _connected(envoy), 30, what="Envoy is connected")
+    await eventually(lambda: _connected(envoy), 60, what="Envoy is connected")
     await _told_nothing(plane, envoy, before)
     for fault in faults[:-1]:
         shop.server.faults.lift(fault)
-    await eventually(lambda: _waits_only(plane, KINDS[faults[-1].plural]), 20, what="only the last one is waited for")
+    await eventually(lambda: _waits_only(plane, KINDS[faults[-1].plural]), 60, what="only the last one is waited for")
     await _told_nothing(plane, envoy, before)
     shop.server.faults.lift(faults[-1])
     await plane.ready()
@@ -126,12 +126,12 @@ async def _empty_list(shop):
     fault = shop.server.faults.add(Fault(what=Trouble.EMPTY_LIST, plural="ingresses", times=2))
     gone = [shop.server.faults.add(Fault(what=Trouble.GONE_STATUS, plural="ingresses", times=2))]
     shop.server.cut_watches("ingresses")
-    await eventually(lambda: _more(shop.server.faults.struck, Trouble.EMPTY_LIST, 1), 30, what="both were told that there is nothing")
+    await eventually(lambda: _more(shop.server.faults.struck, Trouble.EMPTY_LIST, 1), 60, what="both were told that there is nothing")
     for plane in shop.planes:
-        await eventually(lambda plane=plane: _holds(plane, ROUTES), 20, what=f"{plane.name} holds what vanished")
+        await eventually(lambda plane=plane: _holds(plane, ROUTES), 60, what=f"{plane.name} holds what vanished")
     await shop.caught_up({host(0): "one", host(ROUTES - 1): "one"}, 5)
     for plane in shop.planes:
-        await eventually(lambda plane=plane: _holds(plane, 0), 40, what=f"{plane.name} has found out")
+        await eventually(lambda plane=plane: _holds(plane, 0), 60, what=f"{plane.name} has found out")
     for one in (fault, *gone):
         shop.server.faults.lift(one)
     await _works(shop, "after-empty")
@@ -162,7 +162,7 @@ async def _no_kind(shop):
 
 async def _lost(shop):
     for plane in shop.planes:
-        await eventually(lambda plane=plane: _has_lost(plane), 45, what=f"{plane.name} has lost something")
+        await eventually(lambda plane=plane: _has_lost(plane), 60, what=f"{plane.name} has lost something")
     await shop.caught_up({host(0): "one", host(ROUTES - 1): "one", "unknown.example": "two"}, 5)
 
 
@@ -175,11 +175,11 @@ async def _one_lags(shop):
     shop.proxies["replica-1"].weather = Weather(stalled=True)
     before = await shop.envoys[1].stats("cluster_manager.")
     shop.server.put(ingress("lag", "lag.example", "one"))
-    await eventually(lambda: shop.serves(0, "lag.example"), 20, what="the replica that sees has told its Envoy")
+    await eventually(lambda: shop.serves(0, "lag.example"), 60, what="the replica that sees has told its Envoy")
     assert not await shop.serves(1, "lag.example")
     assert (await shop.envoys[1].stats("cluster_manager."))["cluster_manager.cluster_removed"] == before["cluster_manager.cluster_removed"]
     shop.proxies["replica-1"].weather = CLEAR
-    await eventually(lambda: shop.serves(1, "lag.example"), 20, what="the other one has caught up")
+    await eventually(lambda: shop.serves(1, "lag.example"), 60, what="the other one has caught up")
 
 
 async def _old_etcd(shop):
@@ -195,7 +195,7 @@ async def _old_etcd(shop):
 async def _works(shop, name):
     shop.server.put(ingress(name, f"{name}.example", "one"))
     for number in range(len(shop.envoys)):
-        await eventually(lambda number=number: shop.serves(number, f"{name}.example"), 30, what=f"{name}: Envoy {number} follows")
+        await eventually(lambda number=number: shop.serves(number, f"{name}.example"), 60, what=f"{name}: Envoy {number} follows")
 
 
 def test_a_mass_deletion_that_only_a_list_shows_is_held_confirmed_or_applied_in_time(tmp_path):
@@ -209,13 +209,13 @@ async def _deleted(folder):
             await _confirm(shop)
             for number in range(2):
                 await eventually(lambda number=number: shop.serves(number, host(ROUTES - 1), no=True), 5, what="what was confirmed has gone")
-            await eventually(lambda: _hold(shop, there=False), 20, what="the Hold has gone")
+            await eventually(lambda: _hold(shop, there=False), 60, what="the Hold has gone")
             await _vanish(shop, range(50, 150))
             began = time.monotonic()
             for number in range(2):
                 await eventually(lambda number=number: shop.serves(number, host(149), no=True), DELETED, what="what is true goes in time")
             took = time.monotonic() - began
-            await eventually(lambda: _hold(shop, there=False), 20, what="the Hold has gone")
+            await eventually(lambda: _hold(shop, there=False), 60, what="the Hold has gone")
             await load.result()
         return {"applied_s": took}
 
@@ -229,8 +229,8 @@ async def _vanish(shop, numbers):
     shop.server.compact()
     shop.server.faults.lift(fault)
     for plane in shop.planes:
-        await eventually(lambda plane=plane: _holds(plane, len(numbers)), 30, what=f"{plane.name} holds them")
-    await eventually(lambda: _hold(shop, there=True), 10, what="an object says that they are held")
+        await eventually(lambda plane=plane: _holds(plane, len(numbers)), 60, what=f"{plane.name} holds them")
+    await eventually(lambda: _hold(shop, there=True), 60, what="an object says that they are held")
     for number in range(2):
         assert await shop.serves(number, host(numbers[-1])), "what is held is served"
 

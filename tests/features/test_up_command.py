@@ -42,21 +42,21 @@ def test_up_serves_follows_and_ends_cleanly(tmp_path, number):
         subprocess.Popen(command, stdout=lines, stderr=errors) as process,
     ):
         try:
-            poll_until(lambda: f"http://shop.example:{http}/" in out.read_text(), 20, what=log.read_text())
+            poll_until(lambda: f"http://shop.example:{http}/" in out.read_text(), 60, what=log.read_text())
             (folder / ".half").write_text(INGRESS.format(host="blog.example"))
             os.rename(folder / ".half", folder / "shop.yaml")
-            poll_until(lambda: "blog.example" in log.read_text(), 10)
+            poll_until(lambda: "blog.example" in log.read_text(), 60)
             (folder / "bad.yaml").write_text("a: [\n")
-            poll_until(lambda: "code=WK001 at=bad.yaml:1:5 " in log.read_text(), 10, what=log.read_text())
+            poll_until(lambda: "code=WK001 at=bad.yaml:1:5 " in log.read_text(), 60, what=log.read_text())
             slip = (
                 INGRESS.format(host="slip.example")
                 .replace("pathType", "pathtype")
                 .replace("name: shop", "name: slip", 1)
             )
             (folder / "slip.yaml").write_text(slip)
-            poll_until(lambda: "code=WK009 at=slip.yaml:7 " in log.read_text(), 10, what=log.read_text())
+            poll_until(lambda: "code=WK009 at=slip.yaml:7 " in log.read_text(), 60, what=log.read_text())
             process.send_signal(number)
-            assert process.wait(10) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
     assert "worker failed" not in log.read_text()

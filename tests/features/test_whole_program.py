@@ -128,7 +128,7 @@ class Running:
         async def look():
             return condition()
 
-        await eventually(look, 5, what=what, pause=0.001)
+        await eventually(look, 60, what=what, pause=0.001)
 
     async def read(self, path):
         connector = aiohttp.UnixConnector(str(self.app.socket))

@@ -131,7 +131,7 @@ def test_it_serves_from_an_empty_environment(weir, tmp_path):
             assert process.poll() is None, log.read_text()
             assert json.loads(said)["name"] == "hello", said
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0, log.read_text()
+            assert process.wait(60) == 0, log.read_text()
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

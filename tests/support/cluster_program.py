@@ -100,7 +100,7 @@ class Install:
             assert not self.task.done(), self.task
             return not self.app.unready()
 
-        await eventually(look, 30, what=f"{self.settings.identity} is ready")
+        await eventually(look, 60, what=f"{self.settings.identity} is ready")
 
     async def end(self) -> None:
         self.stop.set()

@@ -56,7 +56,7 @@ class Instance:
         async def look() -> bool:
             return set(clusters) <= await self.clusters()
 
-        await eventually(self.admin.ready, 30, what=f"{self.folder.path.name} is live")
+        await eventually(self.admin.ready, 60, what=f"{self.folder.path.name} is live")
         await eventually(look, what=f"{self.folder.path.name} has {clusters}")
 
 

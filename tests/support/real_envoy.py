@@ -31,7 +31,7 @@ from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.ports import free_port
 
 Changes = dict[ItemKey, EngineItem | None]
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Wishes:
@@ -77,7 +77,7 @@ class Seen:
                 self.bell.clear()
                 await self.bell.wait()
 
-    async def instances(self, count: int, seconds: float = 30.0) -> None:
+    async def instances(self, count: int, seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds):
             while self.front is None or self.front.instances != count:
                 self.bell.clear()
@@ -134,7 +134,7 @@ class Front(World):
         self.before = after
         return found
 
-    async def answers(self, hostname: str, name: str, seconds: float = 10) -> None:
+    async def answers(self, hostname: str, name: str, seconds: float = 60) -> None:
         """Wait until a worker answers with this backend: Envoy's ACK comes before its workers know."""
 
         async def look() -> bool:

@@ -144,7 +144,7 @@ async def authority_keys(server: ApiServer, name: str = "weirkeeper-authority") 
         found = authority_from({key: base64.b64decode(value) for key, value in secret["data"].items()})
         return found if isinstance(found, AuthorityKeys) else None
 
-    found = await eventually(look, 30, what="the install has an authority")
+    found = await eventually(look, 60, what="the install has an authority")
     assert found is not None
     return found
 

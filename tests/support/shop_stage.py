@@ -73,7 +73,7 @@ class Stage:
             running = await asyncio.to_thread(stack.enter_context, load(plan))
             yield Traffic(running)
 
-    async def answers(self, name: str, who: str | None, within: float = 20.0) -> None:
+    async def answers(self, name: str, who: str | None, within: float = 60.0) -> None:
         """`name` is answered by this backend; None: by nobody (404)."""
 
         async def look() -> bool:

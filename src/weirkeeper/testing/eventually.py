@@ -18,7 +18,7 @@ class DeadlinePassed(AssertionError):
     """The condition did not become true in time; the message says what it was and what was seen last."""
 
 
-def poll_until(predicate: Callable[[], T], deadline: float = 10.0, *, what: str = "", pause: float = PAUSE) -> T:
+def poll_until(predicate: Callable[[], T], deadline: float = 60.0, *, what: str = "", pause: float = PAUSE) -> T:
     """The first truthy value of `predicate`, looked at until `deadline` seconds have passed."""
     end = time.monotonic() + deadline
     while True:
@@ -31,7 +31,7 @@ def poll_until(predicate: Callable[[], T], deadline: float = 10.0, *, what: str 
 
 
 async def eventually(
-    predicate: Callable[[], Awaitable[T]], deadline: float = 10.0, *, what: str = "", pause: float = PAUSE
+    predicate: Callable[[], Awaitable[T]], deadline: float = 60.0, *, what: str = "", pause: float = PAUSE
 ) -> T:
     """The first truthy value that awaiting `predicate` gives; a look that hangs is cut off at the deadline."""
     end = time.monotonic() + deadline

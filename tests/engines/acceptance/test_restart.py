@@ -52,7 +52,7 @@ class Up:
 
     def answers(self, host: str = HOST, path: str = "/") -> None:
         try:
-            poll_until(lambda: self.status(host, path) == 200, 20, what=f"{host}{path} answers", pause=0.001)
+            poll_until(lambda: self.status(host, path) == 200, 60, what=f"{host}{path} answers", pause=0.001)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log.read_text()[-3000:]}") from None
 
@@ -90,7 +90,7 @@ def up() -> Iterator[Up]:
 
 def ended(process: subprocess.Popen[bytes], number: signal.Signals) -> int:
     process.send_signal(number)
-    return process.wait(20)
+    return process.wait(60)
 
 
 def test_a_killed_weir_leaves_envoy_serving_and_the_next_one_takes_over(up: Up) -> None:

@@ -134,7 +134,7 @@ def test_a_port_that_another_program_holds_is_said_and_taken_when_it_is_free(sta
                 found = await live.seen.rejected(LDS, f"port-{front.port}")
                 assert str(front.port) in found.message
             try:
-                await front.answers("one.example", "a", seconds=15)
+                await front.answers("one.example", "a")
             finally:
                 await engine.__aexit__(None, None, None)
 
@@ -154,7 +154,7 @@ def test_the_log_stays_small_while_envoy_writes_to_it(state: Path) -> None:
                         answer = await front.ask("one.example", headers=[("user-agent", word * 500)])
                         return answer.status == 200 and word.encode() in content(state, log)
 
-                    await eventually(look, 30, what=f"{log} has {word}")
+                    await eventually(look, 60, what=f"{log} has {word}")
 
                 await asked_until("earlier", "envoy.log.1")
                 assert len(content(state, "envoy.log.1")) <= most

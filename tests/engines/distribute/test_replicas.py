@@ -179,7 +179,7 @@ def test_an_envoy_trusts_no_instance_that_plays_the_control_plane(state: Path) -
                     return False
                 return stats["cluster.weirkeeper.upstream_cx_connect_fail"] >= 2
 
-            await eventually(refused, 30, what="Envoy has refused the server")
+            await eventually(refused, 60, what="Envoy has refused the server")
             assert b"".join(heard) == b""
 
     asyncio.run(story())

@@ -150,7 +150,7 @@ def logged(site: Site, user_agent: str) -> dict[str, Any]:
         whole = site.log.read_text().split("\n")[:-1]
         return [line for line in map(json.loads, whole) if line.get("user_agent") == user_agent]
 
-    poll_until(lines, deadline=20, what="the line is in the log")
+    poll_until(lines, deadline=60, what="the line is in the log")
     return lines()[0]
 
 

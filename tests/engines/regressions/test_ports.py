@@ -21,10 +21,10 @@ def test_port_of_another_program_is_taken_when_it_is_free(tmp_path, backends):
         with socket.create_server(("127.0.0.1", stage.http_port)):
             stage.start()
             site.apply(*site.service("a", backends.a.port), site.ingress())
-            poll_until(lambda: refused(stage), 20)
+            poll_until(lambda: refused(stage), 60)
             assert all("choose another port" in one.remedy for one in refused(stage))
         site.answers("a")
-        poll_until(lambda: not refused(stage), 5)
+        poll_until(lambda: not refused(stage), 60)
     finally:
         stage.stop()
 

@@ -135,7 +135,7 @@ def test_a_taken_address_is_said_at_once() -> None:
         server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         service = Service(ServiceSettings(address=f"127.0.0.1:{port}"), OwnTls(KEYS, ()))
-        async with server, asyncio.timeout(5):
+        async with server, asyncio.timeout(60):
             with pytest.raises(ExceptionGroup) as taken:
                 await service.serve({}, lambda _row: None)
         assert taken.value.subgroup(OSError) is not None

@@ -44,7 +44,7 @@ async def desk(keys: AuthorityKeys | None = None) -> AsyncIterator[tuple[int, Au
     exchange = Exchange(lambda: authority, review, lambda: ACCOUNTS, counted=COUNTED.append)
     made = Desk("127.0.0.1:0", OwnTls(authority, ()), exchange, None)
     task = asyncio.create_task(made.run())
-    await asyncio.wait_for(made.listening.wait(), 5)
+    await asyncio.wait_for(made.listening.wait(), 60)
     try:
         yield made.port, authority
     finally:
@@ -173,7 +173,7 @@ def test_a_renewed_certificate_and_a_new_root_are_shown_at_the_next_handshake() 
         exchange = Exchange(lambda: new, review, dict)
         made = Desk("127.0.0.1:0", tls, exchange, None)
         task = asyncio.create_task(made.run())
-        await asyncio.wait_for(made.listening.wait(), 5)
+        await asyncio.wait_for(made.listening.wait(), 60)
         assert (await ask(made.port, old, "good", "x"))[0] == 403
         tls.trust(new)
         with pytest.raises(aiohttp.ClientConnectorCertificateError):

@@ -45,7 +45,7 @@ async def seen(condition):
     async def look():
         return condition()
 
-    await eventually(look, 5, pause=0.001)
+    await eventually(look, 60, pause=0.001)
 
 
 def test_everything_is_offered_once_and_then_synced(tmp_path):

@@ -76,7 +76,7 @@ async def until(look):
     async def asked():
         return look()
 
-    await eventually(asked, 10, what="as it should be", pause=0.005)
+    await eventually(asked, 60, what="as it should be", pause=0.005)
 
 
 def led(cluster, scenario):

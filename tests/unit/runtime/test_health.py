@@ -15,7 +15,7 @@ from weirkeeper.runtime.metrics import MOST, NAMES, Metrics
 
 async def started(health):
     running = asyncio.create_task(health.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not health.port:
             assert not running.done(), running.exception()
             await asyncio.sleep(0.01)

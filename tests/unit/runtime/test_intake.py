@@ -62,7 +62,7 @@ def running(scenario, **options):
         intake = Intake(heart, lambda outcome, batch: delivered.append(batch), **options)
         task = asyncio.create_task(intake.run())
         try:
-            await asyncio.wait_for(scenario(intake, heart, delivered), 10)
+            await asyncio.wait_for(scenario(intake, heart, delivered), 60)
         finally:
             heart.gate.set()
             task.cancel()

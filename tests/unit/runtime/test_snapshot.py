@@ -82,7 +82,7 @@ def test_it_is_written_when_something_changed_and_once_more_at_the_end(tmp_path)
         changed, items = asyncio.Event(), {"envoy": {}}
         keeping = asyncio.create_task(one.keep(lambda: items, changed, 3600))
         changed.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not one.written:  # noqa: ASYNC110 - a thread writes it
                 await asyncio.sleep(0.01)
         items["envoy"] = ITEMS["envoy"]

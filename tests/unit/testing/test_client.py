@@ -55,7 +55,7 @@ def serving(authority, tmp_path):
     return make
 
 
-def run(scenario, limit=20):
+def run(scenario, limit=60):
     return asyncio.run(asyncio.wait_for(scenario(), limit))
 
 

@@ -10,7 +10,7 @@ from weirkeeper.testing.echo.http2 import Http2Connection as Serving
 
 
 def run(scenario):
-    return asyncio.run(asyncio.wait_for(scenario(), 20))
+    return asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 @pytest.mark.parametrize("http2", [False, True])

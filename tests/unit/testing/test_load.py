@@ -15,7 +15,7 @@ SHOP = Ask(name="shop", host="shop.example")
 
 
 def drive(plan):
-    return asyncio.run(asyncio.wait_for(Run(plan).drive(), 20))
+    return asyncio.run(asyncio.wait_for(Run(plan).drive(), 60))
 
 
 def against_echo(**more):
@@ -24,7 +24,7 @@ def against_echo(**more):
             result = await Run(Plan(target=Target(port=echo.port), **more)).drive()
             return result, echo.count
 
-    return asyncio.run(asyncio.wait_for(scenario(), 20))
+    return asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_a_failure_is_a_lost_answer_or_a_wrong_one():
@@ -77,7 +77,7 @@ def serve_by_hand(on_connection, **more):
             target = Target(port=server.sockets[0].getsockname()[1])
             return await Run(Plan(target=target, asks=(SHOP,), **more)).drive()
 
-    return asyncio.run(asyncio.wait_for(scenario(), 20))
+    return asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 def test_what_is_no_http_is_a_failure():
@@ -122,7 +122,7 @@ def test_a_load_in_a_process_of_its_own_is_stopped():
             pass
         result = running.stop()
         assert running.stop() is result
-        assert running.process.wait(10) == 0
+        assert running.process.wait(60) == 0
     assert len(result.records) == echo.count
     assert result.failures(lambda record: record.answer == "e") == []
     assert result.records[0].started_ns < begun < result.records[-1].ended_ns

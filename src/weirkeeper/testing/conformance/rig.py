@@ -21,7 +21,7 @@ class Rig:
         *,
         options: Mapping[str, str] | None = None,
         traffic: bool = True,
-        patience: float = 10.0,
+        patience: float = 60.0,
     ) -> None:
         self.provider, self.traffic, self.patience = provider, traffic, patience
         self._options = dict(options or {})

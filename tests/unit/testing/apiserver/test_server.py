@@ -24,7 +24,7 @@ def with_server(scenario, **options):
         async with ApiServer(**options) as api, aiohttp.ClientSession(api.url) as session:
             await scenario(api, session)
 
-    asyncio.run(asyncio.wait_for(whole(), 20))
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 async def ask(session, path, method="GET", **more):
