@@ -39,6 +39,7 @@ def run(config: Path | None = None, **flags: str | None) -> None:
     """Serve a Kubernetes cluster: watch its objects, program load balancers, write statuses."""
     refused = ""
     _take_all_files()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else gRPC writes a line, not one of ours, for each stranger
     try:
         settings = checked(run_settings({k: v for k, v in flags.items() if v is not None}, os.environ, config))
         asyncio.run(_serve(settings, config))
