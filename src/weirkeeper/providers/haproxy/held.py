@@ -22,6 +22,8 @@ from weirkeeper.providers.haproxy.translate.skeleton import (
 )
 
 CERTIFICATES = "certificates"
+EVERY = "*"
+"""No name that a client can ask for."""
 MAPS = (ROUTES, SHARES, USERS)
 
 
@@ -84,7 +86,7 @@ def certificate_files(wished: Assembly) -> Iterator[tuple[str, str]]:
 def on_demand(wished: Assembly, port: Port) -> Iterator[tuple[str, str]]:
     """The names of a port that no policy has, each with the file of its certificate."""
     policies = {policy.hostname for policy in port.policies}
-    for name in sorted(wished.names() - policies):
+    for name in sorted(wished.names() - policies - {EVERY}):
         certificate = wished.certificate_of(name)
         if certificate is not None:
             yield name, certificate_file(certificate)

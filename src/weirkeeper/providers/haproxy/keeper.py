@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 PROVIDER = Name("haproxy")
 LOOK, STARTING, AGAIN = 1.0, 20.0, 5.0
 ALIVE = Step(command="show info")
-_AT_ONCE = ((signal.SIGCONT, 0.0), (signal.SIGKILL, 2.0))
+_AT_ONCE = (signal.SIGKILL, 2.0)
 ObserveItem = Callable[[ItemObservation], None]
 
 
@@ -61,8 +61,8 @@ class Keeper:
         self._good: dict[ItemKey, EngineItem] = {}
         self._refused: dict[ItemKey, EngineItem] = {}
         self._news = asyncio.Event()
-        self._next_reload = 0.0
-        self._again = 0.0
+        self._suspects: list[ItemKey] = []
+        self._next_reload = self._not_before = self._again = 0.0
 
     def put(self, changes: Mapping[ItemKey, EngineItem | None]) -> None:
         """Wish these changes."""
@@ -106,6 +106,8 @@ class Keeper:
     async def _bring(self) -> None:
         """From what is held to what is wished."""
         if self._held is None or self._process is None:
+            if asyncio.get_running_loop().time() < self._not_before:
+                return
             adopted = self.folder.generations()
             await self._reload((Cause.ADOPTED if adopted else Cause.START,))
             return
@@ -153,7 +155,7 @@ class Keeper:
         binary = haproxy_binary()
         if binary is None:
             log.error("no haproxy: install it, or set WEIRKEEPER_HAPROXY")
-            self._next_reload = asyncio.get_running_loop().time() + AGAIN
+            self._not_before = asyncio.get_running_loop().time() + AGAIN
             return
         self.reloads.update(causes)
         log.info("haproxy of %s: a new generation, because %s", self.name, "; ".join(CAUSES[cause] for cause in causes))
@@ -165,7 +167,7 @@ class Keeper:
                 break
             if not self._reject(complaints):
                 log.error("haproxy of %s does not start: %s", self.name, complaints[-2000:])
-                self._next_reload = asyncio.get_running_loop().time() + AGAIN
+                self._not_before = asyncio.get_running_loop().time() + AGAIN
                 raise Away("it does not start")
         self._held = held_of(self.wished, self._chosen)
         self.wished.settle()
@@ -183,7 +185,7 @@ class Keeper:
         before = self.folder.generations()
         taken_over = before[-1] if before and await self._answers() else None
         for hung in before if taken_over is None else ():
-            await end(self.folder, hung, *_AT_ONCE)
+            await end(self.folder, hung, _AT_ONCE)
         running, begins = start(self.folder, binary, taken_over)
         try:
             async with asyncio.timeout(STARTING):
@@ -192,7 +194,7 @@ class Keeper:
                         return await asyncio.to_thread(_since, self.folder.log, begins)
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            await end(self.folder, running, *_AT_ONCE)
+            await end(self.folder, running, _AT_ONCE)
             return "it did not answer in time"
         self._process = running
         return None
@@ -226,8 +228,9 @@ class Keeper:
             for key in self.wished.items
             if key.kind == PORT and f"port-{key.name}" in found
         }
-        if not keys:  # nothing is named: whatever is new is under suspicion
+        if not keys:  # nothing is named: whatever is new is under suspicion, and is tried again one by one
             keys = {key: said(complaints.strip().rpartition("\n")[2]) for key in self._open}
+            self._suspects += keys
         for key, words in keys.items():
             self._refuse(key, words)
         return bool(keys)
@@ -257,16 +260,15 @@ class Keeper:
 
     async def _wait(self) -> None:
         """Until there is news, the process has ended, or it is time to look again."""
-        await asyncio.to_thread(trim, self.folder, self._log_bytes)
         process, pause = self._process, LOOK
-        if self._open or (process is None and self.wished.items):
+        if self._open or process is None:
             pause = min(LOOK, max(self._pause(), 0.01))
         waited: list[Coroutine[Any, Any, object]] = [self._news.wait()]
         if process is not None:
             waited.append(ended(process))
         tasks = [asyncio.create_task(one) for one in waited]
         try:
-            await asyncio.wait(tasks, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
@@ -274,18 +276,27 @@ class Keeper:
         if process is not None and not self.folder.owns(process):
             log.warning("haproxy of %s, pid %d, ended", self.name, process.pid)
             await self._lost()
-        elif process is not None and not self._news.is_set() and not await self._answers():
+        elif not done:
+            await self._look(process)
+
+    async def _look(self, process: Running | None) -> None:
+        """What is done while nothing happens."""
+        if process is not None and not await self._answers():
             log.warning("haproxy of %s, pid %d, does not answer", self.name, process.pid)
             await self._lost()
+        await asyncio.to_thread(trim, self.folder, self._log_bytes)
         self._retry()
 
     def _retry(self) -> None:
-        """Ports that could not be bound may be free now."""
+        """Ports that could not be bound may be free now; of those that were only under suspicion, one is tried."""
         now = asyncio.get_running_loop().time()
-        ports = {key: item for key, item in self._refused.items() if key.kind == PORT}
-        if ports and now > self._again:
-            self._waiting = {**ports, **self._waiting}
-            self._again = now + AGAIN
+        if not self._refused or now < self._again:
+            return
+        suspects = [key for key in self._suspects if key in self._refused]
+        again = {key: item for key, item in self._refused.items() if key.kind == PORT or key in suspects[:1]}
+        self._suspects = suspects[1:]
+        self._waiting = {**again, **self._waiting}
+        self._again = now + AGAIN
 
 
 def _seen(key: ItemKey, item: EngineItem, state: ItemState, message: Sentence = Sentence("")) -> ItemObservation:  # noqa: B008

@@ -10,7 +10,7 @@ from typing import Literal
 
 from weirkeeper.model.value import Value
 from weirkeeper.providers.haproxy.assembly import Assembly
-from weirkeeper.providers.haproxy.held import CERTIFICATES, Held, frame_digest, servers_of
+from weirkeeper.providers.haproxy.held import CERTIFICATES, EVERY, Held, frame_digest, servers_of
 from weirkeeper.providers.haproxy.translate.items import Port, Section, certificate_file, digest
 from weirkeeper.providers.haproxy.translate.quoting import key, spoken
 from weirkeeper.providers.haproxy.translate.skeleton import POOL, ROUTES, SHARES, USERS, Frame, list_file
@@ -252,7 +252,7 @@ class _Builder:
     def _list(self, port: Port) -> None:
         file, table = list_file(port), f"list/{port.port}"
         held, policies = self._held.table(table), {policy.hostname for policy in port.policies}
-        for name in sorted(self._wished.touched_names - policies):
+        for name in sorted(self._wished.touched_names - policies - {EVERY}):
             before, certificate = held.get(name), self._wished.certificate_of(name)
             after = certificate_file(certificate) if certificate is not None else None
             if before == after:

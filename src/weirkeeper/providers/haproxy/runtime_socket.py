@@ -6,7 +6,7 @@ from pathlib import Path
 from weirkeeper.providers.haproxy.plan import Step
 from weirkeeper.providers.haproxy.runtime_api import BEGIN, Answers, sent
 
-PATIENCE = 2.0
+PATIENCE = 1.0
 
 
 class Away(ConnectionError):

@@ -17,6 +17,7 @@ from weirkeeper.providers.haproxy.translate.redirects import refused
 SCHEMES: frozenset[PasswordScheme] = frozenset({"sha"})
 """The kinds of hashes that are compared. HAProxy could ask crypt(3) about others, which holds up its thread for as long as the hash is slow."""
 REFUSED = 500
+ADDRESS = "ip"
 LONGEST_PERIOD = 2**31 - 1
 
 
@@ -67,7 +68,8 @@ def _limits(route: Route) -> Iterator[str]:
     """One table a section counts both; the narrower of two limits of a kind holds by itself."""
     rates = [one for one in route.rate_limits if isinstance(one, LocalRateLimit)]
     counts = [one for one in route.rate_limits if isinstance(one, ConnectionLimit)]
-    if len(rates) + len(counts) < len(route.rate_limits) or len(rates) > 1:
+    known = all(one.key == ADDRESS for one in rates)
+    if len(rates) + len(counts) < len(route.rate_limits) or len(rates) > 1 or not known:
         yield refused(REFUSED)
         return
     if not rates and not counts:

@@ -145,8 +145,10 @@ def _hashed(wished: HashOn) -> str:
 def _cookie(wished: CookieAffinity) -> Iterator[str]:
     words = ["cookie", word(wished.name), "insert", "indirect", "nocache", "dynamic"]
     words += ["httponly"] * wished.http_only + ["secure"] * wished.secure
-    words += ["domain", word(wished.domain)] if wished.domain else []
-    attributes: list[tuple[str, str | None]] = [("Path", wished.path), ("SameSite", wished.same_site)]
+    domain = (wished.domain or "").removeprefix("*.").strip("*")
+    words += ["domain", word(domain)] if domain else []
+    path = (wished.path or "").partition(";")[0]  # no attribute of a cookie holds one (RFC 6265, 4.1.1)
+    attributes: list[tuple[str, str | None]] = [("Path", path), ("SameSite", wished.same_site)]
     attributes += [("Max-Age", str(wished.ttl // 1000))] if wished.ttl is not None else []
     words += [text for name, value in attributes if value for text in ("attr", word(f"{name}={value}"))]
     yield " ".join(words)
