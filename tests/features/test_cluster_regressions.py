@@ -19,13 +19,14 @@ from cluster_program import (
     service,
 )
 
+from weirkeeper.runtime.status_writer import CAUTION
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.instance import instance
 
 pytestmark = pytest.mark.engine
 
-RECORD = "weirkeeper-published"
+RECORD, AUTHORITY = "weirkeeper-published", "weirkeeper-authority"
 
 
 async def says(server, name, addresses):
@@ -56,6 +57,44 @@ async def _record_deleted(tmp_path):
         noted = server.get("ConfigMap", RECORD, NAMESPACE)["data"]["entries"]
         assert "192.0.2.1" in noted
         assert "192.0.2.2" in noted
+
+
+@pytest.mark.slow
+def test_a_leader_whom_nobody_can_reach_takes_no_address_away(tmp_path):
+    """It had no certificate, so it heard of no instance, and cleared every status while all of them served."""
+    asyncio.run(_unreachable_leader(tmp_path))
+
+
+async def _unreachable_leader(tmp_path):
+    async with api_server(ingress_class(), service("shop"), ingress("shop", "shop.example", "shop")) as server:
+        first, second = (Install(tmp_path, server.kubeconfig(), f"replica-{n}") for n in (0, 1))
+        async with running(first):
+            keys = first.app.channel.authority.keys
+            async with instance(tmp_path / "i0", keys, LOAD_BALANCER, "i0", [first.server, second.server], addresses=["192.0.2.1"]):
+                await says(server, "shop", ["192.0.2.1"])
+                good = server.get("Secret", AUTHORITY, NAMESPACE)
+                server.put({**good, "data": dict.fromkeys(good["data"], "bm9uc2Vuc2U=")})
+                await second.start()
+                await first.end()
+                await eventually(lambda: _leads(second), 10, what="the second one leads")
+                assert "channel" in second.app.unready()
+                writes = written(server)
+                await asyncio.sleep(CAUTION + 2)  # nothing may happen, and there is no other sign of that
+                assert written(server) == writes
+                server.put(good)
+                await second.ready()
+                server.put(ingress("other", "other.example", "shop"))
+                await says(server, "other", ["192.0.2.1"])
+                await says(server, "shop", ["192.0.2.1"])
+                await second.end()
+
+
+async def _leads(one):
+    return one.app.leadership.leading
+
+
+def written(server):
+    return server.get("Ingress", "shop", "default")["metadata"]["resourceVersion"]
 
 
 DOOR = """

@@ -62,6 +62,8 @@ class Channel:
         self._refusals: list[ItemObservation] = []
         self._service: Service | None = None
         self._ready = False
+        self.open = asyncio.Event()
+        """Set while engines and followers can connect."""
         self._files = tls_from_folder(Path(settings.authority_directory)) if settings.authority_directory else None
         life = dt.timedelta(seconds=settings.certificate_seconds)
         names = settings.server_names or _service_names(settings.name, namespace, settings.pod_address)
@@ -144,9 +146,13 @@ class Channel:
             async with asyncio.TaskGroup() as group:
                 group.create_task(service.serve(desired, self._relay.own), name="streams")
                 group.create_task(desk.run(), name="desk")
+                await service.listening.wait()
+                await desk.listening.wait()
+                self.open.set()
         except* OSError as errors:
             raise StartRefused(f"an address of the channel cannot be used: {errors.exceptions[0]}") from None
         finally:
+            self.open.clear()
             self._service = None
 
     def _service_settings(self) -> ServiceSettings:

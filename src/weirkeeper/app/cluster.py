@@ -187,11 +187,16 @@ class ClusterApplication(Ring):
         """What the leader alone does, until the lease is lost."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.channel.lead(self._writes), name="channel, leading")
-            group.create_task(self._statuses.run(), name="statuses")
+            group.create_task(self._write_statuses(), name="statuses")
             group.create_task(self._events.run(), name="events")
             group.create_task(self._commons.lead(self._writes), name="shared objects")
             if self._fleets is not None:
                 group.create_task(self._fleets.lead(), name="fleets")
+
+    async def _write_statuses(self) -> None:
+        """Not before engines and followers can reach us: who hears nobody would take every address for gone."""
+        await self.channel.open.wait()
+        await self._statuses.run()
 
     async def _read_api(self) -> None:
         self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -218,7 +223,6 @@ class ClusterApplication(Ring):
         self._statuses.seen(seen)
         self._events.seen(seen)
         self.intake.offer(seen)
-        self._commons.seen()
 
     def _receive(self, row: Row) -> None:
         self._numbers.saw(row)
