@@ -16,6 +16,8 @@ from weirkeeper.runtime.shared import Place, Shared, Specs
 from weirkeeper.runtime.supervise import Worker
 from weirkeeper.runtime.writes import LedClient
 
+LOOK = 1.0
+
 
 class Commons:
     """The shared objects of one install."""
@@ -29,7 +31,11 @@ class Commons:
 
     def workers(self) -> list[Worker]:
         """What every replica runs."""
-        return [Worker("quarantine", self._quarantine.run), Worker("holds", self._holds.run)]
+        return [
+            Worker("quarantine", self._quarantine.run),
+            Worker("holds", self._holds.run),
+            Worker("what is held", self._look),
+        ]
 
     async def lead(self, writes: LedClient) -> None:
         """What the leader runs."""
@@ -46,10 +52,15 @@ class Commons:
         if self._quarantine.present:
             self._quarantine.ring()
 
-    def seen(self) -> None:
-        """The feed has said something."""
-        if self._feed.held or self._holds.present:
-            self._holds.ring()
+    async def _look(self) -> None:
+        """What is held changes seldom: it is looked at now and then, not with every event."""
+        before: Mapping[str, int] = {}
+        while True:
+            held = self._feed.held
+            if held != before:
+                before = held
+                self._holds.ring()
+            await asyncio.sleep(LOOK)
 
     def _learn(self) -> None:
         self._channel.learn(quarantine.refusals(self._quarantine.present))
