@@ -36,6 +36,7 @@ from weirkeeper.runtime.writes import LedClient
 SECRET, CONFIG_MAP = KNOWN["", "Secret"], KNOWN["", "ConfigMap"]
 BUNDLE = "ca.crt"
 FIRST_LOOK, LONGEST_LOOK = 0.25, 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 KEPT = "authority.json"
 
 
@@ -87,13 +88,18 @@ class Authority:
 
     async def lead(self, writes: LedClient) -> None:
         """Make the authority where there is none, renew its roots in time, publish them. Until cancelled."""
+        pause = FIRST_PAUSE
         while True:
             try:
                 await self._bring(writes)
             except (ApiFailure, NotLeader) as failure:
-                self._log.warning("the authority could not be kept", secret=self._name, why=failure)
-                await asyncio.sleep(1.0)
+                self._log.warning(
+                    "the authority could not be kept", secret=self._name, why=failure, again_in=f"{pause:g}s"
+                )
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
             else:
+                pause = FIRST_PAUSE
                 await asyncio.sleep(self._look)
 
     @property
