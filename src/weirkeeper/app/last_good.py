@@ -35,7 +35,8 @@ class LastGood:
         serve: Callable[[], None],
         log: Log,
     ) -> None:
-        self._snapshot = Snapshot(Path(settings.snapshot_directory), version("weirkeeper"), log)
+        install = f"{settings.namespace or client.access.namespace}/{settings.name}"
+        self._snapshot = Snapshot(Path(settings.snapshot_directory), version("weirkeeper"), log, install=install)
         self._pause, self._after = settings.snapshot_seconds, settings.snapshot_after_seconds
         self._client, self._intake, self._dispatcher, self._serve, self._log = client, intake, dispatcher, serve, log
         self.changed = asyncio.Event()

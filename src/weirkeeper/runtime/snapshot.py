@@ -1,7 +1,7 @@
 """The last good configuration on disk, so that a restart without an API server serves what was served before.
 
 Comes in: the items that engines should have. Goes out: one file, replaced as a whole; and the items of such a file. The file is refused when its digest or format
-is another, or when a newer version of the product wrote it: never half-used. Bodies of private items (keys) are only kept where the folder is in memory
+is another, when a newer version of the product wrote it, or another install: never half-used. Bodies of private items (keys) are only kept where the folder is in memory
 (tmpfs); elsewhere they are withheld: engines that run keep what they hold of them.
 
 Only compiled items are kept, no objects: nothing is decided from a snapshot but what to serve until the objects are there.
@@ -37,10 +37,11 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What a file holds: when it was written (seconds since 1970), by which version of the product, and the items."""
+    """What a file holds: when it was written (seconds since 1970), by which version of the product, for which install, and the items."""
 
     written: float
     version: str
+    install: str = ""
     rows: tuple[Row, ...] = ()
 
     def items(self) -> dict[str, dict[ItemKey, EngineItem]]:
@@ -54,9 +55,12 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 class Snapshot:
     """The file of one install."""
 
-    def __init__(self, folder: Path, version: str, log: Log, *, in_memory: bool | None = None) -> None:
+    def __init__(
+        self, folder: Path, version: str, log: Log, *, install: str = "", in_memory: bool | None = None
+    ) -> None:
+        """`install` says whose it is: the file of another install is refused, of one that did not say so not."""
         self._path = folder / "last-good.snapshot"
-        self._version = version
+        self._version, self._install = version, install
         self._log = log
         self.in_memory = is_in_memory(folder) if in_memory is None else in_memory
         self.written = 0.0
@@ -69,7 +73,7 @@ class Snapshot:
             for provider, many in items.items()
             for key, item in many.items()
         ]
-        body = _encoder.encode(Kept(written=now, version=self._version, rows=tuple(rows)))
+        body = _encoder.encode(Kept(written=now, version=self._version, install=self._install, rows=tuple(rows)))
         _write(self._path, MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         self.written = now
 
@@ -81,7 +85,10 @@ class Snapshot:
             return "there is none"
         except OSError as error:
             return f"it cannot be read: {error.strerror}"
-        return opened(content, self._version)
+        kept = opened(content, self._version)
+        if isinstance(kept, Kept) and self._install and kept.install not in {"", self._install}:
+            return f"it is that of another install: {kept.install}"
+        return kept
 
     async def keep(self, items: Callable[[], Items], changed: asyncio.Event, pause: float) -> None:
         """Write whenever something changed, at most once a pause, until cancelled; then once more."""

@@ -19,8 +19,8 @@ ITEMS = {
 }
 
 
-def snapshot(tmp_path, *, in_memory=True, version="1.2.3"):
-    return Snapshot(tmp_path / "state", version, Log(io.StringIO()), in_memory=in_memory)
+def snapshot(tmp_path, *, in_memory=True, version="1.2.3", install=""):
+    return Snapshot(tmp_path / "state", version, Log(io.StringIO()), install=install, in_memory=in_memory)
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -42,6 +42,14 @@ def test_on_a_disk_keys_are_withheld(tmp_path):
     assert (item.body, item.withheld, item.version, item.serves) == (b"", True, "02", ("a.example",))
     assert kept.items()["envoy"][KEY] == ITEMS["envoy"][KEY]
     assert b"a key" not in (tmp_path / "state" / "last-good.snapshot").read_bytes()
+
+
+def test_that_of_another_install_is_refused(tmp_path):
+    snapshot(tmp_path, install="edge/public").save(ITEMS, 1.0)
+    assert snapshot(tmp_path, install="edge/internal").load() == "it is that of another install: edge/public"
+    assert isinstance(snapshot(tmp_path, install="edge/public").load(), Kept)
+    snapshot(tmp_path).save(ITEMS, 1.0)
+    assert isinstance(snapshot(tmp_path, install="edge/public").load(), Kept)
 
 
 def test_none_there_is_said(tmp_path):
