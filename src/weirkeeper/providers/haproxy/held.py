@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.translate.items import Policy, Port, Section, certificate_file, digest
+from weirkeeper.providers.haproxy.translate.sections import STANDING
 from weirkeeper.providers.haproxy.translate.skeleton import (
     POOL,
     ROUTES,
@@ -33,7 +34,7 @@ class Held:
     def __init__(self, frame_digest: str, slots: int) -> None:
         self.frame = frame_digest
         self.tables: dict[str, dict[str, str]] = {name: {} for name in (*MAPS, POOL, CERTIFICATES)}
-        self.named: set[str] = set()
+        self.named = {section.name for section in STANDING}
         self.free = [slot(number) for number in reversed(range(slots))]
         self.leaving: set[tuple[str, str]] = set()
 
@@ -52,7 +53,7 @@ def held_of(wished: Assembly, chosen: Frame) -> Held:
     found.tables[ROUTES] = dict(wished.routes.rows)
     found.tables[SHARES] = dict(wished.shares.rows)
     found.tables[USERS] = dict(wished.users.rows)
-    found.named = set(wished.sections.rows)
+    found.named |= set(wished.sections.rows)
     for name, section in wished.sections.rows.items():
         found.tables[f"servers/{name}"] = servers_of(wished, section)
     for file, text in certificate_files(wished):

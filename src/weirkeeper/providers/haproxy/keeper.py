@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 PROVIDER = Name("haproxy")
 LOOK, STARTING, AGAIN = 1.0, 20.0, 5.0
+PROOF = 1.5
+"""How long an answer may take that only shows that HAProxy is alive (seconds)."""
 ALIVE = Step(command="show info")
 _AT_ONCE = (signal.SIGKILL, 2.0)
 ObserveItem = Callable[[ItemObservation], None]
@@ -62,6 +65,7 @@ class Keeper:
         self._refused: dict[ItemKey, EngineItem] = {}
         self._news = asyncio.Event()
         self._suspects: list[ItemKey] = []
+        self._binds: tuple[str, ...] = ()
         self._next_reload = self._not_before = self._again = 0.0
 
     def put(self, changes: Mapping[ItemKey, EngineItem | None]) -> None:
@@ -160,6 +164,7 @@ class Keeper:
         self.reloads.update(causes)
         log.info("haproxy of %s: a new generation, because %s", self.name, "; ".join(CAUSES[cause] for cause in causes))
         await end_oldest(self.folder)
+        self._refuse_taken()
         while self.wished.items:
             await asyncio.to_thread(self._write)
             complaints = await self._start(binary)
@@ -170,10 +175,19 @@ class Keeper:
                 self._not_before = asyncio.get_running_loop().time() + AGAIN
                 raise Away("it does not start")
         self._held = held_of(self.wished, self._chosen)
+        self._binds = tuple(place for port in self.wished.ports.values() for place in port.binds)
         self.wished.settle()
         self._next_reload = asyncio.get_running_loop().time() + self._between
         self._programmed()
         self._serving()
+
+    def _refuse_taken(self) -> None:
+        """Take out new ports at which somebody else listens."""
+        mine = set(self._binds) if self.folder.generations() else set()
+        for name, port in list(self.wished.ports.items()):
+            why = next((why for place in port.binds if place not in mine and (why := _bound(place))), "")
+            for key in [one for one in self.wished.items if why and one.kind == PORT and one.name == name]:
+                self._refuse(key, Sentence(why))
 
     def _write(self) -> None:
         for name, text in files(self.wished, self._chosen).items():
@@ -186,12 +200,12 @@ class Keeper:
         taken_over = before[-1] if before and await self._answers() else None
         for hung in before if taken_over is None else ():
             await end(self.folder, hung, _AT_ONCE)
-        running, begins = start(self.folder, binary, taken_over)
+        running = start(self.folder, binary, taken_over)
         try:
             async with asyncio.timeout(STARTING):
                 while not await self._speaks(running):
                     if not self.folder.owns(running):
-                        return await asyncio.to_thread(_since, self.folder.log, begins)
+                        return await asyncio.to_thread(_complaints, self.folder.complaints)
                     await asyncio.sleep(0.01)
         except TimeoutError:
             await end(self.folder, running, _AT_ONCE)
@@ -212,10 +226,9 @@ class Keeper:
 
     async def _answers(self) -> bool:
         try:
-            await self._socket.ask(ALIVE)
+            await self._socket.ask(ALIVE, PROOF)
         except Away:
             return False
-        self._socket.close()
         return True
 
     def _reject(self, complaints: str) -> bool:
@@ -311,8 +324,23 @@ def _seen(key: ItemKey, item: EngineItem, state: ItemState, message: Sentence = 
     )
 
 
-def _since(path: Path, begins: int) -> str:
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        file.seek(begins)
-        return file.read(1 << 16).decode(errors="replace")
+def _complaints(path: Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()[: 1 << 20].decode(errors="replace")
+    return ""
+
+
+def _bound(place: str) -> str:
+    """Why nobody can listen there; empty where it is free. HAProxy would try for two seconds, and its predecessor answers nobody meanwhile."""
+    address, _, port = place.split(" ", maxsplit=1)[0].rpartition(":")
+    family = socket.AF_INET6 if address.startswith("[") else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            tried.bind((address.strip("[]"), int(port)))
+            tried.listen(1)
+        except OSError as error:
+            return f"cannot listen at {address}:{port}: {error.strerror}"
     return ""

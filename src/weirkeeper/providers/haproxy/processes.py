@@ -34,7 +34,7 @@ class Folder:
         self.path = path
         self.record = path / "process.json"
         self.log = path / "haproxy.log"
-        self.older_log = path / "haproxy.log.1"
+        self.complaints = path / "complaints.log"
         self.socket = path / SOCKET
 
     def generations(self) -> list[Running]:
@@ -58,20 +58,20 @@ class Folder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def start(folder: Folder, binary: Path, before: Running | None) -> tuple[Running, int]:
-    """A new generation that takes over the listening sockets of the one before, and where its complaints begin in the log."""
+def start(folder: Folder, binary: Path, before: Running | None) -> Running:
+    """A new generation that takes over the listening sockets of the one before. What it complains about goes to a file of its own."""
     command = [str(binary), "-db", "-C", str(folder.path), "-f", CONFIGURATION]
     if before is not None:
         command += ["-x", f"./{SOCKET}", "-sf", str(before.pid)]
-    with folder.log.open("ab") as log:
-        begins = log.tell()
+    folder.complaints.unlink(missing_ok=True)
+    with folder.log.open("ab") as log, folder.complaints.open("ab") as complaints:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=folder.path
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=complaints, start_new_session=True, cwd=folder.path
         )
     process.returncode = 0  # its end is waited for by ``ended``; the object must not complain
     running = Running(pid=process.pid, started=started(process.pid) or 0)
     folder.note([*folder.generations()[-OLD_GENERATIONS:], running])
-    return running, begins
+    return running
 
 
 async def ended(running: Running) -> None:
@@ -118,14 +118,15 @@ async def end_oldest(folder: Folder) -> None:
 
 
 def trim(folder: Folder, most: int) -> None:
-    """Begin the log anew where it has more bytes than that; what was in it is kept once, up to as many bytes."""
-    with contextlib.suppress(OSError):
-        if folder.log.stat().st_size <= most:
-            return
-        with folder.log.open("r+b") as log, folder.older_log.open("wb") as older:
-            log.seek(-most, os.SEEK_END)
-            shutil.copyfileobj(log, older, length=1 << 20)
-            log.truncate(0)
+    """Begin a log anew where it has more bytes than that; what was in it is kept once, up to as many bytes."""
+    for path in (folder.log, folder.complaints):
+        with contextlib.suppress(OSError):
+            if path.stat().st_size <= most:
+                continue
+            with path.open("r+b") as log, path.with_name(path.name + ".1").open("wb") as older:
+                log.seek(-most, os.SEEK_END)
+                shutil.copyfileobj(log, older, length=1 << 20)
+                log.truncate(0)
 
 
 def reap(pid: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from weirkeeper.providers.haproxy.plan import Step
 from weirkeeper.providers.haproxy.runtime_api import BEGIN, Answers, sent
 
-PATIENCE = 1.0
+PATIENCE = 5.0
 
 
 class Away(ConnectionError):
@@ -21,10 +21,10 @@ class RuntimeSocket:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._answers = Answers()
 
-    async def ask(self, step: Step) -> str:
+    async def ask(self, step: Step, patience: float = PATIENCE) -> str:
         """The answer to one step."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 reader, writer = await self._open()
                 writer.write(sent(step))
                 return await self._next(reader)

@@ -235,3 +235,7 @@ def _verified(wished: BackendTls) -> list[str]:
     name = next(iter(wished.san_dns), wished.server_name)
     trust = "@system-ca" if wished.system_trust else bundle_file(wished.trust or Id("none"))
     return ["verify", "required", "ca-file", trust, *(["verifyhost", name] if name else [])]
+
+
+STANDING = tuple(refusing(status) for status in (404, 421, 503))
+"""Sections that are always there: what most hosts need needs no reload."""

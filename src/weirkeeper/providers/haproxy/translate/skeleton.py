@@ -10,6 +10,7 @@ from typing import NamedTuple
 from weirkeeper.model.value import Value
 from weirkeeper.providers.haproxy.translate.items import Fork, Port, Section, Server
 from weirkeeper.providers.haproxy.translate.quoting import word
+from weirkeeper.providers.haproxy.translate.sections import STANDING
 
 CONFIGURATION, SOCKET, METRICS = "haproxy.cfg", "haproxy.sock", "metrics.sock"
 ROUTES, SHARES, USERS, POOL = "routes.map", "shares.map", "users.map", "pool.map"
@@ -42,7 +43,8 @@ def frame(ports: Mapping[str, Port], forks: Mapping[str, Fork], wished: Frame) -
     yield from _general(wished)
     for _, port in sorted(ports.items()):
         yield from _frontend(port, forks)
-    yield from ("", "backend missing", "  http-request return status 404")
+    for section in STANDING:
+        yield from ("", f"backend {section.name}", *(f"  {line}" for line in section.lines))
     for number in range(wished.pool):
         yield from ("", f"backend {slot(number)}")
 
@@ -50,6 +52,8 @@ def frame(ports: Mapping[str, Port], forks: Mapping[str, Fork], wished: Frame) -
 def sections(found: Iterable[Section], servers: Mapping[str, tuple[Server, ...]]) -> Iterator[Line]:
     """The sections with their servers, by name."""
     for section in found:
+        if section in STANDING:
+            continue
         yield Line("")
         yield Line(f"backend {section.name}", section.name)
         for text in section.lines:
@@ -175,5 +179,5 @@ _DEALT = (
     f"http-request set-var(txn.slot) var(txn.to),map_str({POOL})",
     "use_backend %[var(txn.slot)] if { var(txn.slot) -m found }",
     "use_backend %[var(txn.to)] if { var(txn.to) -m found }",
-    "default_backend missing",
+    f"default_backend {STANDING[0].name}",
 )
