@@ -28,19 +28,20 @@ NAMESPACE = "ns"
 LEASE = KNOWN["coordination.k8s.io", "Lease"]
 TURNS = int(os.environ.get("WEIR_FENCE_TURNS", "5"))
 """How often each fault strikes; the long version has 50, with a lease of 10 s (WEIR_FENCE_LEASE)."""
-KILLED, ENDED = max(6.0, 1.5 * TIMES.duration), 2.0
-"""A dead leader has a successor in less (seconds), a Lease that is given back is taken in less."""
+LONG = LeaseTimes(duration=60, renew=40, retry=TIMES.retry)
+KILLED, ENDED = max(20.0, 1.5 * TIMES.duration), 20.0
+"""A dead leader has a successor in less (seconds), a Lease that is given back is taken in less: long before its end."""
 
 
 class Fleet:
     """Replicas in processes of their own, and the server that they campaign on."""
 
-    def __init__(self, api):
-        self.api, self.processes, self.numbers = api, {}, itertools.count()
+    def __init__(self, api, times):
+        self.api, self.times, self.processes, self.numbers = api, times, {}, itertools.count()
 
     async def start(self, url=""):
         who = f"replica-{next(self.numbers)}"
-        times = (str(one) for one in (TIMES.duration, TIMES.renew, TIMES.retry))
+        times = (str(one) for one in (self.times.duration, self.times.renew, self.times.retry))
         self.processes[who] = await asyncio.create_subprocess_exec(
             sys.executable, str(PROGRAM), url or self.api.url, NAMESPACE, who, *times, stderr=asyncio.subprocess.DEVNULL
         )
@@ -83,11 +84,11 @@ class Fleet:
             await process.wait()
 
 
-def with_fleet(scenario, replicas=3, *, creations=True):
+def with_fleet(scenario, replicas=3, *, creations=True, times=TIMES):
     async def whole():
         async with asyncio.timeout(30 + TURNS * 4 * KILLED), ApiServer(keep_bodies=True) as api:
             api.put({"kind": "Namespace", "metadata": {"name": NAMESPACE}})
-            fleet = Fleet(api)
+            fleet = Fleet(api, times)
             try:
                 for _ in range(replicas):
                     await fleet.start()
@@ -125,7 +126,7 @@ def test_a_leader_that_ends_has_a_successor_in_time(how, within):
             assert (how == signal.SIGTERM) == any(holder == "" for holder in fleet.holders(first))
             await fleet.start()
 
-    with_fleet(scenario)
+    with_fleet(scenario, times=LONG if how == signal.SIGTERM else TIMES)
 
 
 def test_a_frozen_leader_changes_nothing_when_it_wakes():

@@ -207,7 +207,7 @@ def test_a_watch_ends_when_its_time_is_over(either_server):
         begun = loop.time()
         async with wire.watch(wire.path(INGRESSES), resourceVersion=listed, timeoutSeconds="1") as watch:
             assert await watch.rest() == []
-        assert 0.9 <= loop.time() - begun < 10
+        assert 0.9 <= loop.time() - begun < 60
 
     run_on(either_server, scenario)
 

@@ -68,7 +68,7 @@ def test_files_without_the_name_of_a_replica_are_refused(tmp_path: Path) -> None
 
 def test_our_own_is_renewed_at_two_thirds_of_its_life() -> None:
     async def story() -> None:
-        tls = OwnTls(KEYS, (), dt.timedelta(seconds=3))
+        tls = OwnTls(KEYS, (), dt.timedelta(seconds=6))
         first, began = tls.current(), time.monotonic()
         task = asyncio.create_task(tls.run())
 
@@ -76,7 +76,7 @@ def test_our_own_is_renewed_at_two_thirds_of_its_life() -> None:
             return tls.current() is not first
 
         await eventually(renewed, what="it is renewed")
-        assert 1.0 < time.monotonic() - began < 2.8
+        assert 2.5 < time.monotonic() - began < 5.9
         assert tls.expires() > time.time() + 1
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

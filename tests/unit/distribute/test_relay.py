@@ -110,7 +110,7 @@ def test_a_follower_says_all_then_what_changes_and_is_taken_back_after_the_grace
                 follower.relay.own(instance("e1", serving=False))
                 await rows(leader, instance("e0", "a"), instance("e2"))
                 assert leader.relay.followers == {"b"}
-            lost = asyncio.get_running_loop().time()
+                lost = asyncio.get_running_loop().time()
             await rows(leader, instance("e0", "a"))
             assert asyncio.get_running_loop().time() - lost >= 0.25
 
