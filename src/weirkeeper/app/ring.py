@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from weirkeeper.app.plugins import Plugins
 from weirkeeper.errors import StartRefused
-from weirkeeper.model.observation import InstanceObservation, ItemObservation, LoadBalancerObservation, Today
+from weirkeeper.model.observation import InstanceObservation, ItemObservation, ItemState, LoadBalancerObservation, Today
 from weirkeeper.model.text import Timestamp
 from weirkeeper.reconcile import Outcome, Reconciler
 from weirkeeper.runtime.changes import Changes
@@ -38,6 +38,7 @@ class Ring:
         self.listeners: list[Listen] = []
         """Told of each outcome, on the loop, after the engines."""
         self.instances: dict[str, int] = {}
+        self._refused: set[tuple[str, ...]] = set()
 
     def workers(self) -> list[Worker]:
         """What keeps the ring turning."""
@@ -53,7 +54,21 @@ class Ring:
         if isinstance(seen, LoadBalancerObservation):
             self.instances[seen.load_balancer] = seen.instances
         self.metrics.count("observations")
-        self.intake.observe(seen)
+        if self._is_news(seen):
+            self.intake.observe(seen)
+
+    def _is_news(self, seen: ItemObservation | InstanceObservation | LoadBalancerObservation) -> bool:
+        """Whether a settle has anything to do with it: that an item was taken matters only where it was refused before (a storm of endpoints is half answers)."""
+        if not isinstance(seen, ItemObservation):
+            return True
+        key = (seen.provider, seen.load_balancer, seen.kind, seen.name)
+        if seen.state is ItemState.REJECTED:
+            self._refused.add(key)
+            return True
+        if key not in self._refused:
+            return False
+        self._refused.discard(key)
+        return True
 
     def _deliver(self, outcome: Outcome, batch: Batch) -> None:
         self.changes.delivered(outcome, batch)
