@@ -138,9 +138,10 @@ class Brake:
                 case Deleted() | Absent():
                     self._drop(one.ref)
                 case Applied() if isinstance(one.object, EndpointSlice):
-                    self._drop(one.ref)
-                    if one.object.endpoints:
-                        self._add(one.ref, one.object)
+                    service = _service(one.ref, one.object) if one.object.endpoints else None
+                    if self._live.get(one.ref) != service:
+                        self._drop(one.ref)
+                        self._add(one.ref, service)
 
     def _drop(self, ref: Ref) -> None:
         service = self._live.pop(ref, None)
@@ -149,7 +150,11 @@ class Brake:
             if not self._slices[service]:
                 del self._slices[service]
 
-    def _add(self, ref: Ref, made: EndpointSlice) -> None:
-        service = (ref.namespace, (made.metadata.labels or {}).get(SERVICE_NAME, ref.name))
-        self._live[ref] = service
-        self._slices[service] += 1
+    def _add(self, ref: Ref, service: Service | None) -> None:
+        if service is not None:
+            self._live[ref] = service
+            self._slices[service] += 1
+
+
+def _service(ref: Ref, made: EndpointSlice) -> Service:
+    return (ref.namespace, (made.metadata.labels or {}).get(SERVICE_NAME, ref.name))
