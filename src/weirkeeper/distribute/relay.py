@@ -11,6 +11,7 @@ Instances stay apart by replica to the end: the graph joins them. A refusal hold
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
@@ -29,6 +30,10 @@ PATH = "/v1/observations"
 HEARTBEAT = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 GOODBYE = 1.0
+LASTING = 5.0
+"""A conversation that lasted so many seconds went well; one that ended sooner is not begun again at once."""
+LIFE = "weirkeeper-life"
+"""The header that tells a replica that is back from another one of the same name."""
 LARGEST = 64 << 20
 
 Row: TypeAlias = ItemObservation | InstanceObservation
@@ -161,6 +166,7 @@ class Relay:
         self.gathered = asyncio.Event()
         """Set while we lead and have heard whoever there is. Until then an address that only a follower sees looks as if it were gone."""
         self._sockets: dict[str, web.WebSocketResponse] = {}
+        self._lives: dict[str, str] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
 
     @property
@@ -205,22 +211,26 @@ class Relay:
             return web.Response(status=503, text="this replica does not lead\n")
         socket = web.WebSocketResponse(timeout=GOODBYE, heartbeat=HEARTBEAT, max_msg_size=LARGEST)
         await socket.prepare(request)
-        replica = ""
+        replica, life = "", request.headers.get(LIFE, "")
         try:
             async for message in socket:
                 said = _message(message)
                 if said is None or not self._leads:
                     break
-                if said.replica == self._replica:
-                    log.error("two replicas are called %s: give each an identity of its own", self._replica)
+                if self._is_twin(said.replica, life):
+                    log.error("two replicas are called %s: give each an identity of its own", said.replica)
                     break
-                replica = said.replica
+                replica, self._lives[said.replica] = said.replica, life
                 await self._hear(said, socket)
         finally:
             if self._sockets.get(replica) is socket:
                 del self._sockets[replica]
                 self._await_return(replica)
         return socket
+
+    def _is_twin(self, replica: str, life: str) -> bool:
+        """Whether another one of this name is here already; what both say would change all the time."""
+        return replica == self._replica or (replica in self._sockets and self._lives[replica] != life)
 
     async def _hear(self, said: Message, socket: web.WebSocketResponse) -> None:
         """The newest socket of a replica counts."""
@@ -253,17 +263,19 @@ class Follower:
 
     def __init__(self, present: Present, tls: TlsSource) -> None:
         self._present, self._tls = present, tls
+        self._life = uuid.uuid4().hex
 
     async def follow(self, address: str) -> None:
         """Until cancelled: connected to the leader at this address (``host:port``), and again after every failure."""
-        pause = FIRST_PAUSE
+        clock, pause = asyncio.get_running_loop().time, FIRST_PAUSE
         while True:
+            began = clock()
             with contextlib.suppress(TimeoutError):
                 try:
                     await self._tell(f"https://{address}{PATH}")
-                    pause = FIRST_PAUSE
                 except (aiohttp.ClientError, OSError) as error:
                     log.info("the leader at %s does not hear us: %s", address, error)
+            pause = FIRST_PAUSE if clock() - began > LASTING else pause
             await asyncio.sleep(spread(pause))
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -272,7 +284,9 @@ class Follower:
         context = client_context(self._tls.current())
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.ws_connect(url, ssl=context, server_hostname=SERVER_NAME, heartbeat=HEARTBEAT) as socket,
+            session.ws_connect(
+                url, ssl=context, server_hostname=SERVER_NAME, heartbeat=HEARTBEAT, headers={LIFE: self._life}
+            ) as socket,
         ):
             await socket.send_bytes(msgspec.json.encode(self._present.whole()))
             listening = asyncio.create_task(_until_closed(socket), name="the leader hears")

@@ -205,6 +205,31 @@ def test_a_second_replica_of_our_own_name_is_not_heard() -> None:
     asyncio.run(story())
 
 
+def test_two_followers_of_one_name_do_not_take_turns(caplog: pytest.LogCaptureFixture) -> None:
+    """The newest was heard and the other one sent away, which came back at once: statuses changed ten times a second."""
+
+    async def story() -> None:
+        async with Office("a", grace=0.2) as leader, Office("b") as first, Office("b") as twin:
+            leader.relay.lead()
+            first.relay.own(instance("e1"))
+            twin.relay.own(instance("e2"))
+            async with twin.following(leader):
+                await rows(leader, instance("e2"))
+                async with first.following(leader):
+
+                    async def refused() -> bool:
+                        return "two replicas are called b" in caplog.text
+
+                    await eventually(refused, what="the log says so")
+                    await rows(leader, instance("e2"))
+                    assert all(row.instance == "e2" for row in leader.front.heard if isinstance(row, InstanceObservation))
+                await rows(leader, instance("e2"))
+            async with first.following(leader):
+                await rows(leader, instance("e1"))
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("who", ["nobody", "an instance"])
 def test_only_replicas_are_heard(who: str) -> None:
     async def story() -> None:
