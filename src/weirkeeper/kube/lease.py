@@ -16,6 +16,8 @@ from typing import Any
 from weirkeeper.model.value import Value
 
 Json = dict[str, Any]
+MOST_TRANSITIONS = 2**31 - 1
+"""The API's field is an int32: one more is refused, and nobody could take such a Lease any more."""
 
 
 class LeaseTimes(Value, frozen=True, kw_only=True):
@@ -144,7 +146,7 @@ def held(lease: Mapping[str, Any], candidate: Candidate, wall: datetime, annotat
         "leaseDurationSeconds": max(1, math.ceil(candidate.times.duration)),
         "renewTime": micro_time(wall),
         "acquireTime": before.acquired if again and before.acquired else micro_time(wall),
-        "leaseTransitions": before.transitions + (0 if again or not before.acquired else 1),
+        "leaseTransitions": min(before.transitions + (0 if again or not before.acquired else 1), MOST_TRANSITIONS),
     }
     meta = lease.get("metadata") or {}
     return {

@@ -109,6 +109,11 @@ def test_a_body_keeps_what_others_wrote_and_counts_changes_of_holder():
     assert held(free, Candidate("you", TIMES), WALL, {})["spec"]["leaseTransitions"] == 1
 
 
+def test_a_lease_that_somebody_gave_the_greatest_count_can_still_be_taken():
+    lease = {"metadata": {}, "spec": {"holderIdentity": "", "acquireTime": "a", "leaseTransitions": 2**31 - 1}}
+    assert held(lease, candidate(), WALL, {})["spec"]["leaseTransitions"] == 2**31 - 1
+
+
 @pytest.mark.parametrize(
     "odd",
     [
