@@ -26,7 +26,7 @@ from invalid import kinds
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("cluster refused")]
 
-SIGNAL = 5.0
+SIGNAL = 30.0
 GOOD = 999
 STORED = frozenset({"Ingress", "Service", "EndpointSlice", "Secret"})
 BROKEN = "/(unclosed"
@@ -128,7 +128,7 @@ async def _refused(folder):
                 assert result.failures(right) == []
 
 
-async def _answers(install, name, within=30.0):
+async def _answers(install, name, within=60.0):
     async def look():
         try:
             return (await fetch(f"http://{name}/", via=install.http_port, limit=2.0)).status == 200
