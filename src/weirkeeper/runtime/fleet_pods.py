@@ -1,19 +1,18 @@
-"""Which instances of fleets are told to go: an address leaves the statuses when its pod begins to end, not when it has ended.
+"""Which instances of fleets are told to go or are on a host that is not heard of: an address leaves the statuses when its pod begins to end, not when it has ended.
 
-Comes in: the metadata of the fleets' pods, followed by every replica. Goes out: `InstanceLeaving`, by the front door. An instance is called as its pod is. What is said
+Comes in: the fleets' pods, followed by every replica. Goes out: `InstanceLeaving`, by the front door. An instance is called as its pod is. What is said
 stands for a while after the pod is gone, since the instance's stream may be seen to end later than that.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 from weirkeeper.fleet.objects import selector
 from weirkeeper.fleet.place import OF, FleetPlace
 from weirkeeper.kube.client import Client
 from weirkeeper.kube.mirror import Absent, Applied, Back, Deleted, Lost, News
 from weirkeeper.kube.resources import KNOWN
-from weirkeeper.kube.types import KubeObject
+from weirkeeper.kube.types import KubeObject, KubeStruct, NodeCondition
 from weirkeeper.kube.watch import Gate, Reflector
 from weirkeeper.model.observation import InstanceLeaving
 from weirkeeper.model.text import Id, Label, Refused, parse
@@ -23,12 +22,30 @@ from weirkeeper.runtime.logging import Log
 FORGET = 60.0
 
 
+class PodStatus(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """What is said of a pod."""
+
+    conditions: tuple[NodeCondition, ...] | None = ()
+
+
 class FleetPod(KubeObject, frozen=True, kw_only=True, rename="camel"):
-    """A pod of a fleet: its metadata alone."""
+    """A pod of a fleet: whether it goes, and whether its host is heard of."""
 
     metadata: OwnedMetadata
+    status: PodStatus = PodStatus()
 
-    metadata_only: ClassVar[bool] = True
+    @property
+    def is_going(self) -> bool:
+        """Whether its address is nobody's any more."""
+        return bool(self.metadata.deletion_timestamp) or self.is_lost
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its host is not heard of: then the node controller takes `Ready` from the pod and leaves it what the kubelet said of its containers
+        (Kubernetes, pkg/controller/util/node, MarkPodsNotReady).
+        """
+        said = {one.type: one.status for one in self.status.conditions or ()}
+        return said.get("Ready") == "False" and said.get("ContainersReady") == "True"
 
 
 class FleetPods:
@@ -65,7 +82,9 @@ class FleetPods:
     def _seen(self, pod: KubeObject) -> None:
         name = pod.metadata.name
         load_balancer = parse(Id, pod.annotations.get(OF, ""))
-        going = isinstance(pod.metadata, OwnedMetadata) and pod.metadata.deletion_timestamp
+        going = isinstance(pod, FleetPod) and pod.is_going
+        if not going:
+            self._forget(name)
         if not going or name in self._leaving or isinstance(load_balancer, Refused):
             return
         self._leaving[name] = one = InstanceLeaving(load_balancer=load_balancer, instance=Label(name))

@@ -17,7 +17,7 @@ from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Id, Name
 from weirkeeper.runtime.fleet_pods import FleetPod, FleetPods
-from weirkeeper.runtime.fleet_writer import FleetWriter, Owned
+from weirkeeper.runtime.fleet_writer import FleetWriter
 from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.metrics import Metrics
 from weirkeeper.testing.eventually import eventually
@@ -40,10 +40,10 @@ class Cluster:
         self.objects, self.version, self.refused = {}, 0, set()
         self.writes = []
 
-    async def pages(self, kind, namespace, *, label_selector, **_):
+    async def pages(self, kind, namespace, *, label_selector, **asked):
         assert label_selector == "weirkeeper.io/install=w,weirkeeper.io/load-balancer"
         found = [body for (k, _), body in self.objects.items() if k == kind.kind and body["metadata"].get("labels")]
-        yield SimpleNamespace(items=[SimpleNamespace(object=msgspec.convert(body, Owned)) for body in found])
+        yield SimpleNamespace(items=[SimpleNamespace(object=msgspec.convert(body, asked["type"])) for body in found])
 
     def _put(self, kind, body):
         if kind.kind in self.refused:
@@ -162,11 +162,12 @@ def test_a_foreign_object_of_that_name_is_left_alone_and_told():
     assert cluster.objects["Deployment", name_of("a")] is foreign
 
 
-def pod(name, *, going=False, of="ingress/c/n/a"):
+def pod(name, *, going=False, of="ingress/c/n/a", **said):
     meta = {"name": name, "namespace": "edge", "annotations": {OF: of}}
     if going:
         meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    made = msgspec.convert({"kind": "Pod", "apiVersion": "v1", "metadata": meta}, FleetPod)
+    status = {"conditions": [{"type": kind, "status": text} for kind, text in said.items()]}
+    made = msgspec.convert({"kind": "Pod", "apiVersion": "v1", "metadata": meta, "status": status}, FleetPod)
     return Applied(made.ref, made)
 
 
@@ -199,4 +200,19 @@ def test_what_was_said_stands_when_the_pod_is_gone(following):
 def test_a_pod_that_names_no_load_balancer_says_nothing(following):
     pods, said = following
     pods.told([pod("p", going=True, of="a b")])
+    assert said == []
+
+
+def test_a_pod_whose_host_is_not_heard_of_is_out_until_it_is_heard_of_again(following):
+    pods, said = following
+    pods.told([pod("p", Ready="True", ContainersReady="True")])
+    assert said == []
+    pods.told([pod("p", Ready="False", ContainersReady="True")])
+    pods.told([pod("p", Ready="True", ContainersReady="True")])
+    assert [one.leaving for one in said] == [True, False]
+
+
+def test_a_pod_that_is_not_ready_by_itself_is_judged_by_its_stream(following):
+    pods, said = following
+    pods.told([pod("p", Ready="False", ContainersReady="False")])
     assert said == []
