@@ -28,6 +28,7 @@ from weirkeeper.model.observation import ItemState
 from weirkeeper.model.text import Digest, Id
 from weirkeeper.providers.base import EngineItem, EngineSettings, ItemKey
 from weirkeeper.providers.envoy.engine import EnvoyEngine
+from weirkeeper.testing.client.target import closed
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.ports import free_port
 
@@ -129,9 +130,11 @@ async def ask(port: int, host: str) -> tuple[int, str]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return 0, ""
-    writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-    raw = await reader.read()
-    writer.close()
+    try:
+        writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        raw = await reader.read()
+    finally:
+        await closed(writer)
     head, _, body = raw.partition(b"\r\n\r\n")
     return (int(head.split(b" ")[1]), body.decode()) if head else (0, "")
 

@@ -91,10 +91,12 @@ def peer_of(writer: asyncio.StreamWriter) -> bytes | None:
 async def closed(writer: asyncio.StreamWriter) -> None:
     """Closes; how the other side takes it is nobody's concern any more."""
     writer.close()
-    with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(1):
-            await writer.wait_closed()
-    writer.transport.abort()
+    try:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1):
+                await writer.wait_closed()
+    finally:
+        writer.transport.abort()  # where the one who asked is cancelled, too
     await asyncio.sleep(0)
 
 
