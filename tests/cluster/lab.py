@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +58,22 @@ def api_server_stopped() -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def node_cut_off(name: str) -> Iterator[None]:
+    """A node that nobody hears of while this lasts, and its pods with it."""
+
+    def say(word: str) -> None:
+        command = ["python3", os.environ["WEIR_TEST_LAB_COMMAND"], word, name, "--home", str(home())]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+
+    home()
+    say("node-down")
+    try:
+        yield
+    finally:
+        say("node-up")
 
 
 def writes() -> list[Write]:

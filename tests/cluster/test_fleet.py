@@ -1,6 +1,10 @@
 """An Ingress with a load balancer of its own: so many instances on separate hosts, their addresses in its status, and nothing left when it goes."""
 
+import time
+
+import lab
 import pytest
+from commands import Kubectl
 from installs import Install, events_of, shown, until, until_answered
 from samples import echo, ingress, service
 
@@ -57,7 +61,7 @@ def hosts(starter):
 
 def left(starter):
     """Everything that belongs to a fleet."""
-    found = starter.kubectl.items("deployments,daemonsets,serviceaccounts,pods", "-l", OURS)
+    found = starter.kubectl.items("deployments,daemonsets,services,serviceaccounts,pods", "-l", OURS)
     return [f"{one['kind']} {one['metadata']['name']}" for one in found]
 
 
@@ -108,6 +112,41 @@ def plan(address, host):
     target = Target(address=address, port=PORT)
     ask = Ask(name=host, host=host)
     return Plan(target=target, asks=(ask,), mix=Mix.NEW_CONNECTION, connections=2, rate=50.0, seconds=120.0, least=200)
+
+
+def test_an_instance_on_a_lost_node_starts_elsewhere_and_its_address_moves(starter, shop):
+    shop.apply(echo("shop", replicas=3), wished(shop, 2))
+    until_served(starter, shop, 2)
+    lost = shown(shop, "shop")[0]
+    node = node_at(shop, lost)
+    with lab.node_cut_off(node):
+        began = time.monotonic()
+        until(lambda: lost not in shown(shop, "shop"), "the lost address is gone", STARTED)
+        gone = time.monotonic() - began
+        until(lambda: len(shown(shop, "shop")) == 2, "an address of another host came", 2 * STARTED)
+        moved = time.monotonic() - began
+        for address in shown(shop, "shop"):
+            until_answered(address, f"http://{host_of(shop)}:{PORT}/", "shop")
+    print(f"address gone after {gone:.1f} s, another one there after {moved:.1f} s")
+    shop.must("wait", "--for=condition=Ready", f"node/{node}", "--timeout=60s")
+    for pod in shop.items("pods", "-A", "--field-selector", f"spec.nodeName={node}"):  # the lab does not call them ready again
+        Kubectl(pod["metadata"]["namespace"])("delete", "pod", pod["metadata"]["name"], "--wait=false")
+    until(lambda: ready(starter) == 2, "the node runs pods again", 2 * STARTED)
+    assert gone < 2 * STARTED / 3
+    assert moved < STARTED
+
+
+def node_at(kubectl, address):
+    """The node of this address."""
+    for node in kubectl.items("nodes"):
+        if any(one["address"] == address for one in node["status"]["addresses"]):
+            return node["metadata"]["name"]
+    raise AssertionError(f"no node has the address {address}")
+
+
+def ready(starter):
+    """How many replicas of the control plane are ready."""
+    return starter.kubectl.read("deployment", starter.name)["status"].get("readyReplicas", 0)
 
 
 def test_more_than_there_are_hosts_is_told_and_the_hosts_that_are_there_serve(starter, shop, nodes):
