@@ -11,6 +11,7 @@ time on both sides. Redirects are not followed, so that no other host ever sees 
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
@@ -37,6 +38,7 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 _READ_BUFFER = 1 << 18
+_THROW_AWAY = struct.pack("ii", 1, 0)
 
 
 class Client:
@@ -368,8 +370,13 @@ def _cut(answer: aiohttp.ClientResponse) -> None:
 
 
 def _watched_socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket whose dead peer is noticed: probes after 15 s of silence, given up 15 s later; sent bytes are acknowledged within 30 s."""
+    """A socket whose dead peer is noticed: probes after 15 s of silence, given up 15 s later; sent bytes are acknowledged within 30 s.
+
+    To close it is to throw away what was not delivered (socket(7), SO_LINGER): a write that we have given up must not arrive when a broken network heals, when
+    somebody else leads.
+    """
     made = socket.socket(address[0], address[1], address[2])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _THROW_AWAY)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 30_000)):
         if hasattr(socket, name):

@@ -132,10 +132,14 @@ class FaultProxy:
         finally:
             del self._pairs[task]
 
-    async def passed(self, data: bytes, writer: asyncio.StreamWriter, *, upward: bool) -> None:
-        """Writes bytes as the weather has it."""
+    async def passed(
+        self, data: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, upward: bool
+    ) -> None:
+        """Writes bytes as the weather has it. What was kept back for somebody who has reset the connection since goes nowhere, as on a wire."""
         while (weather := self._weather).stalled and _holds(weather, upward):
             await self._changed.wait()
+            if reader.exception() is not None:
+                return
         if not (weather.slow and _holds(weather, upward)):
             writer.write(data)
             await writer.drain()
@@ -173,7 +177,7 @@ class Pair:
 
     async def _way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, upward: bool) -> None:
         while data := await reader.read(PIECE):
-            await self._proxy.passed(data, writer, upward=upward)
+            await self._proxy.passed(data, reader, writer, upward=upward)
         if writer.can_write_eof():
             with contextlib.suppress(OSError):
                 writer.write_eof()

@@ -1,6 +1,7 @@
 """The client against a server that says what no good one says: failures by name, cut and silent answers, lines split anywhere, credentials that run out."""
 
 import asyncio
+import contextlib
 import datetime
 import json
 import ssl
@@ -232,10 +233,14 @@ def test_through_a_proxy_only_the_server_sees_the_token(tmp_path: Path) -> None:
 
 
 async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while part := await reader.read(65536):
-        writer.write(part)
-        await writer.drain()
-    writer.close()
+    try:
+        while part := await reader.read(65536):
+            writer.write(part)
+            await writer.drain()
+    except ConnectionError:
+        pass  # a client that goes throws away what is under way
+    finally:
+        writer.close()
 
 
 class Tokens:
@@ -388,7 +393,8 @@ def test_a_cancelled_watch_closes_its_connection() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _head: str) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{}\n")
         await writer.drain()
-        assert await reader.read() == b""
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
         gone.set()
 
     async def scenario(client: Client, _heads: list[str]) -> None:
