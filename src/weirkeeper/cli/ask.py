@@ -29,7 +29,9 @@ T = TypeVar("T")
 V = TypeVar("V", bound=Value)
 SECONDS = 30.0
 
-Live = Annotated[bool, typer.Option("--live", help="Ask the running `weir up` or `weir run` instead of reading manifests.")]
+Live = Annotated[
+    bool, typer.Option("--live", help="Ask the running `weir up` or `weir run` instead of reading manifests.")
+]
 StateDir = Annotated[
     Path | None, typer.Option(help="Its state directory, where it was not started with the default one.")
 ]

@@ -35,7 +35,10 @@ def certify(folder: Path, keys: AuthorityKeys, load_balancer: Id, instance: str,
     made = issue_instance(keys, request, load_balancer, instance, dt.datetime.now(dt.UTC), life=life)
     assert isinstance(made, Issued)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    documents = {CERTIFICATE: certificate_document(made.chain, key.open()), TRUST: trust_document(made.authority, SERVER_NAME)}
+    documents = {
+        CERTIFICATE: certificate_document(made.chain, key.open()),
+        TRUST: trust_document(made.authority, SERVER_NAME),
+    }
     for name, content in documents.items():
         (folder / "new").write_bytes(content)
         (folder / "new").rename(folder / f"{name}.json")
