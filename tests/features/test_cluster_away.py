@@ -38,6 +38,8 @@ async def away(folder, *, seconds, least, rate):
                 back = time.monotonic()
                 await shop.caught_up(behind, CATCH_UP)
                 rows.append({"mode": mode.name, "away_s": back - began, "asked": asked, "caught_up_s": time.monotonic() - back})
+                shelf = shop.server.log.shelf(shop.server.kind("Ingress", "networking.k8s.io/v1"))
+                await shop.told(len(shelf.objects), 60)  # else what is still to be written is asked in the next absence
             result = await load.result()
         for mode in modes:
             if isinstance(mode, Mute):
