@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 
 PROVIDER = Name("haproxy")
 LOOK, STARTING, AGAIN = 1.0, 20.0, 5.0
+NOT_HANDED_OVER = "Failed to get the sockets from the old process"
+HANDOVERS, HANDOVER_PAUSE = 10, 0.2
+"""A generation that is just going may be asked in place of the serving one: nobody's configuration is at fault then."""
 PROOF = 1.5
 """How long an answer may take that only shows that HAProxy is alive (seconds)."""
 ALIVE = Step(command="show info")
@@ -165,11 +168,17 @@ class Keeper:
         log.info("haproxy of %s: a new generation, because %s", self.name, "; ".join(CAUSES[cause] for cause in causes))
         await end_oldest(self.folder)
         self._refuse_taken()
+        handovers = 0
         while self.wished.items:
             await asyncio.to_thread(self._write)
             complaints = await self._start(binary)
             if complaints is None:
                 break
+            if NOT_HANDED_OVER in complaints and handovers < HANDOVERS:
+                handovers += 1
+                log.warning("haproxy of %s: the one before did not hand over its sockets; once more", self.name)
+                await asyncio.sleep(HANDOVER_PAUSE)
+                continue
             if not self._reject(complaints):
                 log.error("haproxy of %s does not start: %s", self.name, complaints[-2000:])
                 self._not_before = asyncio.get_running_loop().time() + AGAIN
@@ -197,8 +206,8 @@ class Keeper:
         """Nothing once the new generation answers; what it said where it does not."""
         self._socket.close()
         before = self.folder.generations()
-        taken_over = before[-1] if before and await self._answers() else None
-        for hung in before if taken_over is None else ():
+        taken_over = before if before and await self._answers() else []
+        for hung in before if not taken_over else ():
             await end(self.folder, hung, _AT_ONCE)
         running = start(self.folder, binary, taken_over)
         try:

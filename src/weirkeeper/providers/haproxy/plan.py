@@ -155,15 +155,25 @@ class _Builder:
         self._old_rows: list[Step] = []
         self._servers: list[Step] = []
         self._old_servers: list[Step] = []
+        self._abandoned: list[Step] = []
         self._shown: list[Step] = []
         self._hidden: list[Step] = []
 
     def parts(self) -> Iterable[list[Step]]:
         """All steps, in order."""
-        return (self._shown, self._servers, self._new, self._rows, self._old_rows, self._old_servers, self._hidden)
+        return (
+            self._shown,
+            self._servers,
+            self._new,
+            self._rows,
+            self._old_rows,
+            self._old_servers,
+            self._abandoned,
+            self._hidden,
+        )
 
     def parts_at_once(self) -> Iterable[list[Step]]:
-        """Those that need no reload."""
+        """Those that need no reload. A section that is left serves until then: rows still name it."""
         return (self._shown, [s for s in self._servers if s.table.partition("/")[2] not in self._placed.values()],
                 self._old_servers, self._hidden)  # fmt: skip
 
@@ -227,7 +237,7 @@ class _Builder:
         if place != name:
             self._old_rows.append(_row_gone(POOL, name))
         for server in sorted(self._held.table(f"servers/{place}")):
-            self._old_servers.append(_server_out(place, server))
+            self._abandoned.append(_server_out(place, server))
 
     def _compare(self, section: Section, place: str) -> None:
         table = f"servers/{place}"

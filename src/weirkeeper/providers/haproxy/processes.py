@@ -58,11 +58,11 @@ class Folder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def start(folder: Folder, binary: Path, before: Running | None) -> Running:
-    """A new generation that takes over the listening sockets of the one before. What it complains about goes to a file of its own."""
+def start(folder: Folder, binary: Path, before: list[Running]) -> Running:
+    """A new generation that takes over the listening sockets of those before. What it complains about goes to a file of its own."""
     command = [str(binary), "-db", "-C", str(folder.path), "-f", CONFIGURATION]
-    if before is not None:
-        command += ["-x", f"./{SOCKET}", "-sf", str(before.pid)]
+    if before:
+        command += ["-x", f"./{SOCKET}", "-sf", *(str(one.pid) for one in before)]
     folder.complaints.unlink(missing_ok=True)
     with folder.log.open("ab") as log, folder.complaints.open("ab") as complaints:
         process = subprocess.Popen(

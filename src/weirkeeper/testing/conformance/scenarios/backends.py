@@ -467,5 +467,5 @@ def send_proxy_protocol(site: Site) -> None:
                 endpoints={"told": (backend.port,)},
             )
         )
-        site.until(lambda got: got.status == 200)
+        site.until(lambda got: got.status == 200 and backend.first)
         assert backend.first.startswith(b"PROXY TCP4 127.0.0.1 127.0.0.1 ")
