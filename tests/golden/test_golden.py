@@ -7,6 +7,7 @@ import pytest
 from weirkeeper.controllers.ingress import CONTROLLER as INGRESS
 from weirkeeper.controllers.manifests import CONTROLLER as MANIFESTS
 from weirkeeper.providers.envoy import PROVIDER as ENVOY
+from weirkeeper.providers.haproxy import PROVIDER as HAPROXY
 from weirkeeper.testing import golden
 
 HERE = Path(__file__).parent
@@ -15,7 +16,7 @@ CASES = golden.cases(HERE)
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case_is_as_it_is_written_down(case: Path, request: pytest.FixtureRequest, golden_seed: int) -> None:
-    files = golden.produced(case, (INGRESS, MANIFESTS), (ENVOY,), golden_seed)
+    files = golden.produced(case, (INGRESS, MANIFESTS), (ENVOY, HAPROXY), golden_seed)
     if request.config.getoption("write_golden", default=False):
         golden.write(case, files)
     found = golden.differences(case, files)

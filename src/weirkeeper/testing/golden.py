@@ -32,6 +32,8 @@ from weirkeeper.reconcile import Reconciler
 INPUT = "in.yaml"
 CONFIG = "config.yaml"
 STATUS = "status.yaml"
+SUFFIXES = {"haproxy": "cfg"}
+"""How the files of providers end whose words are no YAML."""
 ADDRESS = IpAddress("192.0.2.1")
 """The address that every load balancer of a case is seen to have (RFC 5737)."""
 
@@ -68,7 +70,7 @@ def produced(case: Path, controllers: Sequence[Controller], providers: Sequence[
     for provider in providers:
         program = _settled(case, controllers, provider, seed)
         items = program.graph.rows(program.program.items[provider.name])
-        files[f"{provider.name}.yaml"] = _engine(provider, items, left_out(case))
+        files[f"{provider.name}.{SUFFIXES.get(provider.name, 'yaml')}"] = _engine(provider, items, left_out(case))
         told[provider.name] = _statuses(program)
     files[STATUS] = (
         "".join(told.values()) if len(told) == 1 else "".join(f"# {name}\n{text}" for name, text in told.items())
