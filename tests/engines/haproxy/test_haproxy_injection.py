@@ -19,6 +19,7 @@ from weirkeeper.model.backend import Backend, BackendTls, ConsistentHash, FromDn
 from weirkeeper.model.filters import (
     BasicAuth,
     CookieAffinity,
+    Cors,
     Credentials,
     FullPath,
     HashOn,
@@ -48,7 +49,7 @@ from weirkeeper.model.match import (
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, Redirect, Respond, Route, VirtualHost, WeightedBackend
 from weirkeeper.model.secret import Secret
-from weirkeeper.model.text import Cidr, Method, Refused, parse
+from weirkeeper.model.text import Cidr, Method, Refused, WebOrigin, parse
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.binary import haproxy_binary
@@ -82,6 +83,7 @@ FIELDS: dict[str, dict[str, Any]] = {
         "rate_limits": (LocalRateLimit(amount=1, per=1000, burst=1),),  # type: ignore[arg-type]
         "location_rewrites": (LocationRewrite(old="http://in/", new="/out"),),  # type: ignore[arg-type]
     },
+    "origins": {"cors": Cors(origins=("https://o.example",), methods=("GET",), headers=("X-A",), exposed=("X-B",))},  # type: ignore[arg-type]
     "hashed": {"affinity": HashOn(on="header", name="X-User")},  # type: ignore[arg-type]
     "passwords": {"auth": (BasicAuth(users=(Credentials(user="ann", hash=SHA),), realm="shop"),)},  # type: ignore[arg-type]
     "prefix": {
@@ -144,6 +146,8 @@ def texts(place: tuple[str, str, Leaf]) -> list[str]:
 def _meant(leaf: Leaf, text: str) -> bool:
     if str(leaf) == "match.path.value" and text.endswith("/"):
         return False  # a segment prefix ends without a slash
+    if leaf.kind is WebOrigin:
+        return "*" not in text  # it means any characters there
     if leaf.kind is Cidr:
         try:
             return bool(ipaddress.ip_network(text, strict=False))

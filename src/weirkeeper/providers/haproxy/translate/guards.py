@@ -9,6 +9,7 @@ from weirkeeper.model.filters import BasicAuth, ConnectionLimit, Deny, IpRules, 
 from weirkeeper.model.passwords import PasswordScheme, password_scheme
 from weirkeeper.model.route import Route
 from weirkeeper.model.text import Cidr
+from weirkeeper.providers.haproxy.translate import cors
 from weirkeeper.providers.haproxy.translate.conditions import addresses
 from weirkeeper.providers.haproxy.translate.items import digest
 from weirkeeper.providers.haproxy.translate.quoting import Unspeakable, argument, formatted, key, word
@@ -22,9 +23,10 @@ LONGEST_PERIOD = 2**31 - 1
 
 
 def guards(route: Route) -> Iterator[str]:
-    """The rules of a route, in the order: address, rate, password."""
+    """The rules of a route, in the order: address, rate, origin, password."""
     yield from _addresses(route.ip_rules)
     yield from _limits(route)
+    yield from cors.asked(route.cors)
     for wished in route.auth:
         match wished:
             case Deny(status=status):

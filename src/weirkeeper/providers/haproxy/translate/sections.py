@@ -23,6 +23,7 @@ from weirkeeper.model.backend import (
 from weirkeeper.model.filters import CookieAffinity, HashOn, Retry, Timeouts
 from weirkeeper.model.route import Redirect, Respond, Route, WeightedBackend
 from weirkeeper.model.text import Id
+from weirkeeper.providers.haproxy.translate import cors
 from weirkeeper.providers.haproxy.translate.guards import guards
 from weirkeeper.providers.haproxy.translate.headers import REQUEST, RESPONSE, edited, moved, rewritten
 from weirkeeper.providers.haproxy.translate.items import Section, bundle_file, digest, readable
@@ -74,6 +75,7 @@ def forwarding(route: Route, share: WeightedBackend, backend: Backend, defaults:
         *_probe(backend.health),
         *edited(share.response_headers, RESPONSE),
         *edited(route.response_headers, RESPONSE),
+        *cors.told(route.cors),
         *moved(route.location_rewrites),
     )
     checked = backend.health is not None or backend.passive_health is not None
