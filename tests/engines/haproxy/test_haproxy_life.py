@@ -180,3 +180,14 @@ def test_a_port_that_is_taken_is_said_and_harms_no_other(site: Site, backends: B
     poll_until(lambda: not site.stage.rejected(), 15.0, what="it is tried again")
     assert site.until(lambda got: got.status == 200, port=port)
     assert all(seen.state is ItemState.PROGRAMMED for key, seen in site.stage.observed.items() if key.name == str(port))
+
+
+def test_a_route_may_be_left_out_of_the_log(site: Site, rig: Watched) -> None:
+    site.apply(site.ingress({"enable-access-log": "false"}), site.ingress(name="said", host="said." + site.host))
+    site.answers("a", "/said", host="said." + site.host)
+    poll_until(lambda: rig.reloads()[Cause.SECTION] == 1, what="the section is there")
+    site.answers("a", "/quiet")
+    site.answers("a", "/last", host="said." + site.host)
+    poll_until(lambda: "/last " in rig.folder().log.read_text(), what="the last request is logged")
+    assert "/said " in rig.folder().log.read_text()
+    assert "/quiet " not in rig.folder().log.read_text()

@@ -11,7 +11,7 @@ IdleTimeout WeightedBackends CookieAffinity HeaderAffinity SourceIpAffinity Cons
 BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket BackendProtocolGRPC DnsBackend ServiceAddressBackend
 ActiveHealthChecks SlowStart BackendProxyProtocol HTTPRouteCORS PrefixXForwarded LocationRewrite
 IpRules IpRulesStatus BasicAuth BasicAuthRealm LocalRateLimit ConnectionLimit RateLimitExceptions
-TLSTermination TlsVersions TlsCiphers ProxyProtocol ListenerConnectionLimit AccessLog
+TLSTermination TlsVersions TlsCiphers ProxyProtocol ListenerConnectionLimit AccessLog RouteAccessLog
 """
 
 CAPABILITIES = Capabilities(

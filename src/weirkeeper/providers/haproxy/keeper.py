@@ -36,6 +36,7 @@ LOOK, STARTING, AGAIN = 1.0, 20.0, 5.0
 NOT_HANDED_OVER = "Failed to get the sockets from the old process"
 HANDOVERS, HANDOVER_PAUSE = 10, 0.2
 """A generation that is just going may be asked in place of the serving one: nobody's configuration is at fault then."""
+BIND_TRIES, BIND_PAUSE = 10, 0.05
 PROOF = 1.5
 """How long an answer may take that only shows that HAProxy is alive (seconds)."""
 ALIVE = Step(command="show info")
@@ -167,7 +168,7 @@ class Keeper:
         self.reloads.update(causes)
         log.info("haproxy of %s: a new generation, because %s", self.name, "; ".join(CAUSES[cause] for cause in causes))
         await end_oldest(self.folder)
-        self._refuse_taken()
+        await self._refuse_taken()
         handovers = 0
         while self.wished.items:
             await asyncio.to_thread(self._write)
@@ -190,11 +191,17 @@ class Keeper:
         self._programmed()
         self._serving()
 
-    def _refuse_taken(self) -> None:
+    async def _refuse_taken(self) -> None:
         """Take out new ports at which somebody else listens."""
         mine = set(self._binds) if self.folder.generations() else set()
         for name, port in list(self.wished.ports.items()):
-            why = next((why for place in port.binds if place not in mine and (why := _bound(place))), "")
+            new = [place for place in port.binds if place not in mine]
+            why = next(filter(None, map(_bound, new)), "")
+            for _ in range(BIND_TRIES):  # a passing connection of somebody's may have the port as its own
+                if not why:
+                    break
+                await asyncio.sleep(BIND_PAUSE)
+                why = next(filter(None, map(_bound, new)), "")
             for key in [one for one in self.wished.items if why and one.kind == PORT and one.name == name]:
                 self._refuse(key, Sentence(why))
 

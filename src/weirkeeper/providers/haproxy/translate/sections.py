@@ -99,6 +99,8 @@ def _full(limits: Limits | None) -> Iterator[str]:
 
 
 def _told(route: Route) -> Iterator[str]:
+    if not route.access_log:
+        yield f"{REQUEST} set-log-level silent"
     if route.forwarded_prefix is not None:
         yield f"{REQUEST} set-header x-forwarded-prefix {literal(route.forwarded_prefix)}"
     if "websocket" not in route.upgrades:
