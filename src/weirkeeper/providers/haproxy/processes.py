@@ -50,8 +50,10 @@ class Folder:
         write(self.record, msgspec.json.encode(running))
 
     def owns(self, running: Running) -> bool:
-        """Whether the process with this pid is one that we started here, and alive."""
-        return started(running.pid) == running.started and str(self.path).encode() in _command(running.pid)
+        """Whether the process with this pid is one that we started here, and alive. In the moment of its beginning it has no command line yet."""
+        command = _command(running.pid)
+        ours = not any(command) or str(self.path).encode() in command
+        return started(running.pid) == running.started and ours
 
     def remove(self) -> None:
         """Forget this HAProxy, logs included. Never while it runs."""
