@@ -1,4 +1,4 @@
-# make demo | test | unit | engines | golden | lint | cluster | soak | bench | docs
+# make demo | test | unit | engines | golden | lint | reliability | cluster | soak | bench | docs
 SHELL := /bin/bash
 PYTHON ?= python3.11
 ifeq (,$(shell command -v $(PYTHON) 2>/dev/null))
@@ -13,7 +13,7 @@ SHOP ?= examples/shop
 HTTP_PORT ?= 8080
 HTTPS_PORT ?= 8443
 
-.PHONY: setup demo test unit engines golden lint cluster soak bench docs clean
+.PHONY: setup demo test unit engines golden lint reliability cluster soak bench docs clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -26,7 +26,7 @@ demo: setup            ## serve the example shop through a real Envoy
 	@$(BIN)/python -m weirkeeper.testing.demo $(SHOP) --http-port $(HTTP_PORT) --https-port $(HTTPS_PORT) --provider $(PROVIDER)
 
 test: setup lint       ## everything that needs neither a cluster nor a stopwatch
-	@$(PYTEST) -q -n $(JOBS) --dist loadgroup -m "not cluster"
+	@$(PYTEST) -q -n $(JOBS) --dist loadgroup -m "not cluster and not reliability"
 
 unit: setup            ## the pure core, no network
 	@$(PYTEST) -q -n $(JOBS) tests/unit tests/properties tests/golden
@@ -42,6 +42,9 @@ lint: setup
 	@$(BIN)/ruff format --check --quiet src
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -3
+
+reliability: setup     ## minutes of traffic through every fault, over the fake API server; `make cluster` runs them first
+	@$(PYTEST) -q -n $(JOBS) --dist loadgroup -m reliability tests/features
 
 cluster: setup         ## against kubelab where it is there, else the cluster that KUBECONFIG names
 	@tests/cluster/run

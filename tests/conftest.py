@@ -22,6 +22,7 @@ MARKERS = (
     "engine: starts a real Envoy",
     "cluster: needs a Kubernetes API server",
     "slow: takes more than about ten seconds",
+    "reliability: minutes of traffic through faults; `make cluster` runs these, not `make test`",
 )
 # Each exception to "warnings are errors" says whose warning it is and why it cannot be avoided here.
 TOLERATED: tuple[str, ...] = ()

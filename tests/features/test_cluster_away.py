@@ -7,7 +7,7 @@ import pytest
 from replicas_as_processes import Mute, away_modes
 from shop_stage import ROUTES, stage
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("cluster away")]
+pytestmark = [pytest.mark.engine, pytest.mark.reliability, pytest.mark.xdist_group("cluster away")]
 
 CATCH_UP = 15.0
 AWAY = 6.0

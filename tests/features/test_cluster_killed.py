@@ -12,7 +12,7 @@ from shop_stage import stage
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.instance import instance
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("cluster killed")]
+pytestmark = [pytest.mark.engine, pytest.mark.reliability, pytest.mark.xdist_group("cluster killed")]
 
 ROUNDS = 5
 PAUSE = 0.05

@@ -14,7 +14,7 @@ from shop_stage import stage
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.fault_proxy import CLEAR, Weather
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("cluster leader")]
+pytestmark = [pytest.mark.engine, pytest.mark.reliability, pytest.mark.xdist_group("cluster leader")]
 
 LEASE = {"lease_seconds": 2, "renew_seconds": 1.4, "retry_seconds": 0.3}
 USUAL = {"lease_seconds": 10, "renew_seconds": 7, "retry_seconds": 1.5}
@@ -113,12 +113,15 @@ async def _churn(shop):
 
 
 def fenced(records):
-    """How many values were changed; each by the replica that had the lease when the server stored it. The server's revisions are the order."""
+    """How many values were changed; each by the replica that had the lease when the server stored it. The server's revisions are the order.
+
+    A creation changes no value and has no version to be fenced by: an event that a leader sent in time may be stored late.
+    """
     holder, writes, wrong = "", 0, []
     for one in sorted((one for one in records if one.revision), key=lambda one: one.revision):
         if one.plural == "leases":
             holder = msgspec.json.decode(one.body)["spec"]["holderIdentity"].rpartition("_")[0]
-        elif one.plural in FENCED:
+        elif one.plural in FENCED and one.verb != "create":
             writes += 1
             if one.user != holder:
                 wrong.append((one.user, holder, one.verb, one.path))

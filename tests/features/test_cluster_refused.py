@@ -24,7 +24,7 @@ from weirkeeper.testing.load import Ask, Plan, load
 sys.path.insert(0, str(Path(__file__).parents[1] / "engines" / "acceptance"))
 from invalid import kinds
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("cluster refused")]
+pytestmark = [pytest.mark.engine, pytest.mark.reliability, pytest.mark.xdist_group("cluster refused")]
 
 SIGNAL = 30.0
 GOOD = 999

@@ -11,7 +11,7 @@ from shop_stage import stage
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.instance import instance
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("cluster replicas")]
+pytestmark = [pytest.mark.engine, pytest.mark.reliability, pytest.mark.xdist_group("cluster replicas")]
 
 GRACE = 1.0
 BOTH = ["192.0.2.1", "192.0.2.2"]

@@ -22,7 +22,7 @@ from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.instance import instance
 from weirkeeper.testing.load import Ask, Plan, load
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("cluster restart")]
+pytestmark = [pytest.mark.engine, pytest.mark.reliability, pytest.mark.xdist_group("cluster restart")]
 
 SERVING = 5.0
 """On a machine that has nothing else to do (`make soak`)."""

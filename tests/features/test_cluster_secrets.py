@@ -14,7 +14,7 @@ from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.instance import instance
 from weirkeeper.testing.load import Ask, Plan, load
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("cluster secrets")]
+pytestmark = [pytest.mark.engine, pytest.mark.reliability, pytest.mark.xdist_group("cluster secrets")]
 
 HOST = "secure.example"
 FORBIDDEN = 6.0

@@ -15,7 +15,7 @@ from weirkeeper.testing.apiserver import Denial, Fault, Trouble
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.fault_proxy import CLEAR, Weather
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.xdist_group("cluster unknown")]
+pytestmark = [pytest.mark.engine, pytest.mark.reliability, pytest.mark.xdist_group("cluster unknown")]
 
 ROUTES = 400
 KINDS = {

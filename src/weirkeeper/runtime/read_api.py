@@ -5,7 +5,7 @@ here, and nothing of a Secret leaves: input tables are named but never shown, an
 """
 
 import asyncio
-import os
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,13 +54,13 @@ class ReadApi:
             self._path.unlink(missing_ok=True)
 
     async def _listen(self, runner: web.AppRunner) -> None:
+        """The socket is born in a folder that nobody else may enter, and moves out with mode 0600: there is no moment at which others may open it."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path.unlink(missing_ok=True)
-        mask = os.umask(0o177)  # the socket is born with mode 0600; there is no moment at which others may open it
-        try:
-            await web.UnixSite(runner, str(self._path)).start()
-        finally:
-            os.umask(mask)
+        with tempfile.TemporaryDirectory(prefix=".", dir=self._path.parent) as cradle:
+            born = Path(cradle) / "s"
+            await web.UnixSite(runner, str(born)).start()
+            born.chmod(0o600)
+            born.rename(self._path)
 
     def _application(self) -> web.Application:
         app = web.Application()

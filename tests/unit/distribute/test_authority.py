@@ -130,6 +130,7 @@ def test_the_secret_goes_both_ways_and_shows_no_key() -> None:
         ("tls.crt", b"\xff\xfe", "cannot be read"),
         ("ca.crt", secret_fields(new_authority(NOW))["ca.crt"], "not among the trusted ones"),
     ],
+    ids=["no key", "another's key", "no roots", "no text", "another's roots"],
 )
 def test_a_damaged_secret_is_refused_with_a_reason(field: str, value: bytes, why: str) -> None:
     found = authority_from({**secret_fields(new_authority(NOW)), field: value})
