@@ -199,7 +199,12 @@ class ClusterApplication(Ring):
         await self._statuses.run()
 
     async def _read_api(self) -> None:
-        self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StartRefused(
+                f"the state folder {self.socket.parent} cannot be used: {error.strerror}; name another one"
+            ) from None
         await self._api.run()
 
     async def _follow_configuration(self) -> None:

@@ -68,9 +68,10 @@ class Folder:
         return None
 
     def owns(self, running: Running) -> bool:
-        """Whether the process with this pid is the one that we started, and alive."""
+        """Whether the process with this pid is the one that we started, and alive. In the moment of its beginning it has no command line yet."""
         command = _command(running.pid)
-        return started(running.pid) == running.started and str(self.bootstrap).encode() in command
+        ours = not any(command) or str(self.bootstrap).encode() in command
+        return started(running.pid) == running.started and ours
 
 
 def start(folder: Folder, binary: Path, document: bytes, concurrency: int | None) -> Running:
