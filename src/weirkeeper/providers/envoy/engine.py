@@ -6,13 +6,10 @@ the same. Failures of the engine are retried with back-off; they never leave.
 """
 
 import asyncio
-import contextlib
-import fcntl
 import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from envoy.config.listener.v3 import listener_pb2
@@ -24,6 +21,7 @@ from weirkeeper.distribute.store import DesiredStore
 from weirkeeper.model.address import PublicAddress
 from weirkeeper.model.observation import LoadBalancerObservation
 from weirkeeper.model.text import Id, IpAddress, Name
+from weirkeeper.providers import local
 from weirkeeper.providers.base import Desired, EngineSettings, Observe
 from weirkeeper.providers.envoy.bootstrap import BootstrapSettings, bootstrap
 from weirkeeper.providers.envoy.keeper import Keeper
@@ -51,7 +49,7 @@ class EnvoyEngine:
     async def serve(self, desired: Desired, observe: Observe) -> None:
         """Run until cancelled, which ends the processes. An error leaves them serving for the next one."""
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        async with alone(self._state / "lock"):
+        async with local.alone(self._state / "lock"):
             distributor = Distributor(
                 self._store,
                 observe,
@@ -158,23 +156,3 @@ def short(path: Path) -> Path:
     if found.st_uid != os.getuid() or found.st_mode & 0o077 or folder.is_symlink():
         raise PermissionError(f"{folder} is not a private folder of this user")
     return folder / path.name
-
-
-@contextlib.asynccontextmanager
-async def alone(path: Path) -> AsyncIterator[None]:
-    """One control plane a state folder: waits until the last one is gone. A killed one's lock is gone with it."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        while not _locked(descriptor):  # noqa: ASYNC110 (another process holds it)
-            await asyncio.sleep(LOOK)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

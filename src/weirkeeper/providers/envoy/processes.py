@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from weirkeeper.providers import local
 from weirkeeper.providers.envoy.bootstrap import digest
 
 ENDING = 5.0
@@ -62,16 +63,14 @@ class Folder:
     def _stray(self) -> Running | None:
         for process in Path("/proc").iterdir():
             pid = int(process.name) if process.name.isdecimal() else 0
-            began = started(pid) if pid and str(self.bootstrap).encode() in _command(pid) else None
+            began = local.started(pid) if pid and str(self.bootstrap).encode() in local.command_of(pid) else None
             if began is not None:
                 return Running(pid=pid, started=began, bootstrap=digest(_content(self.bootstrap)))
         return None
 
     def owns(self, running: Running) -> bool:
         """Whether the process with this pid is the one that we started, and alive. In the moment of its beginning it has no command line yet."""
-        command = _command(running.pid)
-        ours = not any(command) or str(self.bootstrap).encode() in command
-        return started(running.pid) == running.started and ours
+        return local.is_ours(running.pid, running.started, self.bootstrap)
 
 
 def start(folder: Folder, binary: Path, document: bytes, concurrency: int | None) -> Running:
@@ -97,7 +96,7 @@ def start(folder: Folder, binary: Path, document: bytes, concurrency: int | None
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=folder.path
         )
-    running = Running(pid=process.pid, started=started(process.pid) or 0, bootstrap=digest(document))
+    running = Running(pid=process.pid, started=local.started(process.pid) or 0, bootstrap=digest(document))
     _write(folder.record, msgspec.json.encode(running))
     process.returncode = 0  # its end is waited for by ``ended``; the object must not complain
     return running
@@ -105,19 +104,7 @@ def start(folder: Folder, binary: Path, document: bytes, concurrency: int | None
 
 async def ended(running: Running) -> None:
     """Returns when the process has ended, be it our child or not."""
-    try:
-        descriptor = os.pidfd_open(running.pid)
-    except ProcessLookupError:
-        return
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(descriptor, done.set)
-    try:
-        while started(running.pid) == running.started and not done.is_set():
-            await done.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-    reap(running.pid)
+    await local.ended(running.pid, running.started)
 
 
 async def end(folder: Folder, running: Running, grace: float = ENDING) -> None:
@@ -130,19 +117,13 @@ async def end(folder: Folder, running: Running, grace: float = ENDING) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await ended(running)
-    reap(running.pid)
+    local.reap(running.pid)
     folder.record.unlink(missing_ok=True)
 
 
 def trim(folder: Folder, most: int) -> None:
     """Begin the log anew where it has more bytes than that; what was in it is kept once, up to as many bytes."""
-    with contextlib.suppress(OSError):
-        if folder.log.stat().st_size <= most:
-            return
-        with folder.log.open("r+b") as log, folder.older_log.open("wb") as older:
-            log.seek(-most, os.SEEK_END)
-            shutil.copyfileobj(log, older, length=1 << 20)
-            log.truncate(0)
+    local.trim(folder.log, folder.older_log, most)
 
 
 async def drain(folder: Folder, seconds: float) -> None:
@@ -164,33 +145,11 @@ async def ask(socket: Path, method: str, path: str) -> str:
         writer.close()
 
 
-def reap(pid: int) -> None:
-    """Take the end of a child into account, if it is one and has ended."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-
-
-def started(pid: int) -> int | None:
-    """The start time of a living process in clock ticks since boot; None for none, or one that only waits to be reaped."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
-
-
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def _command(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return []
 
 
 async def _connections(socket: Path) -> int:

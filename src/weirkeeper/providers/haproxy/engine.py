@@ -5,13 +5,10 @@ drain time. Failures of the engine are retried; they never leave.
 """
 
 import asyncio
-import contextlib
-import fcntl
 import hashlib
 import logging
-import os
 import resource
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -19,6 +16,7 @@ from weirkeeper.errors import StartRefused
 from weirkeeper.model.address import PublicAddress
 from weirkeeper.model.observation import LoadBalancerObservation
 from weirkeeper.model.text import Id, IpAddress
+from weirkeeper.providers import local
 from weirkeeper.providers.base import Desired, EngineItem, EngineSettings, ItemKey, Observe
 from weirkeeper.providers.haproxy.keeper import PROVIDER, Keeper
 from weirkeeper.providers.haproxy.processes import Folder, end_all
@@ -51,7 +49,7 @@ class HaproxyEngine:
     async def serve(self, desired: Desired, observe: Observe) -> None:
         """Run until cancelled, which ends the processes. An error leaves them serving for the next one."""
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        async with alone(self._state / "lock"):
+        async with local.alone(self._state / "lock"):
             try:
                 async with asyncio.TaskGroup() as group:
                     self._put(desired.items(), group, observe)
@@ -133,23 +131,3 @@ def connections_allowed() -> int:
     """How many connections the limit of open files lets through: each takes two, and some are needed besides."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return 1_000_000 if hard == resource.RLIM_INFINITY else max((hard - 200) // 2, 100)
-
-
-@contextlib.asynccontextmanager
-async def alone(path: Path) -> AsyncIterator[None]:
-    """One control plane a state folder: waits until the last one is gone. A killed one's lock is gone with it."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        while not _locked(descriptor):  # noqa: ASYNC110 (another process holds it)
-            await asyncio.sleep(LOOK)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from weirkeeper.providers import local
 from weirkeeper.providers.haproxy.translate.skeleton import CONFIGURATION, SOCKET
 
 ENDING = 2.0
@@ -51,9 +52,7 @@ class Folder:
 
     def owns(self, running: Running) -> bool:
         """Whether the process with this pid is one that we started here, and alive. In the moment of its beginning it has no command line yet."""
-        command = _command(running.pid)
-        ours = not any(command) or str(self.path).encode() in command
-        return started(running.pid) == running.started and ours
+        return local.is_ours(running.pid, running.started, self.path)
 
     def remove(self) -> None:
         """Forget this HAProxy, logs included. Never while it runs."""
@@ -71,26 +70,14 @@ def start(folder: Folder, binary: Path, before: list[Running]) -> Running:
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=complaints, start_new_session=True, cwd=folder.path
         )
     process.returncode = 0  # its end is waited for by ``ended``; the object must not complain
-    running = Running(pid=process.pid, started=started(process.pid) or 0)
+    running = Running(pid=process.pid, started=local.started(process.pid) or 0)
     folder.note([*folder.generations()[-OLD_GENERATIONS:], running])
     return running
 
 
 async def ended(running: Running) -> None:
     """Returns when the process has ended, be it our child or not."""
-    try:
-        descriptor = os.pidfd_open(running.pid)
-    except ProcessLookupError:
-        return
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(descriptor, done.set)
-    try:
-        while started(running.pid) == running.started and not done.is_set():
-            await done.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-    reap(running.pid)
+    await local.ended(running.pid, running.started)
 
 
 async def end(folder: Folder, running: Running, *signs: tuple[signal.Signals, float]) -> None:
@@ -103,7 +90,7 @@ async def end(folder: Folder, running: Running, *signs: tuple[signal.Signals, fl
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await ended(running)
-    reap(running.pid)
+    local.reap(running.pid)
 
 
 async def end_all(folder: Folder, drain_seconds: float) -> None:
@@ -122,28 +109,7 @@ async def end_oldest(folder: Folder) -> None:
 def trim(folder: Folder, most: int) -> None:
     """Begin a log anew where it has more bytes than that; what was in it is kept once, up to as many bytes."""
     for path in (folder.log, folder.complaints):
-        with contextlib.suppress(OSError):
-            if path.stat().st_size <= most:
-                continue
-            with path.open("r+b") as log, path.with_name(path.name + ".1").open("wb") as older:
-                log.seek(-most, os.SEEK_END)
-                shutil.copyfileobj(log, older, length=1 << 20)
-                log.truncate(0)
-
-
-def reap(pid: int) -> None:
-    """Take the end of a child into account, if it is one and has ended."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-
-
-def started(pid: int) -> int | None:
-    """The start time of a living process in clock ticks since boot; None for none, or one that only waits to be reaped."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
+        local.trim(path, path.with_name(path.name + ".1"), most)
 
 
 def write(path: Path, content: bytes) -> None:
@@ -153,10 +119,3 @@ def write(path: Path, content: bytes) -> None:
     beside.touch(mode=0o600)
     beside.write_bytes(content)
     beside.replace(path)
-
-
-def _command(pid: int) -> list[bytes]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return []
