@@ -75,8 +75,8 @@ def checked(settings: RunSettings) -> RunSettings:
 
 def _numbers_wrong(settings: RunSettings) -> Iterator[str]:
     for name in ("http_port", "https_port"):
-        if not 0 < getattr(settings, name) <= LAST_PORT:
-            yield f"{key(name)} is {getattr(settings, name)}, which is no port; ports are 1 to {LAST_PORT}"
+        if not 0 <= getattr(settings, name) <= LAST_PORT:
+            yield f"{key(name)} is {getattr(settings, name)}, which is no port; ports are 1 to {LAST_PORT}, and 0 is none"
     for name in kinds():
         seconds = getattr(settings, name) if name.endswith("_seconds") else 1.0
         if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and name not in MAY_BE_NOTHING):

@@ -64,8 +64,8 @@ class RunSettings(Value, frozen=True, kw_only=True):
     class_controllers: Annotated[tuple[str, ...], _said("The controller names whose IngressClasses are ours.")] = (
         "weirkeeper.io/ingress",
     )
-    http_port: Annotated[int, _said("Port for HTTP where no class says so.")] = 80
-    https_port: Annotated[int, _said("Port for HTTPS where no class says so.")] = 443
+    http_port: Annotated[int, _said("Port for HTTP where no class says so; 0: none.")] = 80
+    https_port: Annotated[int, _said("Port for HTTPS where no class says so; 0: none.")] = 443
     publish: Annotated[
         tuple[str, ...],
         _said("What statuses show: `instances`, `service:NAMESPACE/NAME`, or addresses and host names."),

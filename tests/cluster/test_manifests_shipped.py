@@ -5,7 +5,7 @@ from pathlib import Path
 import manifests
 import pytest
 
-from weirkeeper.configuration import kinds, run_settings
+from weirkeeper.configuration import checked, kinds, run_settings
 from weirkeeper.settings import RunSettings
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "kustomize"
@@ -91,7 +91,7 @@ def test_every_variable_is_a_setting():
 @pytest.mark.parametrize("text", FILES)
 def test_the_settings_files_are_understood(text, tmp_path):
     (tmp_path / "settings.yaml").write_text(text)
-    run_settings({}, {}, tmp_path / "settings.yaml")
+    checked(run_settings({}, {}, tmp_path / "settings.yaml"))
 
 
 def test_a_second_install_claims_classes_of_its_own():

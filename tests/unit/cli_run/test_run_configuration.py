@@ -91,7 +91,7 @@ def test_a_file_that_is_not_there_stops_the_start_with_exit_code_2(tmp_path):
 
 
 IMPOSSIBLE = {
-    "no port": ({"http_port": "0"}, "httpPort is 0, which is no port"),
+    "no port": ({"http_port": "-1"}, "httpPort is -1, which is no port"),
     "a port beyond the last": ({"https_port": "65536"}, "httpsPort is 65536"),
     "no pause at all": ({"retry_seconds": "0"}, "retrySeconds is 0, which is no time"),
     "not a number": ({"lease_seconds": "nan"}, "leaseSeconds is nan"),
