@@ -85,6 +85,7 @@ def finished(engine: Engine, state: dict, items: dict, cold: frozenset[str]) -> 
         if not bad and cluster not in cold:
             assert engine.held[SRDS][host].version == items[SRDS, host].version
             assert engine.held[EDS][cluster].version == items[EDS, cluster].version
+            assert engine.served[host].version == items[SRDS, host].version, "acknowledged, and no worker knows it"
     assert set(engine.held[SRDS]) <= set(state)
     used = {c for v in engine.held[SRDS].values() for _, c in v.needs}
     wished = {c for c, _ in state.values()}

@@ -1,6 +1,7 @@
 """An engine made of dictionaries: takes delta responses as Envoy does, answers them, and asserts what must never reach an engine.
 
-In: bytes of responses. Out: requests, in an order that the test chooses. It refuses every response that contains the body ``BAD``.
+In: bytes of responses. Out: requests, in an order that the test chooses. It refuses every response that contains the body ``BAD``. Scopes before that
+one it believes to have from then on, and its workers are told nothing of them; the same bytes again it acknowledges and skips, as Envoy does.
 """
 
 from collections import deque
@@ -34,12 +35,14 @@ class Engine:
     def __init__(self, shelf: Shelf, drain: float = 5.0) -> None:
         self.shelf, self.drain = shelf, drain
         self.held: dict[str, dict[str, EngineItem]] = {CDS: {}, EDS: {}, LDS: {}, SRDS: {}}
-        self.bodies: dict[tuple[str, str], bytes] = {}
+        self.believed: dict[str, bytes] = {}
+        self.served: dict[str, EngineItem] = {}
+        """What the workers know: scopes only."""
         self.versions: dict[tuple[str, str], EngineItem] = {}
         self.asked: set[str] = set()
         self.inbox: deque[bytes] = deque()
         self.outbox: deque[wire.Request] = deque()
-        self.sent = 0
+        self.sent = self.streams = 0
         self.events: list[Event] = []
         self.now = 0.0
         self.connect()
@@ -49,7 +52,8 @@ class Engine:
         self.versions[kind, f"{name}@{value.version}"] = value
 
     def connect(self) -> None:
-        self.stream = DeltaStream(self.shelf, self.drain)
+        self.streams += 1
+        self.stream = DeltaStream(self.shelf, self.drain, mark=str(self.streams))
         self.inbox.clear()
         self.outbox.clear()
         self.said: dict[str, discovery_pb2.DeltaDiscoveryResponse] = {}
@@ -90,7 +94,9 @@ class Engine:
             return
         message = discovery_pb2.DeltaDiscoveryResponse.FromString(self.inbox.popleft())
         kind, table = message.type_url, self.held[message.type_url]
-        bad = [r.name for r in message.resources if r.resource.value == BAD]
+        bad = [r.name for r in message.resources if r.resource.value.startswith(BAD)]
+        if kind == SRDS:
+            self.believe(message)
         if bad:
             self.outbox.append(wire.Request(kind=kind, nonce=message.nonce, error="something is wrong"))
             return
@@ -111,6 +117,20 @@ class Engine:
         self.outbox.append(wire.Request(kind=kind, nonce=message.nonce))
         if kind == CDS:
             self.ask(before)
+
+    def believe(self, message: discovery_pb2.DeltaDiscoveryResponse) -> None:
+        """Scopes are taken one by one, and told to the workers only when all of them are good."""
+        news: dict[str, EngineItem] = {}
+        for name in message.removed_resources:
+            self.believed.pop(name, None)
+            self.served.pop(name, None)
+        for r in message.resources:
+            if r.resource.value.startswith(BAD):
+                return
+            if self.believed.get(r.name) != r.resource.value:
+                self.believed[r.name] = r.resource.value
+                news[r.name] = self.versions[SRDS, f"{r.name}@{r.version}"]
+        self.served.update(news)
 
     def ask(self, before: set[str]) -> None:
         new, gone = set(self.held[CDS]) - before, before - set(self.held[CDS])

@@ -21,6 +21,7 @@ import msgspec
 from cluster_program import NAMESPACE
 
 from weirkeeper.distribute.authority import AuthorityKeys, authority_from
+from weirkeeper.distribute.wire import MARK
 from weirkeeper.providers.envoy.bootstrap import CERTIFICATE, TRUST
 from weirkeeper.testing.apiserver import ApiServer, Fault, Trouble
 from weirkeeper.testing.client import fetch
@@ -317,7 +318,7 @@ ITS_OWN = frozenset({CERTIFICATE, TRUST})
 
 
 async def held_by(admin: Admin) -> frozenset[str]:
-    """Everything dynamic that an Envoy holds, each row with its kind, without what tells when it came and in which answer."""
+    """Everything dynamic that an Envoy holds, each row with its kind, without what tells when it came and in which answer (the marks of scopes too)."""
     dump = await admin.config_dump()
     return frozenset(
         f"{key} {msgspec.json.encode(_plain(row)).decode()}"
@@ -338,7 +339,7 @@ def _rows(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in sorted(value.items()) if key not in VOLATILE}
+        return {key: _plain(one) for key, one in sorted(value.items()) if key not in VOLATILE and not key.startswith(MARK)}
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return value

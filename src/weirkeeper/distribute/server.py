@@ -8,6 +8,7 @@ memory and delays nobody.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -188,7 +189,8 @@ class Distributor:
         shelf, node = self.store.shelf(name), first.node or wire.Node()
         fleet = self._fleets.setdefault(name, Fleet(Progress(self._provider, name, shelf)))
         doubts = fleet.doubts.pop(node.id, None)
-        connection = Connection(DeltaStream(shelf, self._drain, node.engine, doubts), node, peer, self._age())
+        stream = DeltaStream(shelf, self._drain, node.engine, doubts, mark=secrets.token_hex(4))
+        connection = Connection(stream, node, peer, self._age())
         fleet.connections.append(connection)
         self._told.came(name, connection)
         reader = asyncio.create_task(self._read(fleet, connection, first, incoming), name=f"read {node.id}")

@@ -13,6 +13,7 @@ no other.
 - A cluster goes only when nothing that the engine holds, or may hold, needs it, and the drain time has passed since.
 - Nothing of a refused response counts as held and all of it as possibly held; its rows are tried again in smaller groups. A row refused alone is
   quarantined; the last accepted bytes take its place, or its removal (docs/decisions/0007).
+- No scope is sent twice with the same bytes: Envoy keeps those of a refused response without telling its workers, and would skip them.
 """
 
 from collections import Counter
@@ -74,7 +75,10 @@ Doubts = dict[str, set[str]]
 class DeltaStream:
     """The state of one connection."""
 
-    def __init__(self, shelf: Shelf, drain_seconds: float, engine: str = "", doubts: Doubts | None = None) -> None:
+    def __init__(
+        self, shelf: Shelf, drain_seconds: float, engine: str = "", doubts: Doubts | None = None, mark: str = ""
+    ) -> None:
+        """``mark`` is this stream's own: no other stream of the engine may have had it."""
         self.shelf = shelf
         self.engine = engine
         self.lanes: dict[str, Lane] = {}
@@ -91,6 +95,7 @@ class DeltaStream:
         self._aliases = Aliases()
         self._doubts = doubts or {}
         self._retries: dict[Key, float] = {}
+        self._mark = mark
 
     # ---------------------------------------------------------------- in
 
@@ -420,7 +425,8 @@ class DeltaStream:
             self._follow_first_listener()
         lane.greet = False
         lane.send(nonce, Sent(self._order, rows, self._now))
-        resources = [_resource(lane.kind, row) for row in rows if row.item is not None]
+        mark = f"{self._mark}.{nonce}"
+        resources = [_resource(lane.kind, row, mark) for row in rows if row.item is not None]
         return wire.response(lane.kind, nonce, resources, [row.name for row in rows if row.item is None])
 
     def _follow(self, row: Row) -> None:
@@ -552,9 +558,11 @@ def checked(item: EngineItem) -> bool:
         return True
 
 
-def _resource(kind: str, row: Row) -> bytes:
+def _resource(kind: str, row: Row, mark: str) -> bytes:
     assert row.item is not None
     body = row.item.whole if row.name == row.source else wire.renamed(row.item.whole, row.name)
+    if kind == SRDS:
+        body = wire.marked(body, mark)
     return wire.resource(kind, row.name, row.item.version, body)
 
 

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 import msgspec
 
 _WIDTH = {1: 8, 5: 4}
+_SCOPE_ROUTES, _ROUTES_METADATA = 5, 17
+MARK = "weirkeeper.sent/"
+"""How the mark of a scope begins, which is a key in its metadata that nothing reads."""
 ADDRESSES = "weirkeeper.addresses"
 """The key in a node's metadata under which an instance lists the addresses at which clients reach it."""
 
@@ -63,6 +66,13 @@ def resource(kind: str, name: str, version: str, body: bytes) -> bytes:
 def renamed(body: bytes, name: str) -> bytes:
     """A message whose first field is its name, under another name: the last value of a field counts."""
     return body + field(1, name.encode())
+
+
+def marked(scope: bytes, mark: str) -> bytes:
+    """A ``ScopedRouteConfiguration`` of the same meaning and other bytes: its inline routes carry a mark in their metadata. Messages that are repeated merge."""
+    return scope + field(
+        _SCOPE_ROUTES, field(_ROUTES_METADATA, field(1, field(1, (MARK + mark).encode()) + field(2, b"")))
+    )
 
 
 def response(kind: str, nonce: str, resources: list[bytes], removed: list[str]) -> bytes:

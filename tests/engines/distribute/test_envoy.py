@@ -200,13 +200,36 @@ def test_serves_quarantines_recovers_and_ends(state: Path) -> None:
     asyncio.run(story())
 
 
-async def answers(port: int, host: str, letter: str) -> None:
+def test_what_shared_a_response_with_a_refused_scope_is_served(state: Path) -> None:
+    """Envoy remembers such a scope and tells its workers nothing; the same bytes again would change nothing (docs/decisions/0007, rule 10)."""
+
+    async def story() -> None:
+        async with origin("A") as a, origin("B") as b:
+            port = free_port()
+            before = {**host_items("h1", "c1", a), **host_items("h2", "c1", a), **host_items("h3", "d0", b)}
+            wishes = Wishes({key(LDS, "web"): listener(port), **before})
+            async with running(state, wishes) as seen:
+                await answers(port, "h3", "B")
+                bad = {key(SRDS, "h1"): scope("h1", "c1", {"safe_regex": {"regex": "(unclosed"}})}
+                good = {key(SRDS, host): scope(host, "d0") for host in ("new", "h2")}
+                late = {key(SRDS, "late"): scope("late", "d0")}
+                wishes.put({**good, **bad, **late})
+                await seen.programmed({**good, **late})
+                await seen.rejected(SRDS, "h1")
+                for host in ("new", "h2", "late"):
+                    await answers(port, host, "B", 10)
+                await answers(port, "h1", "A", 10)
+
+    asyncio.run(story())
+
+
+async def answers(port: int, host: str, letter: str, seconds: float = 60.0) -> None:
     """Envoy's ACK comes before its workers know."""
 
     async def look() -> bool:
         return await ask(port, host) == (200, letter)
 
-    await eventually(look, what=f"{host} is answered by {letter}")
+    await eventually(look, seconds, what=f"{host} is answered by {letter}")
 
 
 async def _is(value: bool) -> bool:
