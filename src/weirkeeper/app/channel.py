@@ -57,7 +57,7 @@ class Channel:
         log: Log,
         metrics: Metrics,
     ) -> None:
-        self._settings, self._replica = settings, replica
+        self._settings, self._replica, self._metrics = settings, replica, metrics
         self._relay = Relay(replica, receive, settings.grace_seconds)
         self._refusals: list[ItemObservation] = []
         self._service: Service | None = None
@@ -137,7 +137,7 @@ class Channel:
         """Serve engines, instances and followers, from the first certificate on."""
         tls = await self._tls()
         service = Service(self._service_settings(), tls)
-        desk = Desk(self._settings.exchange_address, tls, self._exchange, self._relay)
+        desk = Desk(self._settings.exchange_address, tls, self._exchange, self._relay, counted=self._cut_off)
         self._service = service
         service.learn(self._refusals)
         if self._ready:
@@ -154,6 +154,9 @@ class Channel:
         finally:
             self.open.clear()
             self._service = None
+
+    def _cut_off(self, why: str) -> None:
+        self._metrics.count("connections_cut_off", address="exchange", why=why)
 
     def _service_settings(self) -> ServiceSettings:
         settings = self._settings

@@ -5,6 +5,7 @@ there. Each handshake shows the present certificate, so a renewal drops nobody.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -12,34 +13,51 @@ from weirkeeper.distribute import exchange, relay
 from weirkeeper.distribute.credentials import TlsSource, following_context
 from weirkeeper.distribute.exchange import Exchange
 from weirkeeper.distribute.relay import Relay
+from weirkeeper.visitors import Limits, receiving
 
 LARGEST_BODY = 64 << 10
+LIMITS = Limits(each=64, most=1024, silence=10.0, answer=30.0)
+"""A node's instances may share its address; each of them asks once in some hours."""
 
 
 class Desk:
     """One HTTPS address."""
 
-    def __init__(self, address: str, tls: TlsSource, exchange: Exchange | None, relay: Relay | None) -> None:
+    def __init__(
+        self,
+        address: str,
+        tls: TlsSource,
+        exchange: Exchange | None,
+        relay: Relay | None,
+        *,
+        limits: Limits = LIMITS,
+        counted: Callable[[str], None] = lambda _why: None,
+    ) -> None:
+        """`counted` is told why a connection was cut off."""
         self._address, self._tls, self._exchange, self._relay = address, tls, exchange, relay
+        self._limits, self._counted = limits, counted
         self.port = 0
         self.listening = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until cancelled. ``OSError`` where the address is taken."""
-        runner = web.AppRunner(self._application(), access_log=None, handle_signals=False, shutdown_timeout=0.5)
-        await runner.setup()
-        try:
-            host, _, port = self._address.rpartition(":")
-            site = web.TCPSite(runner, host.strip("[]") or None, int(port), ssl_context=following_context(self._tls))
-            await site.start()
-            self.port = runner.addresses[0][1]
+        host, _, port = self._address.rpartition(":")
+        async with receiving(
+            self._application(),
+            host.strip("[]") or None,
+            int(port),
+            tls=following_context(self._tls),
+            limits=self._limits,
+            lasting=(relay.PATH,),
+            counted=self._counted,
+        ) as self.port:
             self.listening.set()
-            await asyncio.Event().wait()
-        finally:
-            self.listening.clear()
-            if self._relay is not None:
-                await self._relay.hang_up()
-            await runner.cleanup()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.listening.clear()
+                if self._relay is not None:
+                    await self._relay.hang_up()
 
     def _application(self) -> web.Application:
         app = web.Application(client_max_size=LARGEST_BODY)

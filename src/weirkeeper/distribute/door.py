@@ -39,6 +39,8 @@ _OPTIONS = [
     # and this (keepalive_timeout_ms alone drops nobody); a busy one may apply for seconds
     ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # who connects and says nothing: gRPC would wait for two minutes
+    ("grpc.server_handshake_timeout_ms", 20_000),
 ]
 _FOREVER = 2**31 - 1
 _SAID_AGAIN = 60.0

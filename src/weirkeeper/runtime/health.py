@@ -15,10 +15,12 @@ from aiohttp import web
 from weirkeeper.errors import StartRefused
 from weirkeeper.runtime.intake import Intake
 from weirkeeper.runtime.metrics import Metrics
+from weirkeeper.visitors import Limits, receiving
 
 Question = Callable[[], str]
 """Answers why not; empty: all is well."""
 
+LIMITS = Limits(each=32, most=256, silence=10.0, answer=15.0)
 LONGEST_SETTLE = 120.0
 TICK = 0.1
 REMEMBERED = 600
@@ -28,9 +30,15 @@ class Health:
     """The health server of one program."""
 
     def __init__(
-        self, address: str, metrics: Metrics, *, alive: Mapping[str, Question], ready: Mapping[str, Question]
+        self,
+        address: str,
+        metrics: Metrics,
+        *,
+        alive: Mapping[str, Question],
+        ready: Mapping[str, Question],
+        limits: Limits = LIMITS,
     ) -> None:
-        self._address = address
+        self._address, self._limits = address, limits
         self._metrics = metrics
         self._alive, self._ready = alive, ready
         self.port = 0
@@ -38,21 +46,21 @@ class Health:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        runner = web.AppRunner(self._application(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
-        await runner.setup()
         host, port = host_and_port(self._address)
         try:
-            site = web.TCPSite(runner, host, port)
-            await site.start()
-            self.port = runner.addresses[0][1]
-            await asyncio.Event().wait()
+            async with receiving(
+                self._application(), host, port, limits=self._limits, counted=self._cut_off, shutdown=1.0
+            ) as self.port:
+                await asyncio.Event().wait()
         except OSError as error:
             raise StartRefused(
                 f"the health address {self._address} cannot be used: {error.strerror or error}"
             ) from None
         finally:
             self.port = 0
-            await runner.cleanup()
+
+    def _cut_off(self, why: str) -> None:
+        self._metrics.count("connections_cut_off", address="health", why=why)
 
     def _application(self) -> web.Application:
         application = web.Application()

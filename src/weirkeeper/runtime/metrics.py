@@ -100,6 +100,11 @@ NAMES: Mapping[str, Name] = {
         "Instances that asked for a certificate, by `result`.",
         "`refused`: the log says which account asked for which load balancer.",
     ),
+    "connections_cut_off": Name(
+        "counter",
+        "HTTP connections that were cut off, by `address` (health, exchange) and `why`: crowd (too many of one peer, or of all), silence.",
+        "Many: somebody floods the address. The probes are answered all the same; find the peer and keep it away with a NetworkPolicy.",
+    ),
 }
 
 
