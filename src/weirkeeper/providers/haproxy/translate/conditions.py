@@ -4,6 +4,7 @@ Comes in: a match. Goes out: ACL lines with names of their own, and the conditio
 no text can end the condition or begin a flag.
 """
 
+from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import NamedTuple, assert_never
 
@@ -19,33 +20,69 @@ from weirkeeper.model.match import (
     QueryMatch,
     QueryMatches,
     QueryPresent,
+    RegexPath,
     RouteMatch,
 )
+from weirkeeper.providers.haproxy.translate import expressions
 from weirkeeper.providers.haproxy.translate.items import digest
 from weirkeeper.providers.haproxy.translate.quoting import argument, word
 
 
 class Conditions(NamedTuple):
-    """ACL lines, and the terms that must all hold."""
+    """ACL lines, the terms that must all hold, and terms of which each says that an expression could not be decided."""
 
     acls: tuple[str, ...]
     terms: tuple[str, ...]
+    undecided: tuple[str, ...] = ()
+
+
+class _Asked(NamedTuple):
+    """One condition; for an expression, its opposite and what must be there at all as well."""
+
+    text: str
+    inverted: bool = False
+    opposite: str = ""
+    there: str = ""
 
 
 def conditions(match: RouteMatch) -> Conditions:
     """The conditions of one match; the scheme is not among them, it is known before (see ``hosts``)."""
-    asked: list[tuple[str, bool]] = []
+    acls, terms, undecided = [], [], []
+    for one in _asked(match):
+        name = f"c.{digest(one.text)}"
+        acls.append(f"acl {name} {one.text}")
+        terms.append(("!" if one.inverted else "") + name)
+        if one.opposite:
+            other = f"n.{digest(one.opposite)}"
+            acls.append(f"acl {other} {one.opposite}")
+            undecided.append(f"!{name} !{other} {{ {one.there} -m found }}")
+    return Conditions(acls=tuple(acls), terms=tuple(terms), undecided=tuple(undecided))
+
+
+def _asked(match: RouteMatch) -> Iterator[_Asked]:
+    if isinstance(match.path, RegexPath):
+        path = match.path
+        yield _expression("path", path.value, case_sensitive=path.case_sensitive, prefix=path.prefix)
+    if match.host_regex:
+        yield _expression("var(txn.host)", match.host_regex, case_sensitive=False)
     if match.methods:
-        asked.append(("method " + " ".join(word(method) for method in match.methods), False))
-    asked += [(_header(one), one.inverted) for one in match.headers]
-    asked += [(_cookie(one), False) for one in match.cookies]
-    asked += [(_query(one), False) for one in match.query]
+        yield _Asked("method " + " ".join(word(method) for method in match.methods))
+    yield from (_header(one) for one in match.headers)
+    yield from (_Asked(_cookie(one)) for one in match.cookies)
+    yield from (_query(one) for one in match.query)
     if match.source:
-        asked.append((addresses(match.source), False))
-    named = [(f"c.{digest(text)}", text, inverted) for text, inverted in asked]
-    return Conditions(
-        acls=tuple(f"acl {name} {text}" for name, text, _ in named),
-        terms=tuple(("!" if inverted else "") + name for name, _, inverted in named),
+        yield _Asked(addresses(match.source))
+
+
+def _expression(
+    fetch: str, pattern: str, *, inverted: bool = False, case_sensitive: bool = True, prefix: bool = False
+) -> _Asked:
+    opposite = expressions.unlike(pattern, case_sensitive=case_sensitive, prefix=prefix)
+    return _Asked(
+        text=f"{fetch} -m reg -- {word(expressions.whole(pattern, case_sensitive=case_sensitive, prefix=prefix))}",
+        inverted=inverted,
+        opposite=f"{fetch} -m reg -- {word(opposite)}",
+        there=fetch,
     )
 
 
@@ -63,9 +100,15 @@ def _is_range(text: str) -> bool:
     return True
 
 
-def _header(wished: HeaderMatch) -> str:
+def _header(wished: HeaderMatch) -> _Asked:
     fetch = word(f"req.fhdr({argument(wished.name)})")
-    match wished.match:
+    if isinstance(wished.match, Matches):
+        return _expression(fetch, wished.match.value, inverted=wished.inverted)
+    return _Asked(_header_text(fetch, wished.match), wished.inverted)
+
+
+def _header_text(fetch: str, wished: Exactly | Present | Contains | BeginsWith) -> str:
+    match wished:
         case Exactly(value=value):
             return f"{fetch} -m str -- {word(value)}" if value else f"{fetch} -m len 0"
         case Present():
@@ -74,10 +117,8 @@ def _header(wished: HeaderMatch) -> str:
             return f"{fetch} -m sub -- {word(value)}" if value else f"{fetch} -m found"
         case BeginsWith(value=value):
             return f"{fetch} -m beg -- {word(value)}" if value else f"{fetch} -m found"
-        case Matches():
-            raise AssertionError("regular expressions are not declared")
         case _:
-            assert_never(wished.match)
+            assert_never(wished)
 
 
 def _cookie(wished: CookieMatch) -> str:
@@ -85,14 +126,15 @@ def _cookie(wished: CookieMatch) -> str:
     return f"{fetch} -m str -- {word(wished.value)}" if wished.value else f"{fetch} -m len 0"
 
 
-def _query(wished: QueryMatch) -> str:
+def _query(wished: QueryMatch) -> _Asked:
+    given = word(f"url_param({argument(wished.name)})")
     fetch = word(f"url_param({argument(wished.name)}),url_dec")
     match wished.match:
         case QueryExactly(value=value):
-            return f"{fetch} -m str -- {word(value)}" if value else f"{fetch} -m len 0"
+            return _Asked(f"{fetch} -m str -- {word(value)}" if value else f"{given} -m len 0")
         case QueryPresent():
-            return f"{word(f'url_param({argument(wished.name)})')} -m found"
-        case QueryMatches():
-            raise AssertionError("regular expressions are not declared")
+            return _Asked(f"{given} -m found")
+        case QueryMatches(value=value):
+            return _expression(fetch, value)
         case _:
             assert_never(wished.match)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from weirkeeper.model.filters import FullPath, HeaderEdit, LocationRewrite, PrefixPath, RegexSubstitution, UrlRewrite
 from weirkeeper.model.match import PathMatch, RegexPath, SegmentPrefix
-from weirkeeper.providers.haproxy.translate.quoting import formatted, literal, word
+from weirkeeper.providers.haproxy.translate.expressions import anywhere
+from weirkeeper.providers.haproxy.translate.quoting import argument, formatted, literal, word
 
 REQUEST, RESPONSE = "http-request", "http-response"
 MEASURED = "http-request set-var(txn.path_length) path,length"
@@ -37,15 +38,22 @@ def rewritten(rewrite: UrlRewrite | None, path: PathMatch, own_name: str | None)
             yield MEASURED
             yield from (f"{REQUEST} set-path {word(made)} {held}".rstrip() for made, held in prefixed(value, path))
         case RegexSubstitution():
-            raise AssertionError("regular expressions are not declared")
+            yield f"{REQUEST} set-var(txn.path) {substituted(rewrite.path)}"
+            yield f"{REQUEST} set-path %[var(txn.path)]"
+
+
+def substituted(wished: RegexSubstitution) -> str:
+    """The path with everything replaced that the expression matches, as a sample expression. An expression that could not be decided leaves the path as it is."""
+    return word(f"path,regsub({argument(anywhere(wished.pattern))},{argument(wished.substitution)},g)")
 
 
 def prefixed(value: str, path: PathMatch) -> Iterator[tuple[str, str]]:
     """What a path becomes when its matched prefix is replaced, as log-format texts, each with its condition: one of them holds."""
-    if isinstance(path, RegexPath):
-        raise AssertionError("regular expressions are not declared")  # noqa: TRY004 - an impossible state, no wrong argument
-    matched = path.value.rstrip("/") if isinstance(path, SegmentPrefix) else path.value
-    base = value.rstrip("/") if isinstance(path, SegmentPrefix) else value
+    if isinstance(path, RegexPath):  # nothing is known of its length: what begins every path is replaced
+        matched = ""
+    else:
+        matched = path.value.rstrip("/") if isinstance(path, SegmentPrefix) else path.value
+    base = value.rstrip("/") if isinstance(path, SegmentPrefix | RegexPath) else value
     whole, rest = formatted(base or "/"), f"{formatted(base)}%[path,bytes({len(matched)})]"
     if not matched:
         yield rest, ""

@@ -5,22 +5,22 @@ Comes in: a host with its routes in order, the backends that they lead to, defau
 section, a deal of shares (``w.``) or a fork of conditions (``f.``).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import gcd
 
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.filters import Timeouts
-from weirkeeper.model.match import RouteMatch
+from weirkeeper.model.match import RegexPath, RouteMatch
 from weirkeeper.model.route import Forward, Route, VirtualHost
 from weirkeeper.model.text import Id
-from weirkeeper.providers.haproxy.translate.conditions import conditions
+from weirkeeper.providers.haproxy.translate.conditions import Conditions, conditions
 from weirkeeper.providers.haproxy.translate.guards import users
 from weirkeeper.providers.haproxy.translate.items import Fork, Host, Section, digest, unique
 from weirkeeper.providers.haproxy.translate.paths import places
 from weirkeeper.providers.haproxy.translate.quoting import key
 from weirkeeper.providers.haproxy.translate.sections import forwarding, own_answer, refusing
 
-MISSING, MISDIRECTED, UNAVAILABLE = 404, 421, 503
+MISSING, MISDIRECTED, UNDECIDED, UNAVAILABLE = 404, 421, 500, 503
 MOST_SHARES = 1000
 """Weights are brought down to at most so many shares in all: each is a row."""
 BackendOf = Callable[[Id], Backend | None]
@@ -93,10 +93,16 @@ class _Made:
             return otherwise
         terms = [conditions(route.match) for route in asked]
         acls = tuple(dict.fromkeys(line for one in terms for line in one.acls))
-        rules = tuple((" ".join(one.terms), self._of(route)) for one, route in zip(terms, asked, strict=True))
+        rules = tuple(rule for one, route in zip(terms, asked, strict=True) for rule in self._rules(one, route))
         name = "f." + digest(otherwise, *acls, *(text for rule in rules for text in rule))
         self.forks[name] = Fork(name=name, acls=acls, rules=rules, otherwise=otherwise)
         return name
+
+    def _rules(self, asked: Conditions, route: Route) -> Iterator[tuple[str, str]]:
+        """The rule of a route, behind one for each expression that could not be decided."""
+        for undecided in asked.undecided:
+            yield undecided, self._section(refusing(UNDECIDED))
+        yield " ".join(asked.terms), self._of(route)
 
     def _of(self, route: Route) -> str:
         """The target of a route, made once."""
@@ -145,4 +151,5 @@ def reduced(weights: Sequence[int]) -> list[int]:
 
 
 def _conditional(match: RouteMatch) -> bool:
-    return bool(match.methods or match.headers or match.cookies or match.query or match.source)
+    beyond = match.methods or match.headers or match.cookies or match.query or match.source or match.host_regex
+    return bool(beyond) or isinstance(match.path, RegexPath)

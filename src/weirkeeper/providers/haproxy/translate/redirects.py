@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from weirkeeper.model.filters import FullPath, PrefixPath, RegexSubstitution
 from weirkeeper.model.match import PathMatch
 from weirkeeper.model.route import Redirect, Respond
-from weirkeeper.providers.haproxy.translate.headers import MEASURED, prefixed
+from weirkeeper.providers.haproxy.translate.headers import MEASURED, prefixed, substituted
 from weirkeeper.providers.haproxy.translate.quoting import formatted, word
 
 CODES = frozenset({301, 302, 303, 307, 308})
@@ -34,6 +34,8 @@ def redirected(redirect: Redirect, path: PathMatch) -> Iterator[str]:
     yield "http-request set-var-fmt(txn.query) '?%[query]' if { query -m found }"
     if isinstance(redirect.path, PrefixPath):
         yield MEASURED
+    if isinstance(redirect.path, RegexSubstitution):
+        yield f"http-request set-var(txn.path) {substituted(redirect.path)}"
     for where, condition in _paths(redirect, path):
         location = _origin(redirect) + where + "%[var(txn.query)]"
         yield f"http-request redirect location {word(location)} code {code} {condition}".rstrip()
@@ -59,4 +61,4 @@ def _paths(redirect: Redirect, path: PathMatch) -> Iterator[tuple[str, str]]:
         case PrefixPath(value=value):
             yield from prefixed(value, path)
         case RegexSubstitution():
-            raise AssertionError("regular expressions are not declared")
+            yield "%[var(txn.path)]", ""

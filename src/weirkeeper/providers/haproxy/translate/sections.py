@@ -241,5 +241,5 @@ def _verified(wished: BackendTls) -> list[str]:
     return ["verify", "required", "ca-file", trust, *(["verifyhost", name] if name else [])]
 
 
-STANDING = tuple(refusing(status) for status in (404, 421, 503))
+STANDING = tuple(refusing(status) for status in (404, 421, 500, 503))
 """Sections that are always there: what most hosts need needs no reload."""
