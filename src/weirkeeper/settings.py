@@ -57,6 +57,9 @@ class RunSettings(Value, frozen=True, kw_only=True):
     context: Annotated[str, _said("Context of the kubeconfig; empty: its current one.")] = ""
     name: Annotated[str, _said("Name of this install: of its Lease, Secrets and ConfigMaps.")] = "weirkeeper"
     namespace: Annotated[str, _said("Namespace of this install; empty: the pod's own.")] = ""
+    instance_namespace: Annotated[
+        str, _said("Namespace of the instances, with their accounts and what they trust; empty: that of this install.")
+    ] = ""
     identity: Annotated[str, _said("Name of this replica; empty: the host's name.")] = ""
     pod_address: Annotated[str, _said("Address at which the other replicas reach this one.")] = ""
     watch_namespaces: Annotated[tuple[str, ...], _said("Namespaces to serve; empty: all.")] = ()

@@ -94,3 +94,33 @@ async def _off(tmp_path):
             findings = one.app.reconciler.program.graph.rows(one.app.reconciler.program.findings)
             assert "WK509" in {str(f.reason) for told in findings.values() for f in told}
         assert fleets(server) == {}
+
+
+def test_instances_have_a_namespace_of_their_own_where_the_install_says_so(tmp_path):
+    asyncio.run(_elsewhere(tmp_path))
+
+
+async def _elsewhere(tmp_path):
+    edge = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "edge"}}
+    async with api_server(edge, ingress_class(), service("shop"), *map(node, "ab")) as server:
+        one = Install(tmp_path, server.kubeconfig(), "replica-0", fleet=True, instance_namespace="edge")
+        async with running(one):
+            server.put(own("a"))
+            await until(lambda: elsewhere(server), "the fleet's Deployment is in the instances' namespace")
+            [fleet] = elsewhere(server)
+            account = f"edge/{fleet['metadata']['name']}"
+            assert one.app.channel.accounts()[account] == {"ingress/weirkeeper/default/a"}
+            assert one.app.channel.accounts()["edge/weirkeeper-envoy"] == {"*"}
+            told = [word for c in fleet["spec"]["template"]["spec"]["initContainers"] for word in c["args"]]
+            assert f"--control-plane=weirkeeper.{NAMESPACE}.svc:{one.ads_port}" in told
+            roots = server.get("ConfigMap", "weirkeeper-authority", "edge")["data"]
+            assert roots["ca.crt"] == one.app.channel.authority.keys.bundle
+            assert ("edge", "weirkeeper-authority") not in server.log.shelf(server.kind("Secret", "")).objects
+            assert (NAMESPACE, "weirkeeper-authority") not in server.log.shelf(server.kind("ConfigMap", "")).objects
+        assert fleets(server) == {}
+
+
+def elsewhere(server):
+    """The Deployments in the namespace of the instances."""
+    found = server.log.shelf(server.kind("Deployment", "")).objects.items()
+    return [entry.object for (namespace, _), entry in found if namespace == "edge"]

@@ -49,13 +49,17 @@ class Authority:
         *,
         name: str,
         namespace: str,
+        published: str,
         names: Sequence[str],
         life: dt.timedelta,
         log: Log,
         memory: Path | None,
     ) -> None:
-        """`names`: what this replica's certificate says besides the channel's own name. `memory`: a folder in memory, or none."""
-        self._client, self._namespace, self._names, self._life, self._log = client, namespace, names, life, log
+        """`published`: the namespace where instances find the roots. `names`: what this replica's certificate says besides the channel's own name.
+        `memory`: a folder in memory, or none.
+        """
+        self._client, self._namespace, self._published, self._log = client, namespace, published, log
+        self._names, self._life = names, life
         self._name = f"{name}-authority"
         self._kept = memory / KEPT if memory is not None else None
         self._own: OwnTls | None = None
@@ -205,17 +209,17 @@ class Authority:
             return
         wished = {BUNDLE: keys.bundle}
         try:
-            found = await self._client.get(CONFIG_MAP, self._name, self._namespace, timeout=3.0)
+            found = await self._client.get(CONFIG_MAP, self._name, self._published, timeout=3.0)
         except NotFound:
             body = {
                 "apiVersion": "v1", "kind": "ConfigMap", "data": wished,
-                "metadata": {"name": self._name, "namespace": self._namespace},
+                "metadata": {"name": self._name, "namespace": self._published},
             }  # fmt: skip
-            await writes.create(CONFIG_MAP, body, self._namespace)
+            await writes.create(CONFIG_MAP, body, self._published)
             return
         if found.get("data") != wished:
             try:
-                await writes.replace(CONFIG_MAP, self._name, {**found, "data": wished}, self._namespace)
+                await writes.replace(CONFIG_MAP, self._name, {**found, "data": wished}, self._published)
             except Conflict:
                 return  # the next look brings it
 

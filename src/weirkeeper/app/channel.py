@@ -68,9 +68,10 @@ class Channel:
         life = dt.timedelta(seconds=settings.certificate_seconds)
         names = settings.server_names or _service_names(settings.name, namespace, settings.pod_address)
         self.authority = Authority(
-            client, name=settings.name, namespace=namespace, names=names, life=life, log=log, memory=memory
-        )
-        self._settled = _accounts(settings, namespace)
+            client, name=settings.name, namespace=namespace, published=settings.instance_namespace or namespace, names=names,
+            life=life, log=log, memory=memory,
+        )  # fmt: skip
+        self._settled = _accounts(settings, settings.instance_namespace or namespace)
         self._of_fleets: Accounts = {}
         self._exchange = Exchange(
             lambda: self.authority.keys,

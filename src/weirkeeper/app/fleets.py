@@ -60,12 +60,14 @@ class Fleets:
 def place_of(settings: RunSettings, client: Client) -> FleetPlace:
     """Where the fleets of an install live. `StartRefused` where its name is none that Kubernetes takes."""
     install = parse(Name, settings.name)
-    namespace = parse(Name, settings.namespace or client.access.namespace)
+    home = settings.namespace or client.access.namespace
+    namespace = parse(Name, settings.instance_namespace or home)
     if isinstance(install, Refused) or isinstance(namespace, Refused):
         raise StartRefused("fleets need a name and a namespace of the install that Kubernetes takes")
     return FleetPlace(
         install=install,
         namespace=namespace,
+        control_plane=f"{install}.{home}.svc",
         image=settings.fleet_image,
         envoy_image=settings.fleet_envoy_image,
         audience=settings.token_audience,

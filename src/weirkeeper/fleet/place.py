@@ -19,10 +19,13 @@ LONGEST_NAME = 52
 
 
 class FleetPlace(Value, frozen=True, kw_only=True):
-    """``image`` has the `weir` command, ``envoy_image`` Envoy; ``audience`` is that of the instances' tokens."""
+    """``namespace`` is that of the instances, ``control_plane`` the name of the Service that they turn to. ``image`` has the `weir` command,
+    ``envoy_image`` Envoy; ``audience`` is that of the instances' tokens.
+    """
 
     install: Name
     namespace: Name
+    control_plane: str
     image: str
     envoy_image: str
     audience: str

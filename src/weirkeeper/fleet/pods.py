@@ -170,7 +170,7 @@ def _instance(wish: FleetWish) -> list[str]:
 
 
 def _control_plane(place: FleetPlace, port: int) -> str:
-    return f"{place.install}.{place.namespace}.svc:{port}"
+    return f"{place.control_plane}:{port}"
 
 
 def _without(body: Body, name: str) -> Body:

@@ -20,6 +20,7 @@ from weirkeeper.model.text import Id, Label, Name
 PLACE = FleetPlace(
     install=Name("weirkeeper"),
     namespace=Name("edge"),
+    control_plane="weirkeeper.home.svc",
     image="weir:1",
     envoy_image="envoy:1",
     audience="weirkeeper",

@@ -23,7 +23,7 @@ from weirkeeper.runtime.metrics import Metrics
 from weirkeeper.testing.eventually import eventually
 
 PLACE = FleetPlace(
-    install=Name("w"), namespace=Name("edge"), image="weir:1", envoy_image="envoy:1", audience="w", streams_port=1, exchange_port=2
+    install=Name("w"), namespace=Name("edge"), control_plane="w.home.svc", image="weir:1", envoy_image="envoy:1", audience="w", streams_port=1, exchange_port=2
 )
 
 
