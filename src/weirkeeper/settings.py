@@ -97,6 +97,9 @@ class RunSettings(Value, frozen=True, kw_only=True):
     fleet_envoy_image: Annotated[str, _said("Image of the instances' Envoy.")] = (
         "envoyproxy/envoy:distroless-v1.37-latest"
     )
+    node_ports: Annotated[
+        bool, _said("Whether nodes are read, so that classes may send requests to node ports (docs/backends.md).")
+    ] = False
     certificate_seconds: Annotated[int, _said("Life of the certificates of instances and replicas.")] = 86_400
     token_audience: Annotated[str, _said("Audience that the tokens of instances must have.")] = "weirkeeper"
     lease_seconds: Annotated[float, _said("Life of the leader's lease.")] = 10.0

@@ -81,6 +81,7 @@ def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> C
         api_server=api_server,
         published=published,
         fleets=settings.fleet,
+        node_ports=settings.node_ports,
     )
     return IngressController(wished)
 

@@ -67,6 +67,10 @@ class Inputs:
         self.complete: Source[Hashable, bool] = graph.source("complete")
         """Keys are kinds (``"Secret"``) whose absences are known, or single refs that were asked for and are not there."""
 
+    def reads(self, kind: type[KubeObject]) -> bool:
+        """Whether objects of the kind are read at all."""
+        return kind in self._by_type
+
     def of(self, kind: type[K]) -> Source[Ref, K]:
         """The table of a kind."""
         return self._by_type[kind]  # type: ignore[return-value]

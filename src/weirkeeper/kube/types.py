@@ -228,6 +228,7 @@ class ServiceSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     cluster_i_ps: tuple[str, ...] = msgspec.field(default=(), name="clusterIPs")
     external_i_ps: tuple[str, ...] | None = msgspec.field(default=(), name="externalIPs")
     selector: dict[str, str] | None = None
+    external_traffic_policy: str = ""
 
 
 class Service(KubeObject, frozen=True, kw_only=True, rename="camel"):
@@ -313,10 +314,18 @@ class NodeCondition(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     status: str = ""
 
 
+class NodeAddress(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """One address of a node: InternalIP, ExternalIP, Hostname, InternalDNS or ExternalDNS."""
+
+    type: str = ""
+    address: str = ""
+
+
 class NodeStatus(KubeStruct, frozen=True, kw_only=True, rename="camel"):
-    """How it is."""
+    """How it is, and where."""
 
     conditions: tuple[NodeCondition, ...] | None = ()
+    addresses: tuple[NodeAddress, ...] | None = ()
 
 
 class Node(KubeObject, frozen=True, kw_only=True, rename="camel"):

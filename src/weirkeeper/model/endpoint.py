@@ -45,7 +45,8 @@ class EndpointSet(Value, frozen=True, kw_only=True):
 class EndpointSetWish(Value, frozen=True, kw_only=True):
     """The endpoints of one Service port are wanted. ``port_name`` is the Service port's name, by which slices name it.
 
-    With ``service_port`` the one endpoint is the Service's own address with that port; ``static`` are endpoints that the object itself lists.
+    With ``service_port`` the one endpoint is the Service's own address with that port; with ``node_port`` it is every node with that port, with ``on_node`` only
+    those where an endpoint of the Service runs. ``static`` are endpoints that the object itself lists.
     """
 
     id: Id
@@ -53,4 +54,6 @@ class EndpointSetWish(Value, frozen=True, kw_only=True):
     port_name: Label
     families: tuple[int, ...] = (4, 6)
     service_port: int = 0
+    node_port: int = 0
+    on_node: bool = False
     static: tuple[Endpoint, ...] = ()

@@ -125,11 +125,24 @@ REASONS: dict[Reason, About] = {
         "Forward to a Service with endpoints of its own.",
     ),
     Reason.UNSUPPORTED_BACKEND: _about(
-        "A backend is not a Service; requests to it are answered 503.", "Name a Service and one of its ports."
+        "A backend is neither a Service nor a workload; requests to it are answered 503.",
+        "Name a Service and one of its ports, or a Deployment, StatefulSet or DaemonSet.",
     ),
     Reason.UNKNOWN_APP_PROTOCOL: _about(
         "A port's appProtocol is not one that is known; plain HTTP/1.1 is spoken to it.",
         "Use one of the protocols that the finding lists, or leave the field out.",
+    ),
+    Reason.WORKLOAD_NOT_FOUND: _about(
+        "A backend names a workload that does not exist; requests to it are answered 503.",
+        "Create the Deployment, StatefulSet or DaemonSet in the same namespace, or correct the name.",
+    ),
+    Reason.MODE_CANNOT_SERVE: _about(
+        "The class sends requests to addresses of another kind than this backend has (`endpointMode`); requests to it are answered 503.",
+        "Give the Service the type that the finding names, or use a class that sends requests to pods.",
+    ),
+    Reason.BACKENDS_NOT_READ: _about(
+        "A backend can be found only by reading objects that this install does not read; requests to it are answered 503.",
+        "Add the component that the finding names to the install, or use another backend.",
     ),
     Reason.SECRET_NOT_FOUND: _about(
         "A Secret that is named does not exist. Its certificate is not served; what it should guard is refused.",

@@ -29,6 +29,9 @@ Upgrade = Literal["websocket", "connect"]
 Alpn = Literal["h3", "h2", "http/1.1", "http/1.0"]
 """A protocol that is negotiated in the TLS handshake."""
 
+EndpointMode = Literal["pods", "clusterIP", "nodePort"]
+"""Where requests for a Service are sent: to its pods, to the Service's own address, or to a port of every node."""
+
 HealthKind = Literal["http", "grpc", "tcp"]
 """How an endpoint is probed."""
 

@@ -12,8 +12,9 @@ from weirkeeper.controllers.ingress.publish import class_published
 from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.shared.hostnames import ANY
 from weirkeeper.controllers.shared.ids import id_of
+from weirkeeper.controllers.shared.reach import NoBackend, Reach
 from weirkeeper.controllers.shared.report import error, warning
-from weirkeeper.controllers.shared.services import NoBackend, ServiceBackend, service_backend
+from weirkeeper.controllers.shared.services import ServiceBackend, service_backend
 from weirkeeper.flow import Read
 from weirkeeper.kube.types import IngressClass, Service
 from weirkeeper.model.backend import Backend
@@ -28,7 +29,7 @@ from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, Respond, Route, WeightedBackend
 from weirkeeper.model.text import Cidr, CipherName, HeaderName, HeaderValue, Id, Name, Refused, parse, shown
 from weirkeeper.model.value import Value, seconds
-from weirkeeper.model.words import ProxyVersion, TlsVersion, word
+from weirkeeper.model.words import EndpointMode, ProxyVersion, TlsVersion, word
 
 DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 CLASS_DEFAULT_PRIORITY = -2000
@@ -63,6 +64,22 @@ def id_of_group(load_balancer: Id) -> Id:
 def part_of(ours: OurClass, *names: str) -> Id:
     """The id of what belongs to the load balancer and to no Ingress."""
     return Id(f"{ours.load_balancer}/{id_of(*names)}")
+
+
+def reach_of(ours: OurClass, settings: IngressSettings) -> Reach:
+    """Where the class sends requests for Services; to pods where its word for it is none of ours."""
+    return Reach(mode=word(EndpointMode, ours.spec.endpoint_mode) or "pods", nodes=settings.node_ports)
+
+
+def _reach_findings(ours: OurClass, settings: IngressSettings) -> tuple[Finding, ...]:
+    wished = ours.spec.endpoint_mode
+    if word(EndpointMode, wished) is None:
+        return (_bad(ours, "endpointMode", "is none of pods, clusterIP, nodePort; pods holds"),)
+    if wished == "nodePort" and not settings.node_ports:
+        text = "spec.endpointMode of its parameters is nodePort, but this install reads no nodes; all Services are answered 503"
+        remedy = "add the component node-ports to the install (docs/backends.md), or send requests to pods"
+        return (error(Reason.BACKENDS_NOT_READ, ours.origin, text, remedy, Effect.DEGRADED),)
+    return ()
 
 
 def class_ref(name: str) -> Ref:
@@ -129,7 +146,7 @@ def class_intent(read: Read, inputs: Inputs, ours: OurClass, settings: IngressSe
         backends=default.backends,
         endpoint_sets=default.endpoint_sets,
         certificates=certificates,
-        findings=(*ours.findings, *wrong, *default.findings, *unpublished),
+        findings=(*ours.findings, *_reach_findings(ours, settings), *wrong, *default.findings, *unpublished),
     )
 
 
@@ -232,7 +249,13 @@ def _default_backend(read: Read, inputs: Inputs, ours: OurClass, settings: Ingre
     if wished is None:
         return _Default()
     ref = Ref(cluster=ours.origin.ref.cluster, kind="Service", namespace=wished.namespace, name=wished.service)
-    found = service_backend(read.get(inputs.of(Service), ref), ref, wished.port, forbidden=settings.api_server)
+    found = service_backend(
+        read.get(inputs.of(Service), ref),
+        ref,
+        wished.port,
+        forbidden=settings.api_server,
+        reach=reach_of(ours, settings),
+    )
     if isinstance(found, NoBackend):
         told = error(found.reason, ours.origin, found.why, found.remedy, Effect.DEGRADED)
         return _Default(routes=(_catch_all(ours, Respond(status=503)),), findings=(told,))

@@ -56,7 +56,7 @@ class IngressController:
 
     def __init__(self, settings: IngressSettings) -> None:
         self.settings = settings
-        if settings.fleets:
+        if settings.fleets or settings.node_ports:
             self.kinds = (*self.kinds, NODES)
 
     def declare(self, graph: Graph, inputs: Inputs) -> tuple[Table[Ref, Intent], ...]:

@@ -91,6 +91,7 @@ class ClassSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     publish: Publish = Publish()
     fleet: FleetChoice | None = None
     default_backend: ClassBackend | None = None
+    endpoint_mode: str = "pods"
     default_certificate: SecretReference | None = None
     ssl_redirect: bool = True
     allow_external_name: bool = False

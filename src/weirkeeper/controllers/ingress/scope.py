@@ -5,13 +5,15 @@ import msgspec
 from weirkeeper.controllers.base import CertificateWish, EndpointSetWish, Inputs
 from weirkeeper.controllers.ingress.annotations.options import Options, Url
 from weirkeeper.controllers.ingress.claimed import Claimed
+from weirkeeper.controllers.ingress.classes import reach_of
 from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.ingress.variants import Variant, backend_variant
 from weirkeeper.controllers.shared.addresses import refused_name
 from weirkeeper.controllers.shared.ids import id_of, place
+from weirkeeper.controllers.shared.reach import NoBackend, Reach
 from weirkeeper.controllers.shared.report import error, field, info
 from weirkeeper.controllers.shared.secrets import named
-from weirkeeper.controllers.shared.services import NoBackend, ServiceBackend, service_backend, service_ref, variant_id
+from weirkeeper.controllers.shared.services import ServiceBackend, service_backend, service_ref, variant_id
 from weirkeeper.flow import Read
 from weirkeeper.kube.types import IngressBackend, Service, ServiceBackendPort
 from weirkeeper.model.backend import Backend, BackendTls, FromDns, FromServiceAddress, RequestAs
@@ -47,6 +49,7 @@ class Scope:
         self.certificates: list[CertificateWish] = []
         self.bundles: list[TrustBundle] = []
         self.variant: Variant | None = None
+        self.reach: Reach = reach_of(self.ours, settings)
         self._services = inputs.of(Service)
         self._actions: dict[tuple[str, ServiceBackendPort], tuple[Forward | Respond, Backend | None]] = {}
 
@@ -105,16 +108,20 @@ class Scope:
             port,
             external_names=self.ours.spec.allow_external_name,
             forbidden=self.settings.api_server,
+            reach=self.reach,
         )
 
     def _varied(self, found: ServiceBackend) -> Backend:
-        if self.variant is None:
+        variant = self.variant
+        if variant is None:
             return found.backend
-        return backend_variant(found.backend, self.variant, variant_id(found.backend.id, self.ref), self.origin)
+        if self.reach.mode != "pods":
+            variant = msgspec.structs.replace(variant, service_address=False)
+        return backend_variant(found.backend, variant, variant_id(found.backend.id, self.ref), self.origin)
 
     def keep(self, backend: Backend, wish: EndpointSetWish | None) -> Backend:
         """Puts a backend and its wish into the intent."""
-        if isinstance(backend.source, FromServiceAddress) and wish is not None:
+        if isinstance(backend.source, FromServiceAddress) and wish is not None and not wish.service_port:
             port = int(wish.id.rpartition("/")[2])
             wish = msgspec.structs.replace(wish, id=backend.source.id, service_port=port)
         self.backends[backend.id] = backend

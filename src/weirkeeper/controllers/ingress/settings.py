@@ -13,7 +13,7 @@ class IngressSettings(Value, frozen=True, kw_only=True):
 
     ``controllers``: whose IngressClasses are ours. ``implicit_class``: where no IngressClass object is there at all, one named like this serves
     every Ingress. ``addresses``: where listeners bind; none: everywhere. ``api_server``: names and addresses that no backend may have, besides the well-known ones.
-    ``fleets``: whether we start instances where that is wished.
+    ``fleets``: whether we start instances where that is wished. ``node_ports``: whether nodes are read, so that classes may send requests to node ports.
     ``published``: which addresses statuses say where a class does not choose; nothing: those of its instances.
     """
 
@@ -26,6 +26,7 @@ class IngressSettings(Value, frozen=True, kw_only=True):
     api_server: tuple[str, ...] = ()
     published: Published | None = None
     fleets: bool = False
+    node_ports: bool = True
 
 
 def in_cluster(api_server: tuple[str, ...] = (), *, nginx_classes: bool = False) -> IngressSettings:

@@ -5,9 +5,10 @@ import msgspec
 from weirkeeper.controllers.ingress import access
 from weirkeeper.controllers.ingress.annotations.options import Options
 from weirkeeper.controllers.ingress.scope import Scope
+from weirkeeper.controllers.shared.reach import NoBackend
 from weirkeeper.controllers.shared.report import error, warning
 from weirkeeper.controllers.shared.secrets import known_absent
-from weirkeeper.controllers.shared.services import NoBackend, service_ref
+from weirkeeper.controllers.shared.services import service_ref
 from weirkeeper.kube.types import ConfigMap, IngressBackend, Service, ServiceBackendPort
 from weirkeeper.model.filters import (
     Affinity,

@@ -18,9 +18,10 @@ from weirkeeper.controllers.manifests.types import (
 from weirkeeper.controllers.shared.addresses import refused_address
 from weirkeeper.controllers.shared.hostnames import hostname
 from weirkeeper.controllers.shared.ids import id_of, place
+from weirkeeper.controllers.shared.reach import NoBackend
 from weirkeeper.controllers.shared.regexes import checked_regex
 from weirkeeper.controllers.shared.report import error, field
-from weirkeeper.controllers.shared.services import NoBackend, service_backend, service_ref
+from weirkeeper.controllers.shared.services import service_backend, service_ref
 from weirkeeper.flow import Read
 from weirkeeper.kube.types import Service
 from weirkeeper.model.backend import Backend, FromEndpointSet

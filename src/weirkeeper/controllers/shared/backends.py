@@ -1,6 +1,6 @@
 """Members of backends, from EndpointSlices; the lane of their own that routes never read.
 
-Comes in: wishes for the endpoints of Service ports. Goes out: an ``EndpointSet`` for each. Addresses that traffic may not be sent to are left
+Comes in: wishes for the endpoints of Service ports, by pods, by the Service's own address or by node ports. Goes out: an ``EndpointSet`` for each. Addresses that traffic may not be sent to are left
 out, and the owner of the slice is told (``declare_slice_findings``).
 """
 
@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from weirkeeper.controllers.base import EndpointSetWish, Inputs
 from weirkeeper.controllers.shared.addresses import refused_address
+from weirkeeper.controllers.shared.nodes import NodePlace, node_endpoints, node_place
 from weirkeeper.controllers.shared.report import error, field
 from weirkeeper.flow import Graph, Index, Read, Table
-from weirkeeper.kube.types import EndpointConditions, EndpointSlice, Service, SliceEndpoint
+from weirkeeper.kube.types import EndpointConditions, EndpointSlice, Node, Service, SliceEndpoint
 from weirkeeper.model.endpoint import Endpoint, EndpointSet, EndpointState
 from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.ids import Ref
@@ -21,6 +22,7 @@ from weirkeeper.model.text import IpAddress, Label, Refused, parse, shown
 K = TypeVar("K")
 Slices = Index[Ref, Ref, EndpointSlice]
 
+EVERY = "every"
 SERVICE_LABEL = "kubernetes.io/service-name"
 FAMILIES = {"IPv4": 4, "IPv6": 6}
 _BEST = {EndpointState.READY: 0, EndpointState.SERVING: 1, EndpointState.NOT_READY: 2}
@@ -32,6 +34,7 @@ def declare_endpoint_sets(
     """The table of endpoint sets. ``allow_local`` lets loopback addresses through: right for files on a developer's machine, wrong in a cluster."""
     slices: Slices = graph.index("slices_by_service", inputs.of(EndpointSlice), _service_of)
     services = inputs.of(Service)
+    nodes = _declare_nodes(graph, inputs, allow_local=allow_local)
 
     def endpoints(read: Read, _: K, wish: EndpointSetWish) -> EndpointSet:
         if wish.static:
@@ -39,6 +42,14 @@ def declare_endpoint_sets(
         if wish.service_port:
             return EndpointSet(
                 id=wish.id, endpoints=_service_address(read.get(services, wish.service), wish, allow_local=allow_local)
+            )
+        if wish.node_port:
+            places = () if nodes is None else (found for _, found in read.lookup(nodes, EVERY))
+            only = (
+                _nodes_with_members(found for _, found in read.lookup(slices, wish.service)) if wish.on_node else None
+            )
+            return EndpointSet(
+                id=wish.id, endpoints=_ordered(node_endpoints(places, wish.node_port, wish.families, only))
             )
         return endpoint_set(wish, (s for _, s in read.lookup(slices, wish.service)), allow_local=allow_local)
 
@@ -86,6 +97,26 @@ def slice_findings(found: EndpointSlice, *, allow_local: bool = True) -> tuple[F
             Effect.IGNORED,
         )
         for i, address, why in bad[:20]
+    )
+
+
+def _declare_nodes(graph: Graph, inputs: Inputs, *, allow_local: bool) -> Index[str, Ref, NodePlace] | None:
+    """The nodes that take traffic, where nodes are read."""
+    if not inputs.reads(Node):
+        return None
+    places = graph.derive(
+        "nodes_reached", inputs.of(Node), lambda _, __, node: node_place(node, allow_local=allow_local)
+    )
+    return graph.index("every_node_reached", places, lambda _, __: (EVERY,))
+
+
+def _nodes_with_members(found: Iterable[EndpointSlice]) -> frozenset[str]:
+    """The nodes on which a ready endpoint runs."""
+    return frozenset(
+        member.node_name
+        for one in found
+        for member in one.endpoints or ()
+        if member.node_name and state_of(member.conditions) is EndpointState.READY
     )
 
 

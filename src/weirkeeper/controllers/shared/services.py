@@ -8,12 +8,13 @@ import msgspec
 
 from weirkeeper.controllers.shared.addresses import refused_name
 from weirkeeper.controllers.shared.ids import id_of, place
+from weirkeeper.controllers.shared.reach import PODS, NoBackend, Reach, members
 from weirkeeper.kube.types import Service, ServiceBackendPort, ServicePort
-from weirkeeper.model.backend import Backend, BackendTls, FromDns, FromEndpointSet
+from weirkeeper.model.backend import Backend, BackendTls, FromDns
 from weirkeeper.model.endpoint import EndpointSetWish
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.text import Hostname, Id, Label, Refused, parse, shown
+from weirkeeper.model.text import Hostname, Id, Refused, parse, shown
 
 APP_PROTOCOLS: dict[str, tuple[str, bool]] = {
     "": ("http1", False),
@@ -41,14 +42,6 @@ class ServiceBackend(msgspec.Struct, frozen=True, kw_only=True):
     strange: str = ""
 
 
-class NoBackend(msgspec.Struct, frozen=True, kw_only=True):
-    """Why there is none, as a reason, a sentence and a remedy."""
-
-    reason: Reason
-    why: str
-    remedy: str
-
-
 def service_ref(owner: Ref, name: str) -> Ref:
     """A Service in the namespace of its owner."""
     return Ref(cluster=owner.cluster, kind="Service", namespace=owner.namespace, name=name)
@@ -61,8 +54,9 @@ def service_backend(
     *,
     external_names: bool = False,
     forbidden: tuple[str, ...] = (),
+    reach: Reach = PODS,
 ) -> ServiceBackend | NoBackend:
-    """The backend of a Service port."""
+    """The backend of a Service port; ``reach`` says where its members are looked for."""
     if service is None:
         return NoBackend(
             reason=Reason.SERVICE_NOT_FOUND,
@@ -76,17 +70,17 @@ def service_backend(
     if external:
         return _external(service, ref, found, allowed=external_names, forbidden=forbidden)
     name = id_of(place(ref), ref.name, str(found.port))
-    return _spoken(service, found, Backend(id=name, source=FromEndpointSet(id=name), origins=(service.origin(),)), ref)
+    where = members(service, ref, found, name, reach)
+    if isinstance(where, NoBackend):
+        return where
+    return _spoken(service, found, Backend(id=name, source=where.source, origins=(service.origin(),)), where.wish)
 
 
-def _spoken(service: Service, port: ServicePort, backend: Backend, ref: Ref) -> ServiceBackend:
+def _spoken(service: Service, port: ServicePort, backend: Backend, wish: EndpointSetWish | None) -> ServiceBackend:
     wished = (port.app_protocol or "").lower()
     protocol, tls = APP_PROTOCOLS.get(wished, ("http1", False))
     if protocol != "http1" or tls:
         backend = msgspec.structs.replace(backend, protocol=protocol, tls=BackendTls() if tls else None)
-    wish = None
-    if isinstance(backend.source, FromEndpointSet):
-        wish = EndpointSetWish(id=backend.source.id, service=ref, port_name=Label(port.name))
     strange = "" if wished in APP_PROTOCOLS else wished
     return ServiceBackend(backend=backend, wish=wish, service=service, port=port, strange=strange)
 
@@ -129,7 +123,7 @@ def _external(
         )
     source = FromDns(name=name, port=port.port)
     backend = Backend(id=id_of(place(ref), ref.name, str(port.port)), source=source, origins=(service.origin(),))
-    return _spoken(service, port, backend, ref)
+    return _spoken(service, port, backend, None)
 
 
 def variant_id(base: Id, owner: Ref) -> Id:
