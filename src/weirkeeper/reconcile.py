@@ -17,6 +17,7 @@ from weirkeeper.model.finding import Finding
 from weirkeeper.model.fleet import FleetWish
 from weirkeeper.model.ids import HostKey, Ref
 from weirkeeper.model.observation import (
+    FleetService,
     InstanceLeaving,
     InstanceObservation,
     ItemObservation,
@@ -33,7 +34,14 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 Event: TypeAlias = (
-    Seen | Synced | ItemObservation | LoadBalancerObservation | InstanceObservation | InstanceLeaving | Today
+    Seen
+    | Synced
+    | ItemObservation
+    | LoadBalancerObservation
+    | InstanceObservation
+    | InstanceLeaving
+    | FleetService
+    | Today
 )
 
 
@@ -103,6 +111,8 @@ class Reconciler:
                 case InstanceLeaving():
                     leaving = LeavingKey(event.load_balancer, event.instance)
                     self.graph.put(self.program.leaving, leaving, True if event.leaving else None)
+                case FleetService():
+                    self.graph.put(self.program.fleet_services, event.load_balancer, event if event.ports else None)
                 case Today():
                     self.graph.put(self.program.clock, "day", event.day)
 

@@ -36,6 +36,7 @@ from weirkeeper.controllers.shared.certificates import (
     declare_certificates,
     unnamed_hosts,
 )
+from weirkeeper.controllers.shared.workloads import declare_selections
 from weirkeeper.flow import MANY, Graph, Memo, Read, Source, Table
 from weirkeeper.kube.types import Service
 from weirkeeper.model.backend import Backend
@@ -44,14 +45,14 @@ from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSetWish
 from weirkeeper.model.features import Capabilities
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
-from weirkeeper.model.fleet import FleetWish
+from weirkeeper.model.fleet import ON_HOST_PORTS, FleetWish
 from weirkeeper.model.ids import HostKey, Part, Ref, ServerName
 from weirkeeper.model.listener import Listener
-from weirkeeper.model.observation import InstanceObservation, ItemObservation, LoadBalancerObservation
+from weirkeeper.model.observation import FleetService, InstanceObservation, ItemObservation, LoadBalancerObservation
 from weirkeeper.model.route import Forward, HostedRoute, Route, VirtualHost
 from weirkeeper.model.text import Id, Sentence
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
-from weirkeeper.status.addresses import Addresses, front_addresses
+from weirkeeper.status.addresses import Addresses, behind_service, front_addresses
 from weirkeeper.status.ingress import ingress_status
 
 K = TypeVar("K", HostKey, Part, ServerName)
@@ -110,6 +111,7 @@ class Program:
         self.observations: Source[Id, LoadBalancerObservation] = graph.source("observations")
         self.instances: Source[InstanceKey, InstanceObservation] = graph.source("instances")
         self.leaving: Source[LeavingKey, bool] = graph.source("leaving")
+        self.fleet_services: Source[Id, FleetService] = graph.source("fleet_services")
         self.clock = clock(graph)
         self.providers = tuple(providers)
 
@@ -120,12 +122,9 @@ class Program:
         self.hosted_routes = graph.spread("hosted_routes", self.intents, _routes)
         self.backends = graph.spread("backends", self.intents, _backends)
         self.trust_bundles = graph.spread("trust_bundles", self.intents, _bundles)
-        self.endpoint_sets = declare_endpoint_sets(
-            graph,
-            self.inputs,
-            graph.spread("endpoint_set_wishes", self.intents, _endpoint_sets),
-            allow_local=local_endpoints,
-        )
+        members = graph.spread("endpoint_set_wishes", self.intents, _endpoint_sets)
+        self.endpoint_sets = declare_endpoint_sets(graph, self.inputs, members, allow_local=local_endpoints)
+        self.pod_selections = declare_selections(graph, self.inputs, members)
         self.slice_findings = declare_slice_findings(graph, self.inputs, allow_local=local_endpoints)
         self.certificates = self._declare_certificates()
         self.server_names = self._declare_server_names()
@@ -205,7 +204,7 @@ class Program:
 
         def addresses(read: Read, name: Id, front: LoadBalancer) -> Addresses | None:
             said = None if front.published is None else front.published.service
-            return front_addresses(
+            found = front_addresses(
                 front.published,
                 seen=read.get(self.observations, name),
                 instances=[
@@ -216,6 +215,10 @@ class Program:
                 service=None if said is None else read.get(self.inputs.of(Service), said),
                 ports=[listener.port for _, listener in read.lookup(listeners, name)],
             )
+            fleet = front.infrastructure.fleet
+            if fleet is None or fleet.exposure in ON_HOST_PORTS or front.published is not None:
+                return found
+            return behind_service(found, fleet.exposure, read.get(self.fleet_services, name))
 
         return graph.derive("addresses", self.load_balancers, addresses)
 

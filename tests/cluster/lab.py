@@ -76,6 +76,22 @@ def node_cut_off(name: str) -> Iterator[None]:
         say("node-up")
 
 
+@contextlib.contextmanager
+def client_from_outside() -> Iterator[str]:
+    """An address of a client beyond the nodes. The lab's pods are neighbours of this machine's other address, and answer it past the node that led it to them."""
+    home()
+    address = "198.51.100.9"
+    of_lab = subprocess.run(
+        ["ip", "-o", "addr", "show", "to", "10.244.0.1"], check=True, capture_output=True, text=True
+    )
+    link = of_lab.stdout.split()[1]
+    subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", link], check=True)
+    try:
+        yield address
+    finally:
+        subprocess.run(["ip", "addr", "del", f"{address}/32", "dev", link], check=True)
+
+
 def writes() -> list[Write]:
     """Every write since the lab began."""
     home()

@@ -1,11 +1,12 @@
 """An Ingress with a load balancer of its own: so many instances on separate hosts, their addresses in its status, and nothing left when it goes."""
 
+import json
 import time
 
 import lab
 import pytest
 from commands import Kubectl
-from installs import Install, events_of, shown, until, until_answered
+from installs import Install, events_of, reached, shown, until, until_answered
 from samples import echo, ingress, service
 
 from weirkeeper.testing.client import Target
@@ -129,7 +130,9 @@ def test_an_instance_on_a_lost_node_starts_elsewhere_and_its_address_moves(start
             until_answered(address, f"http://{host_of(shop)}:{PORT}/", "shop")
     print(f"address gone after {gone:.1f} s, another one there after {moved:.1f} s")
     shop.must("wait", "--for=condition=Ready", f"node/{node}", "--timeout=60s")
-    for pod in shop.items("pods", "-A", "--field-selector", f"spec.nodeName={node}"):  # the lab does not call them ready again
+    for pod in shop.items(
+        "pods", "-A", "--field-selector", f"spec.nodeName={node}"
+    ):  # the lab does not call them ready again
         Kubectl(pod["metadata"]["namespace"])("delete", "pod", pod["metadata"]["name"], "--wait=false")
     until(lambda: ready(starter) == 2, "the node runs pods again", 2 * STARTED)
     assert gone < 2 * STARTED / 3
@@ -147,6 +150,74 @@ def node_at(kubectl, address):
 def ready(starter):
     """How many replicas of the control plane are ready."""
     return starter.kubectl.read("deployment", starter.name)["status"].get("readyReplicas", 0)
+
+
+def test_behind_node_ports_the_status_lists_exactly_the_labelled_nodes(starter, shop, nodes, labelled):
+    """Two nodes, then a third; each answers at the node port, a node without an instance does not, and backends see the client itself."""
+    of_class, label = labelled
+    fleet = {"mode": "daemonset", "exposure": "nodePort", "nodeSelector": {label: "true"}}
+    shop.apply(*class_with(of_class, fleet), ingress("shop", of_class, host_of(shop), "shop"))
+    with lab.client_from_outside() as client:
+        for count in (2, 3):
+            for node in nodes[:count]:
+                shop.must("label", "--overwrite", "node", node, f"{label}=true")
+            until(lambda: len(shown(shop, "shop")) == count, f"{count} addresses", STARTED)
+            assert shown(shop, "shop") == sorted(address_of(shop, node) for node in nodes[:count])
+            url = f"http://{host_of(shop)}:{port_shown(shop)}/"
+            for address in shown(shop, "shop"):
+                answer = until_answered(address, url, "shop", source=client)
+                assert answer.echo.header("x-forwarded-for") == client
+            if count == 2:
+                assert reached(address_of(shop, nodes[2]), url, source=client, limit=2.0) is None
+
+
+def test_behind_a_load_balancer_the_status_lists_what_was_given_to_its_service(starter, shop, labelled):
+    """The lab has no cloud: what one would write is written here."""
+    of_class, _ = labelled
+    shop.apply(*class_with(of_class, {"exposure": "loadBalancer"}), ingress("shop", of_class, host_of(shop), "shop"))
+    until(lambda: starter.kubectl.items("services", "-l", OURS), "a Service of the fleet", STARTED)
+    (front,) = starter.kubectl.items("services", "-l", OURS)
+    given = {"status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.77"}]}}}
+    name = front["metadata"]["name"]
+    starter.kubectl.must("patch", "service", name, "--subresource=status", "--type=merge", "-p", json.dumps(given))
+    until(lambda: shown(shop, "shop") == ["198.51.100.77"], "the address that was given", STARTED)
+    assert port_shown(shop) == 80
+
+
+@pytest.fixture
+def labelled(shop, nodes):
+    """A class of this test's own, and a label of nodes."""
+    of_class = f"np-{shop.namespace}"
+    label = f"weirkeeper.io/{of_class}"
+    yield of_class, label
+    for kind in ("ingressclass", "loadbalancerclassparameters"):
+        shop("delete", kind, of_class)
+    for node in nodes:
+        shop("label", "node", node, f"{label}-")
+
+
+def class_with(name, fleet):
+    """A class of the install with these instances."""
+    reference = {"apiGroup": "weirkeeper.io", "kind": "LoadBalancerClassParameters", "name": name}
+    spec = {"controller": "weirkeeper.io/fleet", "parameters": reference}
+    chosen = {"ports": {"http": 80, "https": 0}, "fleet": fleet}
+    return (
+        {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": name}, "spec": spec},
+        {"apiVersion": "weirkeeper.io/v1alpha1", "kind": reference["kind"], "metadata": {"name": name}, "spec": chosen},
+    )
+
+
+def address_of(kubectl, node):
+    """The address of a node."""
+    found = kubectl.read("node", node)["status"]["addresses"]
+    return next(one["address"] for one in found if one["type"] == "InternalIP")
+
+
+def port_shown(kubectl):
+    """The port that the status says, the same for every address."""
+    entries = kubectl.read("ingress", "shop")["status"]["loadBalancer"]["ingress"]
+    (port,) = {port["port"] for entry in entries for port in entry["ports"]}
+    return port
 
 
 def test_more_than_there_are_hosts_is_told_and_the_hosts_that_are_there_serve(starter, shop, nodes):

@@ -14,6 +14,7 @@ from weirkeeper.kube.client import Client
 from weirkeeper.model.fleet import FleetWish
 from weirkeeper.model.text import Id, Name, Refused, parse
 from weirkeeper.runtime.fleet_pods import FleetPods
+from weirkeeper.runtime.fleet_services import FleetServices
 from weirkeeper.runtime.fleet_writer import FleetWriter
 from weirkeeper.runtime.intake import Intake
 from weirkeeper.runtime.logging import Log
@@ -39,12 +40,12 @@ class Fleets:
     ) -> None:
         self._place, self._channel = place_of(settings, client), channel
         self._writer = FleetWriter(client, writes, self._place, log=log, metrics=metrics)
-
         self._pods = FleetPods(client, self._place, lambda one: intake.offer((one,)), log=log, gate=feed.gate)
+        self._services = FleetServices(client, self._place, lambda one: intake.offer((one,)), log=log, gate=feed.gate)
 
     def workers(self) -> list[Worker]:
         """What every replica runs."""
-        return [Worker("pods of fleets", self._pods.run)]
+        return [Worker("pods of fleets", self._pods.run), Worker("services of fleets", self._services.run)]
 
     def wished(self, changes: Mapping[Id, FleetWish | None]) -> None:
         """What changed, after each settle."""

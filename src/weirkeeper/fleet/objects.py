@@ -13,15 +13,17 @@ import msgspec
 from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, OF, FleetPlace, fleet_name, marks
 from weirkeeper.fleet.pods import Body, pod_template, rollout
 from weirkeeper.kube.resources import KNOWN, GroupKind, Resource
-from weirkeeper.model.fleet import FleetWish
+from weirkeeper.model.fleet import FleetExposure, FleetWish
 from weirkeeper.model.text import Id
 
 DIGEST = "weirkeeper.io/digest"
 ACCOUNT: GroupKind = ("", "ServiceAccount")
 DEPLOYMENT: GroupKind = ("apps", "Deployment")
 DAEMON_SET: GroupKind = ("apps", "DaemonSet")
-KINDS: tuple[Resource, ...] = (KNOWN[ACCOUNT], KNOWN[DEPLOYMENT], KNOWN[DAEMON_SET])
+SERVICE: GroupKind = ("", "Service")
+KINDS: tuple[Resource, ...] = (KNOWN[ACCOUNT], KNOWN[SERVICE], KNOWN[DEPLOYMENT], KNOWN[DAEMON_SET])
 """In the order in which they are made."""
+SERVICE_TYPES: Mapping[FleetExposure, str] = {"nodePort": "NodePort", "loadBalancer": "LoadBalancer"}
 ENGINE = "envoy"
 
 
@@ -39,6 +41,8 @@ class Found(NamedTuple):
     version: str
     labels: Mapping[str, str]
     digest: str
+    annotations: Mapping[str, str] = {}
+    finalizers: tuple[str, ...] = ()
     leaving: bool = False
 
 
@@ -66,7 +70,22 @@ def fleet_objects(place: FleetPlace, wish: FleetWish) -> dict[Key, Body]:
         Key(ACCOUNT, name): _body(ACCOUNT, place, wish.load_balancer, {"automountServiceAccountToken": False}),
         Key(kind, name): _body(kind, place, wish.load_balancer, {"spec": spec}),
     }
+    if wish.fleet.exposure in SERVICE_TYPES and wish.ports:
+        bodies[Key(SERVICE, name)] = _service(place, wish)
     return {key: _stamped(body) for key, body in bodies.items()}
+
+
+def _service(place: FleetPlace, wish: FleetWish) -> Body:
+    """Local traffic only: a node without an instance takes nothing, and the client's address stays what it is."""
+    spec = {
+        "type": SERVICE_TYPES[wish.fleet.exposure],
+        "externalTrafficPolicy": "Local",
+        "selector": marks(place, wish.load_balancer),
+        "ports": [{"name": f"port-{port}", "port": port, "targetPort": port, "protocol": "TCP"} for port in wish.ports],
+    }
+    body = _body(SERVICE, place, wish.load_balancer, {"spec": spec})
+    chosen = {**dict(wish.fleet.service_annotations), **body["metadata"]["annotations"]}
+    return {**body, "metadata": {**body["metadata"], "annotations": chosen}}
 
 
 def steps(place: FleetPlace, wishes: Iterable[FleetWish], found: Mapping[Key, Found]) -> tuple[Step, ...]:
@@ -97,6 +116,14 @@ def selector(place: FleetPlace) -> str:
 def unstartable(wishes: Sequence[FleetWish]) -> tuple[FleetWish, ...]:
     """Fleets of engines that we cannot start."""
     return tuple(wish for wish in wishes if wish.provider != ENGINE)
+
+
+def over(body: Body, found: Found) -> Body:
+    """The body as it replaces what was found, and nothing newer. What controllers of others note in the metadata stays: a cloud keeps there what it has made."""
+    meta = body["metadata"]
+    annotations = {**found.annotations, **meta["annotations"]}
+    kept = {"annotations": annotations, "finalizers": list(found.finalizers), "resourceVersion": found.version}
+    return {**body, "metadata": {**meta, **kept}}
 
 
 def _step(key: Key, body: Body, there: Found | None, ours: bool) -> tuple[Step, ...]:

@@ -1,4 +1,4 @@
-"""The pod of an instance: Envoy on its host's network, with the sidecar that gets its certificate and answers its probes.
+"""The pod of an instance: Envoy, as a rule on its host's network, with the sidecar that gets its certificate and answers its probes.
 
 Comes in: a place, a fleet. Goes out: a pod template (core/v1 PodTemplateSpec) as the API takes it. It is the same pod as that of the shipped DaemonSet; a test holds
 the two together. The account of its token is the fleet's own, which may have certificates of its own load balancer and of no other.
@@ -11,7 +11,7 @@ import hashlib
 from typing import Any
 
 from weirkeeper.fleet.place import OF, FleetPlace, fleet_name, marks
-from weirkeeper.model.fleet import Fleet, FleetWish, Toleration
+from weirkeeper.model.fleet import ON_HOST_PORTS, Fleet, FleetWish, Toleration
 from weirkeeper.model.text import Id
 
 Body = dict[str, Any]
@@ -38,6 +38,7 @@ ENVIRONMENT: list[Body] = [
     {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
     {"name": "HOST_ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
 ]
+POD_ADDRESS: Body = {"name": "POD_ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
 
 
 def pod_template(place: FleetPlace, wish: FleetWish) -> Body:
@@ -46,8 +47,7 @@ def pod_template(place: FleetPlace, wish: FleetWish) -> Body:
     spec = {
         "serviceAccountName": fleet_name(place, wish.load_balancer),
         "automountServiceAccountToken": False,
-        "hostNetwork": True,
-        "dnsPolicy": "ClusterFirstWithHostNet",
+        **_network(wish.fleet),
         "terminationGracePeriodSeconds": 60,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, "runAsUser": 0, "runAsGroup": 0},
         "nodeSelector": dict(wish.fleet.node_selector),
@@ -69,11 +69,16 @@ def health_port(load_balancer: Id) -> int:
 
 
 def rollout(fleet: Fleet) -> Body:
-    """How a new template comes in: one host after the other. A host takes no second instance beside the first, as both want its ports."""
+    """How a new template comes in: one host after the other. A host takes no second instance beside the first."""
     rolling = {"maxUnavailable": 1, "maxSurge": 0}
     if fleet.mode == "daemonset":
         return {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": rolling}}
     return {"replicas": fleet.replicas, "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling}}
+
+
+def _network(fleet: Fleet) -> Body:
+    on_host = fleet.exposure == "hostNetwork"
+    return {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"} if on_host else {}
 
 
 def _apart(place: FleetPlace, wish: FleetWish) -> Body:
@@ -113,10 +118,12 @@ def _first_certificate(place: FleetPlace, wish: FleetWish) -> Body:
 
 def _sidecar(place: FleetPlace, wish: FleetWish) -> Body:
     exchange = f"--control-plane={_control_plane(place, place.exchange_port)}"
-    arguments = ["sidecar", *_instance(wish), exchange, f"--listen=$(HOST_ADDRESS):{health_port(wish.load_balancer)}"]
+    on_host = wish.fleet.exposure == "hostNetwork"
+    own = "$(HOST_ADDRESS)" if on_host else "$(POD_ADDRESS)"
+    arguments = ["sidecar", *_instance(wish), exchange, f"--listen={own}:{health_port(wish.load_balancer)}"]
     return {
-        **_weir(place, "sidecar", arguments),
-        "ports": [_port("health", health_port(wish.load_balancer))],
+        **_weir(place, "sidecar", arguments, () if on_host else (POD_ADDRESS,)),
+        "ports": [_port("health", health_port(wish.load_balancer), of_host=on_host)],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": "health"}, "periodSeconds": 2, "timeoutSeconds": 2},
         "livenessProbe": {
             "httpGet": {"path": "/started", "port": "health"},
@@ -131,7 +138,7 @@ def _envoy(place: FleetPlace, wish: FleetWish) -> Body:
         "name": "envoy",
         "image": place.envoy_image,
         "args": ["-c", f"{RUN}/bootstrap.json", "--disable-hot-restart", "-l", "warn", "--drain-strategy", "immediate"],
-        "ports": [_port(f"port-{port}", port) for port in wish.ports],
+        "ports": [_port(f"port-{p}", p, of_host=wish.fleet.exposure in ON_HOST_PORTS) for p in wish.ports],
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "3Gi"}},
         "lifecycle": {"preStop": {"sleep": {"seconds": LEAVING}}},
         "securityContext": {**POWERLESS, "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}},
@@ -139,20 +146,20 @@ def _envoy(place: FleetPlace, wish: FleetWish) -> Body:
     }
 
 
-def _weir(place: FleetPlace, name: str, arguments: list[str]) -> Body:
+def _weir(place: FleetPlace, name: str, arguments: list[str], more: tuple[Body, ...] = ()) -> Body:
     return {
         "name": name,
         "image": place.image,
         "args": arguments,
-        "env": ENVIRONMENT,
+        "env": [*ENVIRONMENT, *more],
         "securityContext": POWERLESS,
         "volumeMounts": FILES,
     }
 
 
-def _port(name: str, port: int) -> Body:
-    """Named as the host's too: two instances that want it are never put on one host."""
-    return {"name": name, "containerPort": port, "hostPort": port, "protocol": "TCP"}
+def _port(name: str, port: int, *, of_host: bool) -> Body:
+    """A port of the host is named as that: two instances that want it are never put on one host."""
+    return {"name": name, "containerPort": port, **({"hostPort": port} if of_host else {}), "protocol": "TCP"}
 
 
 def _volumes(place: FleetPlace) -> list[Body]:

@@ -7,11 +7,18 @@ install's matter.
 from typing import Literal
 
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.text import Id, Label, Name
+from weirkeeper.model.text import Id, Label, Name, Sentence
 from weirkeeper.model.value import Value
 
 FleetMode = Literal["deployment", "daemonset"]
 """So many instances, each on a host of its own; or one on every host that is chosen."""
+
+FleetExposure = Literal["hostNetwork", "hostPort", "nodePort", "loadBalancer"]
+"""How clients reach instances: on the network of their hosts; on pods' networks, with ports of the hosts led to them; at ports that Kubernetes gives on the hosts
+that have an instance; or at the addresses that a cloud or another controller gives to a Service of type LoadBalancer.
+"""
+ON_HOST_PORTS: frozenset[FleetExposure] = frozenset({"hostNetwork", "hostPort"})
+"""Those that take the listeners' ports of their hosts."""
 
 TaintEffect = Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 """What a taint does (Kubernetes, core/v1 Taint)."""
@@ -26,12 +33,14 @@ class Toleration(Value, frozen=True, kw_only=True):
 
 
 class Fleet(Value, frozen=True, kw_only=True):
-    """How instances run: on the network of their hosts, so that a host's address is an instance's. ``replicas`` counts for a deployment only."""
+    """How instances run, and are reached. ``replicas`` counts for a deployment only; ``service_annotations`` are those of the Service in front, where there is one."""
 
     mode: FleetMode = "deployment"
+    exposure: FleetExposure = "hostNetwork"
     replicas: int = 1
     node_selector: tuple[tuple[Label, Label], ...] = ()
     tolerations: tuple[Toleration, ...] = ()
+    service_annotations: tuple[tuple[Label, Sentence], ...] = ()
 
 
 class FleetWish(Value, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from weirkeeper.model.address import PublicAddress
+from weirkeeper.model.fleet import FleetExposure
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Digest, Id, IpAddress, Label, Name, Sentence, Timestamp
 from weirkeeper.model.value import Value
@@ -60,6 +61,15 @@ class InstanceLeaving(Value, frozen=True, kw_only=True):
     load_balancer: Id
     instance: Label
     leaving: bool = True
+
+
+class FleetService(Value, frozen=True, kw_only=True):
+    """The Service in front of a fleet, as the API server has it: the ports that clients use (none: it is gone), and for a load balancer its addresses."""
+
+    load_balancer: Id
+    exposure: FleetExposure
+    ports: tuple[int, ...] = ()
+    addresses: tuple[PublicAddress, ...] = ()
 
 
 class StatusWish(Value, frozen=True, kw_only=True):

@@ -1,15 +1,14 @@
 """Brings the Kubernetes objects of fleets to what is wished: the leader's work.
 
-Comes in: wishes, from outcomes. Goes out: Deployments, DaemonSets and service accounts, made, changed and taken away. What is there is listed by our labels at each
+Comes in: wishes, from outcomes. Goes out: Deployments, DaemonSets, Services and service accounts, made, changed and taken away. What is there is listed by our labels at each
 look: when a wish changed, when this replica begins to lead, and now and then, so that what somebody deleted comes back and what stayed behind while nobody led
 goes. Nothing is written before everything was seen once, and nothing ever that does not carry our labels. A write that fails is tried again; the others go on.
 """
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
-from weirkeeper.fleet.objects import DIGEST, KINDS, Found, Key, Step, selector, steps, unstartable
+from weirkeeper.fleet.objects import DIGEST, KINDS, Found, Key, Step, over, selector, steps, unstartable
 from weirkeeper.fleet.place import FleetPlace
 from weirkeeper.kube.client import Client
 from weirkeeper.kube.errors import ApiFailure, Conflict, NotFound
@@ -28,9 +27,10 @@ LONGEST_PAUSE = 15.0
 
 
 class OwnedMetadata(VersionedMetadata, frozen=True, kw_only=True, rename="camel"):
-    """Metadata of what is ours: also whether it is being deleted."""
+    """Metadata of what is ours: also whether it is being deleted, and who has to agree."""
 
     deletion_timestamp: str | None = None
+    finalizers: tuple[str, ...] = ()
 
 
 class Owned(KubeObject, frozen=True, kw_only=True, rename="camel"):
@@ -131,11 +131,7 @@ class FleetWriter:
         elif step.what == "delete":
             await self._writes.delete(kind, name, namespace, uid=step.found.uid)
         else:
-            await self._writes.replace(kind, name, _versioned(step.body, step.found.version), namespace)
-
-
-def _versioned(body: Mapping[str, Any], version: str) -> dict[str, Any]:
-    return {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
+            await self._writes.replace(kind, name, over(dict(step.body), step.found), namespace)
 
 
 def _found(one: Owned) -> Found:
@@ -145,5 +141,7 @@ def _found(one: Owned) -> Found:
         version=meta.resource_version,
         labels=meta.labels or {},
         digest=one.annotations.get(DIGEST, ""),
+        annotations=one.annotations,
+        finalizers=meta.finalizers,
         leaving=bool(meta.deletion_timestamp),
     )

@@ -26,6 +26,7 @@ from typing import NamedTuple, Protocol
 from weirkeeper.controllers.base import Kind
 from weirkeeper.feeds.base import Seen, Synced
 from weirkeeper.model.observation import (
+    FleetService,
     InstanceLeaving,
     InstanceObservation,
     ItemObservation,
@@ -225,6 +226,8 @@ def _key(event: Event) -> tuple[Hashable, ...]:
             return (event.provider, event.load_balancer, event.instance, event.replica)
         case InstanceLeaving():
             return ("leaving", event.load_balancer, event.instance)
+        case FleetService():
+            return ("fleet service", event.load_balancer)
         case Synced():
             return ("synced", event.feed)
         case Today():

@@ -4,14 +4,15 @@ Comes in: what its owner chose to publish (``Published``), what was observed of 
 ``Addresses``, in a fixed order. None at all while no instance has acknowledged a configuration, whichever source is chosen: status follows ACKs, never hope.
 
 The same instance may be seen by two replicas of the control plane for a while (its stream moved); it counts once. Ports are those of the listeners, save
-where a Service stands in front: clients use the Service's.
+where a Service stands in front, be it one that the owner names or that of a fleet: clients use the Service's.
 """
 
 from collections.abc import Iterable, Sequence
 
 from weirkeeper.kube.types import AddressStatus, Service
 from weirkeeper.model.address import PublicAddress, Published
-from weirkeeper.model.observation import InstanceObservation, LoadBalancerObservation
+from weirkeeper.model.fleet import FleetExposure
+from weirkeeper.model.observation import FleetService, InstanceObservation, LoadBalancerObservation
 from weirkeeper.model.text import Hostname, IpAddress, Refused, parse
 from weirkeeper.model.value import Value
 
@@ -47,6 +48,29 @@ def front_addresses(
     return _addresses([*_places(local), *own], [*seen_ports, *(ports if own else ())])
 
 
+def behind_service(found: Addresses | None, exposure: FleetExposure, service: FleetService | None) -> Addresses | None:
+    """What clients use where the instances stand behind a Service of their own: the nodes that have one, at node ports; or what was given to the Service."""
+    if found is None or service is None or service.exposure != exposure:
+        return None
+    places = _places(service.addresses) if exposure == "loadBalancer" else found.places
+    return _addresses(places, service.ports) if service.ports else None
+
+
+def given_addresses(service: Service) -> tuple[PublicAddress, ...]:
+    """What was given to a Service of type LoadBalancer."""
+    found = [_checked(entry) for entry in _given(service)]
+    return tuple(_public(one) for one in found if one is not None)
+
+
+def _public(place: Place) -> PublicAddress:
+    ip, hostname = place
+    return PublicAddress(ip=IpAddress(ip)) if ip else PublicAddress(hostname=Hostname(hostname))
+
+
+def _given(service: Service) -> tuple[AddressStatus, ...]:
+    return (service.status.load_balancer.ingress or ()) if service.status is not None else ()
+
+
 def _addresses(places: Iterable[Place], ports: Iterable[int]) -> Addresses | None:
     found = tuple(sorted(set(places)))
     return Addresses(places=found, ports=tuple(sorted(set(ports)))) if found else None
@@ -60,8 +84,7 @@ def _of_service(service: Service) -> tuple[list[Place], list[int]]:
     """External addresses first; what only the cluster reaches (cluster addresses) counts for Services that have nothing else to offer."""
     spec = service.spec
     ports = [port.port for port in spec.ports or () if port.protocol == "TCP"]
-    given = (service.status.load_balancer.ingress or ()) if service.status is not None else ()
-    outside = [*map(_checked, given), *(_ip(ip) for ip in spec.external_i_ps or ())]
+    outside = [*map(_checked, _given(service)), *(_ip(ip) for ip in spec.external_i_ps or ())]
     if spec.type == "ExternalName":
         outside.append(_host(spec.external_name))
     elif spec.type != "LoadBalancer" and not outside:

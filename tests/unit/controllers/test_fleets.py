@@ -16,17 +16,14 @@ GROUP = "weirkeeper.io/load-balancer"
 
 def a_class(fleet=None, **spec):
     wished = {**spec, **({"fleet": fleet} if fleet is not None else {})}
-    return (
-        """
+    return """
 kind: IngressClass
 metadata: {name: edge, annotations: {ingressclass.kubernetes.io/is-default-class: "true"}}
 spec: {controller: weirkeeper.io/ingress, parameters: {apiGroup: weirkeeper.io, kind: LoadBalancerClassParameters, name: edge}}
 ---
 kind: LoadBalancerClassParameters
 metadata: {name: edge}
-spec: """
-        + json.dumps(wished)
-    )
+spec: """ + json.dumps(wished)
 
 
 def node(name, labels=None, taints=(), *, ready=True, cordoned=False):
@@ -34,7 +31,9 @@ def node(name, labels=None, taints=(), *, ready=True, cordoned=False):
         "kind": "Node",
         "metadata": {"name": name, "labels": labels or {}},
         "spec": {"unschedulable": cordoned, "taints": list(taints)},
-        "status": {"conditions": [{"type": "Ready", "status": str(ready), "lastHeartbeatTime": "2026-01-01T00:00:00Z"}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": str(ready), "lastHeartbeatTime": "2026-01-01T00:00:00Z"}]
+        },
     }
 
 
@@ -86,12 +85,16 @@ def test_a_class_may_give_every_ingress_its_own_and_an_ingress_may_share_after_a
 def test_a_class_may_have_a_fleet_itself():
     fleet = {
         "mode": "daemonset",
+        "exposure": "nodePort",
+        "serviceAnnotations": {"cloud.example/kind": "internal"},
         "nodeSelector": {"edge": "true"},
         "tolerations": [{"key": "edge", "effect": "NoSchedule"}],
     }
     found = world({}, fleet=fleet, nodes=(node("a", {"edge": "true"}),)).classes()["edge"]
     assert fleet_of(found) == Fleet(
         mode="daemonset",
+        exposure="nodePort",
+        service_annotations=(("cloud.example/kind", "internal"),),
         node_selector=(("edge", "true"),),
         tolerations=(Toleration(key="edge", effect="NoSchedule"),),
     )
@@ -102,7 +105,11 @@ def test_its_own_has_the_shape_of_its_class():
     fleet = {"nodeSelector": {"edge": "true"}}
     backend = {"namespace": "d", "service": "shop", "port": {"number": 80}}
     intent = world(
-        {"scale": "1"}, fleet=fleet, nodes=(node("a", {"edge": "true"}),), ports={"http": 8080, "https": 0}, defaultBackend=backend
+        {"scale": "1"},
+        fleet=fleet,
+        nodes=(node("a", {"edge": "true"}),),
+        ports={"http": 8080, "https": 0},
+        defaultBackend=backend,
     ).intents()["i"]
     assert [listener.port for listener in intent.listeners] == [8080]
     assert fleet_of(intent).node_selector == (("edge", "true"),)
@@ -163,7 +170,10 @@ TAINT = {"key": "edge", "value": "yes", "effect": "NoSchedule"}
     ],
 )
 def test_more_than_there_are_hosts_is_told(nodes, fleet, count):
-    assert world({"scale": str(count)}, fleet={"granularity": "ingress", **fleet}, nodes=nodes).intents()["i"].findings == ()
+    assert (
+        world({"scale": str(count)}, fleet={"granularity": "ingress", **fleet}, nodes=nodes).intents()["i"].findings
+        == ()
+    )
     too_many = world({"scale": str(count + 1)}, fleet={"granularity": "ingress", **fleet}, nodes=nodes).intents()["i"]
     [told] = too_many.findings
     assert told.reason == Reason.TOO_FEW_HOSTS
@@ -184,6 +194,10 @@ def test_a_host_that_comes_ends_it():
     [
         {"granularity": "pod"},
         {"mode": "statefulset"},
+        {"exposure": "clusterIP"},
+        {"serviceAnnotations": {"weirkeeper.io/digest": "x"}},
+        {"serviceAnnotations": {"a b": "x"}},
+        {"serviceAnnotations": {"a": "\x1b"}},
         {"replicas": 0},
         {"replicas": 101},
         {"nodeSelector": {"a b": "x"}},

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weirkeeper.fleet.objects import DIGEST, Found, Key, accounts, fleet_objects, selector, steps, unstartable
+from weirkeeper.fleet.objects import DIGEST, Found, Key, accounts, fleet_objects, over, selector, steps, unstartable
 from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, FleetPlace, fleet_name, marks
 from weirkeeper.fleet.pods import HEALTH_PORTS, health_port
 from weirkeeper.model.fleet import Fleet, FleetWish, Toleration
@@ -34,7 +34,11 @@ ACCOUNT, DEPLOYMENT, DAEMON_SET = ("", "ServiceAccount"), ("apps", "Deployment")
 def wish(name="ingress/weirkeeper/shop/web", provider="envoy", ports=(80, 443), **fleet):
     origin = Origin(ref=Ref(kind="Ingress", namespace="shop", name="web"))
     return FleetWish(
-        load_balancer=Id(name), provider=Name(provider), fleet=Fleet(**{"replicas": 2, **fleet}), ports=ports, origin=origin
+        load_balancer=Id(name),
+        provider=Name(provider),
+        fleet=Fleet(**{"replicas": 2, **fleet}),
+        ports=ports,
+        origin=origin,
     )
 
 
@@ -66,7 +70,9 @@ def test_a_wish_becomes_a_deployment_and_an_account_of_its_own():
     body = one(DEPLOYMENT)
     assert body["spec"]["replicas"] == 2
     pod = body["spec"]["template"]
-    assert pod["spec"]["serviceAccountName"] == one(ACCOUNT)["metadata"]["name"] == fleet_name(PLACE, wish().load_balancer)
+    assert (
+        pod["spec"]["serviceAccountName"] == one(ACCOUNT)["metadata"]["name"] == fleet_name(PLACE, wish().load_balancer)
+    )
     assert body["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     [apart] = pod["spec"]["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert apart["topologyKey"] == "kubernetes.io/hostname"
@@ -99,11 +105,59 @@ def test_the_ports_of_listeners_are_those_of_the_host():
     assert health["hostPort"] in HEALTH_PORTS
 
 
+@pytest.mark.parametrize(("exposure", "of_type"), [("nodePort", "NodePort"), ("loadBalancer", "LoadBalancer")])
+def test_behind_a_service_pods_are_on_their_own_network(exposure, of_type):
+    wished = wish(exposure=exposure, ports=(80, 443), service_annotations=(("cloud.example/kind", "x"),))
+    pod = one(DEPLOYMENT, wished)["spec"]["template"]
+    assert "hostNetwork" not in pod["spec"]
+    assert not any("hostPort" in port for c in pod["spec"]["containers"] for port in c["ports"])
+    service = one(("", "Service"), wished)["spec"]
+    assert (service["type"], service["externalTrafficPolicy"]) == (of_type, "Local")
+    assert one(("", "Service"), wished)["metadata"]["annotations"]["cloud.example/kind"] == "x"
+    assert [port["targetPort"] for port in service["ports"]] == [80, 443]
+    assert service["selector"].items() <= pod["metadata"]["labels"].items()
+    [bootstrap, *_] = pod["spec"]["initContainers"]
+    assert "--address=$(HOST_ADDRESS)" in bootstrap["args"]
+
+
+def test_a_host_port_is_led_to_the_network_of_the_pod():
+    wished = wish(exposure="hostPort", ports=(80,))
+    pod = one(DEPLOYMENT, wished)["spec"]["template"]["spec"]
+    assert "hostNetwork" not in pod
+    assert [port["hostPort"] for c in pod["containers"] for port in c["ports"] if "hostPort" in port] == [80]
+    assert ("", "Service") not in [key.kind for key in fleet_objects(PLACE, wished)]
+
+
+def test_what_others_keep_in_the_metadata_stays():
+    body = one(("", "Service"), wish(exposure="loadBalancer", ports=(80,)))
+    found = Found(
+        "u",
+        "7",
+        {},
+        "old",
+        {"cloud.example/made": "lb-1", DIGEST: "old"},
+        ("service.kubernetes.io/load-balancer-cleanup",),
+    )
+    meta = over(body, found)["metadata"]
+    assert meta["annotations"] == {"cloud.example/made": "lb-1", **body["metadata"]["annotations"]}
+    assert (meta["resourceVersion"], meta["finalizers"]) == ("7", ["service.kubernetes.io/load-balancer-cleanup"])
+
+
+def test_without_a_port_there_is_no_service():
+    assert [key.kind for key in fleet_objects(PLACE, wish(exposure="nodePort", ports=()))] == [ACCOUNT, DEPLOYMENT]
+
+
 def test_the_pod_is_that_of_the_shipped_daemon_set():
     """Names, arguments but those about which load balancer, security and files: what is right for the one is right for the other."""
     shipped = yaml.safe_load(SHIPPED.read_text())["spec"]["template"]["spec"]
     ours = json.loads(msgspec.json.encode(one(DEPLOYMENT)))["spec"]["template"]["spec"]
-    for same in ("automountServiceAccountToken", "hostNetwork", "dnsPolicy", "terminationGracePeriodSeconds", "securityContext"):
+    for same in (
+        "automountServiceAccountToken",
+        "hostNetwork",
+        "dnsPolicy",
+        "terminationGracePeriodSeconds",
+        "securityContext",
+    ):
         assert ours[same] == shipped[same], same
     assert [v["name"] for v in ours["volumes"]] == [v["name"] for v in shipped["volumes"]]
     for kind in ("initContainers", "containers"):

@@ -12,25 +12,36 @@ from weirkeeper.fleet.objects import fleet_objects
 from weirkeeper.fleet.place import OF, FleetPlace, fleet_name
 from weirkeeper.kube.errors import AlreadyExists, Forbidden
 from weirkeeper.kube.mirror import Applied, Deleted
+from weirkeeper.kube.types import Service
 from weirkeeper.model.fleet import Fleet, FleetWish
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Id, Name
 from weirkeeper.runtime.fleet_pods import FleetPod, FleetPods
+from weirkeeper.runtime.fleet_services import FleetServices
 from weirkeeper.runtime.fleet_writer import FleetWriter
 from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.metrics import Metrics
 from weirkeeper.testing.eventually import eventually
 
 PLACE = FleetPlace(
-    install=Name("w"), namespace=Name("edge"), control_plane="w.home.svc", image="weir:1", envoy_image="envoy:1", audience="w", streams_port=1, exchange_port=2
+    install=Name("w"),
+    namespace=Name("edge"),
+    control_plane="w.home.svc",
+    image="weir:1",
+    envoy_image="envoy:1",
+    audience="w",
+    streams_port=1,
+    exchange_port=2,
 )
 
 
 def wish(name, replicas=1):
     origin = Origin(ref=Ref(kind="Ingress", namespace="n", name=name))
     name = Id(f"ingress/c/n/{name}")
-    return FleetWish(load_balancer=name, provider=Name("envoy"), fleet=Fleet(replicas=replicas), ports=(80,), origin=origin)
+    return FleetWish(
+        load_balancer=name, provider=Name("envoy"), fleet=Fleet(replicas=replicas), ports=(80,), origin=origin
+    )
 
 
 class Cluster:
@@ -124,7 +135,10 @@ def test_what_is_wished_is_made_changed_and_taken_away():
 def test_nothing_is_taken_away_before_everything_was_seen():
     cluster = Cluster()
     for key, body in fleet_objects(PLACE, wish("old")).items():
-        cluster.objects[key.kind[1], key.name] = {**body, "metadata": {**body["metadata"], "uid": "u", "resourceVersion": "1"}}
+        cluster.objects[key.kind[1], key.name] = {
+            **body,
+            "metadata": {**body["metadata"], "uid": "u", "resourceVersion": "1"},
+        }
 
     async def scenario(writer):
         for _ in range(100):
@@ -215,4 +229,48 @@ def test_a_pod_whose_host_is_not_heard_of_is_out_until_it_is_heard_of_again(foll
 def test_a_pod_that_is_not_ready_by_itself_is_judged_by_its_stream(following):
     pods, said = following
     pods.told([pod("p", Ready="False", ContainersReady="False")])
+    assert said == []
+
+
+def service(kind="NodePort", *, name=None, given=(), node_port=30080, of="ingress/c/n/a"):
+    meta = {"name": name or name_of("a"), "namespace": "edge", "annotations": {OF: of}}
+    ports = [{"name": "port-80", "port": 80, "targetPort": 80, "nodePort": node_port}]
+    status = {"loadBalancer": {"ingress": [{"ip": ip} for ip in given]}}
+    body = {
+        "kind": "Service",
+        "apiVersion": "v1",
+        "metadata": meta,
+        "spec": {"type": kind, "ports": ports},
+        "status": status,
+    }
+    made = msgspec.convert(body, Service)
+    return Applied(made.ref, made)
+
+
+@pytest.fixture
+def fronts():
+    said = []
+    return FleetServices(SimpleNamespace(), PLACE, said.append, log=Log(io.StringIO()), gate=None), said
+
+
+def test_what_kubernetes_gives_to_a_service_is_said_once_and_taken_back(fronts):
+    services, said = fronts
+    services.told([service(), service()])
+    services.told([Deleted(Ref(kind="Service", namespace="edge", name=name_of("a")))])
+    assert [(one.load_balancer, one.exposure, one.ports) for one in said] == [
+        ("ingress/c/n/a", "nodePort", (30080,)),
+        ("ingress/c/n/a", "nodePort", ()),
+    ]
+
+
+def test_addresses_of_a_load_balancer_come_after_it_was_made(fronts):
+    services, said = fronts
+    services.told([service("LoadBalancer"), service("LoadBalancer", given=["198.51.100.7"])])
+    assert [(one.ports, [a.ip for a in one.addresses]) for one in said] == [((80,), []), ((80,), ["198.51.100.7"])]
+
+
+@pytest.mark.parametrize("foreign", [{"name": "other"}, {"of": "a b"}, {"node_port": 0}])
+def test_a_service_that_is_none_of_a_fleets_says_nothing(fronts, foreign):
+    services, said = fronts
+    services.told([service(**foreign)])
     assert said == []

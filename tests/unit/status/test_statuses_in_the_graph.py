@@ -11,7 +11,7 @@ from weirkeeper.kube.types import AddressStatus, LoadBalancerStatus, ObjectStatu
 from weirkeeper.model.address import PublicAddress, Published
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.observation import InstanceLeaving, InstanceObservation
+from weirkeeper.model.observation import FleetService, InstanceLeaving, InstanceObservation
 from weirkeeper.providers.memory import PROVIDER
 from weirkeeper.reconcile import Reconciler
 
@@ -102,6 +102,51 @@ def test_an_instance_that_is_told_to_go_gives_its_address_back_while_it_still_se
     assert told(program, leaving("b")) == (("10.0.0.1",), PORTS)
     assert told(program, instance("b", serving=False), leaving("c")) == (("10.0.0.1",), PORTS)
     assert told(program, leaving("b", leaving=False)) == (("10.0.0.1", "10.0.0.2"), PORTS)
+
+
+def exposed(how, publish=None):
+    """A class whose fleet is reached like this."""
+    program = Reconciler([IngressController(IngressSettings(fleets=True))], [PROVIDER])
+    of = {"spec": {"fleet": {"exposure": how}, "publish": publish or {}}}
+    objects(program, CLASS, INGRESS, yaml.safe_dump({**yaml.safe_load(parameters({})), **of}))
+    program.settle()
+    return program
+
+
+NODE_PORTS = FleetService(load_balancer="ingress/edge", exposure="nodePort", ports=(30080, 30443))
+GIVEN = FleetService(
+    load_balancer="ingress/edge", exposure="loadBalancer", ports=PORTS, addresses=(PublicAddress(ip="198.51.100.7"),)
+)
+
+
+def test_behind_node_ports_the_nodes_with_an_instance_are_shown_with_the_ports_that_were_given():
+    program = exposed("nodePort")
+    assert told(program, instance("a", "10.0.0.1")) == ((), ())
+    assert told(program, NODE_PORTS) == (("10.0.0.1",), (30080, 30443))
+    assert told(program, instance("b", "10.0.0.2")) == (("10.0.0.1", "10.0.0.2"), (30080, 30443))
+    assert told(program, FleetService(load_balancer="ingress/edge", exposure="nodePort")) == ((), ())
+
+
+def test_behind_a_load_balancer_what_was_given_to_it_is_shown_once_an_instance_serves():
+    program = exposed("loadBalancer")
+    assert told(program, GIVEN) == ((), ())
+    assert told(program, instance("a", "10.0.0.1")) == (("198.51.100.7",), PORTS)
+    without = FleetService(load_balancer="ingress/edge", exposure="loadBalancer", ports=PORTS)
+    assert told(program, without) == ((), ())
+
+
+@pytest.mark.parametrize("how", ["hostNetwork", "hostPort"])
+def test_at_ports_of_hosts_no_service_counts(how):
+    assert told(exposed(how), instance("a", "10.0.0.1"), NODE_PORTS) == (("10.0.0.1",), PORTS)
+
+
+def test_a_service_of_another_kind_does_not_count_while_it_changes():
+    assert told(exposed("loadBalancer"), instance("a", "10.0.0.1"), NODE_PORTS) == ((), ())
+
+
+def test_what_the_class_publishes_stands_before_what_a_service_was_given():
+    program = exposed("nodePort", {"addresses": ["192.0.2.9"]})
+    assert told(program, instance("a", "10.0.0.1"), NODE_PORTS) == (("192.0.2.9",), PORTS)
 
 
 def test_an_instance_more_runs_nothing_but_statuses():

@@ -7,7 +7,7 @@ A canary is never given one of its own: it belongs to the Ingress that it is the
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -21,10 +21,10 @@ from weirkeeper.controllers.shared.ids import id_of, place
 from weirkeeper.controllers.shared.report import field, warning
 from weirkeeper.kube.types import Ingress, Node, NodeTaint
 from weirkeeper.model.finding import Effect, Finding, Reason
-from weirkeeper.model.fleet import Fleet, FleetMode, TaintEffect, Toleration
+from weirkeeper.model.fleet import Fleet, FleetExposure, FleetMode, TaintEffect, Toleration
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.text import Label, shown
+from weirkeeper.model.text import Label, Refused, Sentence, parse, shown
 from weirkeeper.model.value import Value
 from weirkeeper.model.words import word
 
@@ -162,23 +162,39 @@ def _fleet(choice: FleetChoice, origin: Origin) -> tuple[Fleet, tuple[Finding, .
         wrong.append("granularity is neither class nor ingress; class holds")
     if mode is None:
         wrong.append("mode is neither deployment nor daemonset; deployment holds")
+    exposure = word(FleetExposure, choice.exposure)
+    if exposure is None:
+        wrong.append("exposure is none of hostNetwork, hostPort, nodePort, loadBalancer; hostNetwork holds")
     if not 1 <= choice.replicas <= MOST:
         wrong.append(f"replicas is not from 1 to {MOST}")
     selector = tuple((Label(key), Label(text)) for key, text in sorted(choice.node_selector.items()) if _is(key, text))
     if len(selector) < len(choice.node_selector):
         wrong.append("nodeSelector has an entry that is no label; no host has it")
         selector = (*selector, (Label("weirkeeper.io/never"), Label("")))
+    annotations = tuple((Label(key), text) for key, text in _annotations(choice) if text is not None)
+    if len(annotations) < len(choice.service_annotations):
+        wrong.append("serviceAnnotations has an entry that is none; it is left out")
     read = [_toleration(one) for one in choice.tolerations]
     if None in read:
         wrong.append("tolerations has an entry that is none")
     fleet = Fleet(
         mode=mode or "deployment",
+        exposure=exposure or "hostNetwork",
         replicas=min(max(choice.replicas, 1), MOST),
         node_selector=selector,
         tolerations=tuple(one for one in read if one is not None),
+        service_annotations=annotations,
     )
     remedy = "correct the parameters"
     return fleet, tuple(warning(Reason.INVALID_CLASS, origin, f"spec.fleet.{why}", remedy) for why in wrong)
+
+
+def _annotations(choice: FleetChoice) -> Iterator[tuple[str, Sentence | None]]:
+    """Kubernetes, ObjectMeta: keys are those of labels; ours are nobody's to choose."""
+    for key, text in sorted(choice.service_annotations.items()):
+        typed = parse(Sentence, text)
+        right = re.fullmatch(_KEY, key, re.ASCII) is not None and not key.partition("/")[0].endswith(GROUP)
+        yield key, typed if right and not isinstance(typed, Refused) else None
 
 
 def _toleration(one: FleetToleration) -> Toleration | None:

@@ -78,6 +78,8 @@ class FleetChoice(KubeStruct, frozen=True, kw_only=True, rename="camel"):
 
     granularity: str = "class"
     mode: str = "deployment"
+    exposure: str = "hostNetwork"
+    service_annotations: dict[str, str] = {}
     replicas: int = 1
     node_selector: dict[str, str] = {}
     tolerations: tuple[FleetToleration, ...] = ()
@@ -90,8 +92,8 @@ class ClassSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     ports: Ports = Ports()
     publish: Publish = Publish()
     fleet: FleetChoice | None = None
-    default_backend: ClassBackend | None = None
     endpoint_mode: str = "pods"
+    default_backend: ClassBackend | None = None
     default_certificate: SecretReference | None = None
     ssl_redirect: bool = True
     allow_external_name: bool = False
