@@ -4,6 +4,7 @@ In: a ``Front`` and a folder. Out: processes that the test may stop, wake and co
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -45,7 +46,8 @@ class Instance:
         os.kill(self.process.pid, number)
 
     async def end(self) -> None:
-        self.signal(signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            self.signal(signal.SIGCONT)
         await end(self.folder, self.process)
 
     async def clusters(self) -> set[str]:

@@ -1,7 +1,8 @@
-"""`weir sidecar`: beside an Envoy in a pod. Keeps its certificate in force and answers the pod's probes, until it is stopped.
+"""`weir sidecar`: beside an Envoy in a pod. Keeps its certificate in force, answers the pod's probes, and drains Envoy when it is told to stop.
 
 Comes in: options. Goes out: the files that Envoy's bootstrap (`weir bootstrap`) names, and over HTTP `/started` (there is a certificate), `/ready` (Envoy has
-taken a first configuration) and `/metrics`. Exit code 0 after a clean end, 2 where it cannot start.
+taken a first configuration, and does not leave), `/drained` (answers when Envoy may be ended: the `preStop` of its container) and `/metrics`. Exit code 0 after a
+clean end, 2 where it cannot start.
 """
 
 import asyncio
@@ -9,7 +10,6 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +30,7 @@ from weirkeeper.distribute.sidecar import Certificates, SidecarSettings, Written
 from weirkeeper.model.secret import Secret
 from weirkeeper.providers.envoy.beside import prometheus, unready
 from weirkeeper.providers.envoy.bootstrap import CERTIFICATE, TRUST, certificate_document, trust_document
+from weirkeeper.providers.envoy.draining import Draining
 
 Servers = Annotated[
     list[str], typer.Option("--control-plane", help="host:port of the exchange; may be given several times.")
@@ -37,13 +38,18 @@ Servers = Annotated[
 TokenFile = Annotated[Path, typer.Option(help="The pod's projected token for the control plane's audience.")]
 AuthorityFile = Annotated[Path, typer.Option(help="The roots that the control plane's certificate comes from.")]
 AdminSocket = Annotated[Path, typer.Option(help="Unix socket of Envoy's admin.")]
-Listen = Annotated[str, typer.Option(help="Where /started, /ready and /metrics answer.")]
+Listen = Annotated[str, typer.Option(help="Where /started, /ready, /drained and /metrics answer.")]
+DrainSeconds = Annotated[
+    float,
+    typer.Option(envvar="WEIR_DRAIN_SECONDS", help="Longest time that Envoy may drain when it is stopped.", min=0),
+]
 Once = Annotated[bool, typer.Option("--once", help="End as soon as there is a certificate, so that Envoy can start.")]
 
 PATIENCE = 10.0
 """With `--once`; a new start of the container also brings in mounted files that have changed."""
 
-Hook = Callable[[], Awaitable[None]]
+MOST_WAITING = 16
+"""Requests from other hosts that may wait for the end of a drain. The kubelet's is one; anybody may ask, and none does harm."""
 
 
 def sidecar(  # noqa: PLR0917 - typer makes options of them
@@ -56,9 +62,10 @@ def sidecar(  # noqa: PLR0917 - typer makes options of them
     admin_socket: AdminSocket = Path("/run/weirkeeper/admin.sock"),
     server_name: ServerName = SERVER_NAME,
     listen: Listen = "0.0.0.0:8081",
+    drain_seconds: DrainSeconds = 30.0,
     once: Once = False,
 ) -> None:
-    """Keep the certificate of the Envoy in this pod in force, and answer the pod's probes."""
+    """Keep the certificate of the Envoy in this pod in force, answer the pod's probes, and drain Envoy at the end."""
     settings = SidecarSettings(
         load_balancer=checked_id(load_balancer),
         instance=instance or socket.gethostname(),
@@ -69,8 +76,9 @@ def sidecar(  # noqa: PLR0917 - typer makes options of them
         folder=str(folder),
     )
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    draining = Draining(admin_socket, limit=drain_seconds)
     try:
-        asyncio.run(first(settings) if once else serve(settings, admin_socket, listen))
+        asyncio.run(first(settings) if once else serve(settings, admin_socket, listen, draining))
     except OSError as error:
         typer.echo(f"weir sidecar: {error}", err=True)
         raise typer.Exit(2) from None
@@ -103,14 +111,15 @@ def envoy_files(server_name: str) -> Written:
     return written
 
 
-async def serve(settings: SidecarSettings, admin: Path, listen: str, drain: Hook | None = None) -> None:
-    """Until SIGTERM or SIGINT; then ``drain``, while the certificate is still kept in force."""
+async def serve(settings: SidecarSettings, admin: Path, listen: str, draining: Draining) -> None:
+    """Until SIGTERM or SIGINT; then Envoy drains, while the certificate is still kept in force."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     certificates = Certificates(settings, envoy_files(settings.server_name))
-    runner = web.AppRunner(answers(certificates, admin), access_log=None, handle_signals=False, shutdown_timeout=0.5)
+    app = answers(certificates, admin, draining)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
     keeping = asyncio.create_task(certificates.run(), name="certificate")
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -120,8 +129,8 @@ async def serve(settings: SidecarSettings, admin: Path, listen: str, drain: Hook
         await asyncio.wait((keeping, stopping), return_when=asyncio.FIRST_COMPLETED)
         if keeping.done():
             keeping.result()
-        elif drain is not None:
-            await drain()
+        else:
+            await draining.run()
     finally:
         for task in (keeping, stopping):
             task.cancel()
@@ -129,16 +138,22 @@ async def serve(settings: SidecarSettings, admin: Path, listen: str, drain: Hook
         await runner.cleanup()
 
 
-def answers(certificates: Certificates, admin: Path) -> web.Application:
-    """What the probes get."""
+def answers(certificates: Certificates, admin: Path, draining: Draining) -> web.Application:
+    """What the probes get, and the hook of Envoy's container."""
 
     async def started(_: web.Request) -> web.Response:
         held = certificates.held.is_set()
         return web.Response(status=200 if held else 503, text="yes\n" if held else "there is no certificate yet\n")
 
     async def ready(_: web.Request) -> web.Response:
-        why = await unready(admin)
+        why = "it was told to go" if draining.begun else await unready(admin)
         return web.Response(status=503 if why else 200, text=f"{why or 'yes'}\n")
+
+    async def drained(request: web.Request) -> web.Response:
+        if draining.waiting >= MOST_WAITING and not from_here(request):
+            return web.Response(status=503, text="too many wait already\n")
+        await draining.wait()
+        return web.Response(text="yes\n")
 
     async def metrics(_: web.Request) -> web.Response:
         own = [
@@ -155,5 +170,12 @@ def answers(certificates: Certificates, admin: Path) -> web.Application:
     app = web.Application()
     app.router.add_get("/started", started)
     app.router.add_get("/ready", ready)
+    app.router.add_get("/drained", drained)
     app.router.add_get("/metrics", metrics)
     return app
+
+
+def from_here(request: web.Request) -> bool:
+    """Whether who asks has the address that is asked: on the host's network that is the kubelet, and nobody from elsewhere."""
+    peer, own = (request.transport and request.transport.get_extra_info(name) for name in ("peername", "sockname"))
+    return bool(peer and own and peer[0] == own[0])

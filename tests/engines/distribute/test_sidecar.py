@@ -3,100 +3,23 @@
 import asyncio
 import datetime as dt
 import json
-import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
-from fleet import Instance, fleet
+from fleet import fleet
+from pod import becomes, desk, envoy, probe, sidecar
 from real_envoy import Front, looking
-from replicas import Replica, Traffic, authority, replicas
+from replicas import Traffic, authority, replicas
 from served import LB
 
-from weirkeeper.distribute.accounts import ServiceAccount
 from weirkeeper.distribute.authority import succeeded
-from weirkeeper.distribute.desk import Desk
-from weirkeeper.distribute.exchange import Exchange
-from weirkeeper.model.text import Refused
-from weirkeeper.providers.envoy.processes import Folder
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
-from weirkeeper.testing.ports import free_port
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")]
 LIFE = dt.timedelta(seconds=6)
 GRACE = 3.0
 """A stream that is away for longer (seconds) is missed; on a quiet machine it is away for less than half a second."""
-
-
-@asynccontextmanager
-async def desk(replica: Replica, life: dt.timedelta, counted: list[str]) -> AsyncIterator[int]:
-    async def review(token: str) -> ServiceAccount | Refused:
-        return ServiceAccount("edge", "envoy") if token == "token-7f3a" else Refused("the token is not valid")
-
-    exchange = Exchange(lambda: replica.tls.keys, review, lambda: {"edge/envoy": frozenset({LB})}, life=life, counted=counted.append)
-    made = Desk("127.0.0.1:0", replica.tls, exchange, None)
-    task = asyncio.create_task(made.run())
-    await asyncio.wait_for(made.listening.wait(), 30)
-    try:
-        yield made.port
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def weir(*arguments: str) -> asyncio.subprocess.Process:
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(sys.executable, "-m", "weirkeeper", *arguments, stdout=pipe, stderr=pipe)
-
-
-@asynccontextmanager
-async def sidecar(state: Path, port: int, *, token: str = "token-7f3a") -> AsyncIterator[str]:
-    """A running ``weir sidecar``; yields the address of its probes."""
-    (state / "token").write_text(token + "\n")
-    listen = f"127.0.0.1:{free_port()}"
-    process = await weir(
-        "sidecar", "--load-balancer", LB, "--instance", "pod-1", "--control-plane", f"127.0.0.1:{free_port()}",
-        "--control-plane", f"127.0.0.1:{port}", "--token-file", f"{state}/token", "--authority-file", f"{state}/ca.crt",
-        "--folder", f"{state}/run", "--admin-socket", f"{state}/i0/admin.sock", "--listen", listen,
-    )  # fmt: skip
-    try:
-        yield f"http://{listen}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _, said = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode == 0, said.decode()
-        assert b"token-7f3a" not in said
-
-
-async def envoy(state: Path, port: int) -> Instance:
-    process = await weir(
-        "bootstrap", "--load-balancer", LB, "--instance", "pod-1", "--address", "192.0.2.7",
-        "--control-plane", f"127.0.0.1:{port}", "--folder", f"{state}/run", "--admin-socket", f"{state}/i0/admin.sock",
-    )  # fmt: skip
-    document, said = await process.communicate()
-    assert process.returncode == 0, said
-    json.loads(document)
-    return Instance(Folder(state / "i0"), document)
-
-
-async def probe(url: str) -> tuple[int, str]:
-    try:
-        async with aiohttp.ClientSession() as session, session.get(url) as answer:
-            return answer.status, await answer.text()
-    except aiohttp.ClientConnectionError:
-        return 0, ""
-
-
-async def becomes(url: str, status: int, seconds: float = 60) -> str:
-    async def look() -> str:
-        found = await probe(url)
-        return found[1] if found[0] == status else ""
-
-    return await eventually(look, seconds, what=f"{url} answers {status}", pause=0.05)
 
 
 @pytest.mark.slow
@@ -110,14 +33,14 @@ def test_from_a_token_to_traffic_and_through_renewals(state: Path) -> None:
             async with (
                 replicas(front, keys, 1, LIFE, stream_seconds=2.0, grace_seconds=GRACE) as (one,),
                 desk(one, LIFE, counted) as port,
-                sidecar(state, port) as probes,
+                sidecar(state, port) as pod,
             ):
-                await becomes(f"{probes}/started", 200)
+                await becomes(f"{pod.url}/started", 200)
                 assert (state / "run" / "certificate.json").stat().st_mode & 0o777 == 0o600
-                assert (await probe(f"{probes}/ready"))[0] == 503
+                assert (await probe(f"{pod.url}/ready"))[0] == 503
                 made = await envoy(state, one.port)
                 async with fleet(made):
-                    await becomes(f"{probes}/ready", 200)
+                    await becomes(f"{pod.url}/ready", 200)
                     await front.answers("one.example", "a")
                     await eventually(looking(lambda: one.seen.news), what="the instance is announced")
                     assert one.seen.news[0].addresses == ("192.0.2.7",)
@@ -138,12 +61,12 @@ def test_from_a_token_to_traffic_and_through_renewals(state: Path) -> None:
                     assert len(streams) >= 4
                     assert max(gaps) < GRACE
                     assert [news.serving for news in one.seen.news] == [True]
-                    text = await becomes(f"{probes}/metrics", 200)
+                    text = await becomes(f"{pod.url}/metrics", 200)
                     assert "envoy_cluster_manager_cds_update_success" in text
                     (taken,) = [line for line in text.splitlines() if "sidecar_certificates_total" in line]
                     assert int(taken.split()[1]) >= 3
                     await one.stop()
-                    assert (await probe(f"{probes}/ready"))[0] == 200, "without a control plane it serves what it has"
+                    assert (await probe(f"{pod.url}/ready"))[0] == 200, "without a control plane it serves what it has"
 
     asyncio.run(story())
 
@@ -161,9 +84,9 @@ def test_a_new_root_takes_over_while_an_envoy_is_served(state: Path) -> None:
             async with (
                 replicas(front, keys, 1, LIFE, stream_seconds=2.0, grace_seconds=GRACE) as (one,),
                 desk(one, LIFE, counted) as port,
-                sidecar(state, port) as probes,
+                sidecar(state, port) as pod,
             ):
-                await becomes(f"{probes}/started", 200)
+                await becomes(f"{pod.url}/started", 200)
                 clock, roots = asyncio.get_running_loop().time, [keys.bundle]
                 async with fleet(await envoy(state, one.port)), Traffic(front, "one.example") as traffic:
                     await front.answers("one.example", "a")
@@ -204,12 +127,12 @@ def test_a_refused_token_is_not_started_and_tried_again(state: Path) -> None:
         async with (
             replicas(front, keys, 1) as (one,),
             desk(one, LIFE, counted) as port,
-            sidecar(state, port, token="a wrong one") as probes,
+            sidecar(state, port, token="a wrong one") as pod,
         ):
             await eventually(looking(lambda: counted.count("refused") >= 2), 60, what="it has asked again")
-            assert (await probe(f"{probes}/started"))[0] == 503
+            assert (await probe(f"{pod.url}/started"))[0] == 503
             assert not (state / "run" / "certificate.json").exists()
             (state / "token").write_text("token-7f3a")
-            await becomes(f"{probes}/started", 200)
+            await becomes(f"{pod.url}/started", 200)
 
     asyncio.run(story())

@@ -47,11 +47,11 @@ async def prometheus(socket: Path) -> str:
     return await asked(socket, "/stats/prometheus")
 
 
-async def asked(socket: Path, path: str) -> str:
-    """What the admin says."""
+async def asked(socket: Path, path: str, method: str = "GET") -> str:
+    """What the admin says. Failures are raised as aiohttp's."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=_PATIENCE) as session,
-        session.get(f"http://admin{path}") as answer,
+        session.request(method, f"http://admin{path}") as answer,
     ):
         answer.raise_for_status()
         return await answer.text()

@@ -15,13 +15,14 @@ import signal
 import subprocess
 from pathlib import Path
 
+import aiohttp
 import msgspec
 
 from weirkeeper.providers import local
 from weirkeeper.providers.envoy.bootstrap import digest
+from weirkeeper.providers.envoy.draining import drained
 
 ENDING = 5.0
-_LOOK = 0.05
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,21 +129,8 @@ def trim(folder: Folder, most: int) -> None:
 
 async def drain(folder: Folder, seconds: float) -> None:
     """Tell clients to go elsewhere and wait until the last connection is gone, or until the time is over."""
-    with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(seconds):
-            await ask(folder.admin, "POST", "/drain_listeners?graceful&skip_exit")
-            while await _connections(folder.admin):  # noqa: ASYNC110 (Envoy has no event for it)
-                await asyncio.sleep(_LOOK)
-
-
-async def ask(socket: Path, method: str, path: str) -> str:
-    """The answer of Envoy's admin."""
-    reader, writer = await asyncio.open_unix_connection(str(socket))
-    try:
-        writer.write(f"{method} {path} HTTP/1.0\r\nHost: admin\r\n\r\n".encode())
-        return (await reader.read()).decode(errors="replace").partition("\r\n\r\n")[2]
-    finally:
-        writer.close()
+    with contextlib.suppress(aiohttp.ClientError, OSError):
+        await drained(folder.admin, seconds)
 
 
 def _content(path: Path) -> bytes:
@@ -150,12 +138,6 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-async def _connections(socket: Path) -> int:
-    answer = await ask(socket, "GET", "/stats?filter=downstream_cx_active")
-    rows = [line.rpartition(": ") for line in answer.splitlines() if line.startswith("http.") and "admin" not in line]
-    return sum(int(value) for _, _, value in rows if value.isdigit())
 
 
 def _write(path: Path, content: bytes) -> None:
