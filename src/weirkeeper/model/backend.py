@@ -43,7 +43,7 @@ class BackendTls(Value, frozen=True, kw_only=True):
     san_dns: Annotated[tuple[Hostname, ...], Need("BackendTLSPolicySANValidation")] = ()
     san_uri: Annotated[tuple[HeaderValue, ...], Need("BackendTLSPolicySANValidation")] = ()
     client_certificate: Annotated[Id | None, Need("BackendClientCertificate")] = None
-    depth: int | None = None
+    depth: Annotated[int | None, Need("CertificateDepth")] = None
     min_version: Annotated[TlsVersion | None, Need("TlsVersions")] = None
     max_version: Annotated[TlsVersion | None, Need("TlsVersions")] = None
     ciphers: Annotated[tuple[CipherName, ...], Need("TlsCiphers")] = ()

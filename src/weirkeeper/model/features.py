@@ -127,6 +127,7 @@ FEATURES: dict[str, Feature] = {
             "ConnectionLimit": "Connections per client are limited.",
             "RequestBodyLimit": "Request bodies over a size are refused with 413.",
             "ClientCertificateValidation": "Clients show a certificate that is verified.",
+            "CertificateDepth": "The length of a peer's chain of certificates is limited.",
             "BackendTLSPolicy": "A backend's certificate is verified.",
             "BackendSystemTrust": "A backend's certificate is verified by the authorities of the platform.",
             "BackendTLSPolicySANValidation": "A backend's alternative names are verified.",

@@ -31,7 +31,7 @@ class ClientValidation(Value, frozen=True, kw_only=True):
 
     trust: Id
     mode: ClientCertificates = "require"
-    depth: int | None = None
+    depth: Annotated[int | None, Need("CertificateDepth")] = None
     san_dns: tuple[Hostname, ...] = ()
     forward_details: bool = False
     forward_certificate: bool = False

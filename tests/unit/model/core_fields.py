@@ -2,11 +2,11 @@
 
 _CORE = {
     "Backend": "id source balancing connect_timeout idle_timeout max_connection_age prefer_local_zone",
-    "BackendTls": "server_name trust depth",
+    "BackendTls": "server_name trust",
     "BeginsWith": "value",
     "Certificate": "id chain key names default not_before not_after fingerprint stapling",
     "ClientAddress": "trusted_hops trusted header",
-    "ClientValidation": "trust mode depth san_dns forward_details forward_certificate",
+    "ClientValidation": "trust mode san_dns forward_details forward_certificate",
     "Contains": "value",
     "CookieMatch": "name value",
     "CookieRewrite": "attribute old new",

@@ -11,7 +11,8 @@ IdleTimeout WeightedBackends CookieAffinity HeaderAffinity SourceIpAffinity Cons
 BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket BackendProtocolGRPC DnsBackend ServiceAddressBackend
 ActiveHealthChecks SlowStart BackendProxyProtocol HTTPRouteCORS PrefixXForwarded LocationRewrite
 IpRules IpRulesStatus BasicAuth BasicAuthRealm LocalRateLimit ConnectionLimit RateLimitExceptions
-TLSTermination TlsVersions TlsCiphers ProxyProtocol ListenerConnectionLimit AccessLog RouteAccessLog
+BackendTLSPolicy BackendSystemTrust BackendClientCertificate
+TLSTermination ClientCertificateValidation TlsVersions TlsCiphers ProxyProtocol ListenerConnectionLimit AccessLog RouteAccessLog
 """
 
 CAPABILITIES = Capabilities(
@@ -24,6 +25,8 @@ CAPABILITIES = Capabilities(
         "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",
         "HTTPRouteRetry": "of answers only 401, 403, 404, 408, 425 and 500 to 504 are tried again, and without a pause",
         "PassiveHealthChecks": "all endpoints may be left out at once, and one comes back when it takes a connection",
+        "BackendTLSPolicySANValidation": "of several names only the first is compared, and a backend that is to be known by a URI is not reached",
+        "CertificateDepth": "a chain of certificates may be of any length",
         "CircuitBreakers": "the requests under way to a backend are limited for each group of equal routes; retries and connections are not counted apart",
     },
     limits=Limits(password_schemes=SCHEMES),

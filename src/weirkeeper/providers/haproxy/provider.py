@@ -1,6 +1,6 @@
 """The HAProxy provider: its derivations from composed tables to engine items. Pure; the engine is imported only when one is started."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from weirkeeper.flow import Graph, Read, Table
@@ -43,7 +43,7 @@ class HaproxyProvider:
         return graph.union(
             "haproxy/items",
             [
-                graph.spread("haproxy/frontends", ports, _frontend),
+                _frontends(graph, composed, ports),
                 _hosts(graph, composed),
                 _strangers(graph, composed, ports),
                 graph.spread("haproxy/endpoints", composed.endpoint_sets, _endpoints),
@@ -68,16 +68,32 @@ def _port(_: Read, __: Place, members: Sequence[tuple[Part, Listener]]) -> Port:
     return Port(tuple(one for _, one in members))
 
 
-def _frontend(_: Read, place: Place, port: Port) -> Iterator[Row]:
-    made = listeners.port(place[1], port.listeners)
-    yield item(place[0], items.PORT, str(place[1]), made, origins=tuple(one.origin for one in port.listeners))
+def _frontends(graph: Graph, composed: Composed, ports: Table[Place, Port]) -> Items:
+    def rows(read: Read, place: Place, port: Port) -> Iterator[Row]:
+        made = listeners.port(place[1], port.listeners, _revoked(read, composed, place[0]))
+        yield item(place[0], items.PORT, str(place[1]), made, origins=tuple(one.origin for one in port.listeners))
+
+    return graph.spread("haproxy/frontends", ports, rows)
+
+
+def _revoked(read: Read, composed: Composed, load_balancer: Id) -> Callable[[Id], bool]:
+    """Whether authorities of a load balancer come with revocations."""
+
+    def looked_up(trust: Id) -> bool:
+        found = read.get(composed.trust_bundles, Part(load_balancer, trust))
+        return found is not None and found.revocations is not None
+
+    return looked_up
 
 
 def _hosts(graph: Graph, composed: Composed) -> Items:
     def rows(read: Read, key: HostKey, host: VirtualHost) -> Iterator[Row]:
         front = read.get(composed.load_balancers, key.load_balancer)
         defaults = front.defaults.timeouts if front else Timeouts()
-        made = hosts.host(host, lambda name: read.get(composed.backends, Part(key.load_balancer, name)), defaults)
+        revoked = _revoked(read, composed, key.load_balancer)
+        made = hosts.host(
+            host, lambda name: read.get(composed.backends, Part(key.load_balancer, name)), defaults, revoked
+        )
         origins = host.origins or tuple(dict.fromkeys(route.origin for route in host.routes))
         yield item(key.load_balancer, items.HOST, _name(key), made, origins=origins, private=bool(made.users))
 

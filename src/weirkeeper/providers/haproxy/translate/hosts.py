@@ -18,7 +18,7 @@ from weirkeeper.providers.haproxy.translate.guards import users
 from weirkeeper.providers.haproxy.translate.items import Fork, Host, Section, digest, unique
 from weirkeeper.providers.haproxy.translate.paths import places
 from weirkeeper.providers.haproxy.translate.quoting import key
-from weirkeeper.providers.haproxy.translate.sections import forwarding, own_answer, refusing
+from weirkeeper.providers.haproxy.translate.sections import Revoked, forwarding, own_answer, refusing
 
 MISSING, MISDIRECTED, UNDECIDED, UNAVAILABLE = 404, 421, 500, 503
 MOST_SHARES = 1000
@@ -26,9 +26,9 @@ MOST_SHARES = 1000
 BackendOf = Callable[[Id], Backend | None]
 
 
-def host(wished: VirtualHost, backend_of: BackendOf, defaults: Timeouts) -> Host:
+def host(wished: VirtualHost, backend_of: BackendOf, defaults: Timeouts, revoked: Revoked = lambda _: False) -> Host:
     """Everything that one virtual host needs."""
-    made = _Made(backend_of, defaults)
+    made = _Made(backend_of, defaults, revoked)
     found = places(wished.routes)
     prefix = host_key(wished.group, wished.hostname)
     rows = {f"{prefix}{path}/?": made.targets(routes) for path, routes in found.exact.items()}
@@ -66,8 +66,8 @@ def both(target: str) -> str:
 class _Made:
     """What the rows of one host name, gathered while they are made."""
 
-    def __init__(self, backend_of: BackendOf, defaults: Timeouts) -> None:
-        self._backend_of, self._defaults = backend_of, defaults
+    def __init__(self, backend_of: BackendOf, defaults: Timeouts, revoked: Revoked) -> None:
+        self._backend_of, self._defaults, self._revoked = backend_of, defaults, revoked
         self.sections: dict[str, Section] = {}
         self.shares: dict[str, str] = {}
         self.forks: dict[str, Fork] = {}
@@ -121,7 +121,9 @@ class _Made:
         found = []
         for share in shares:
             backend = self._backend_of(share.backend)
-            made = refusing(UNAVAILABLE) if backend is None else forwarding(route, share, backend, self._defaults)
+            made = refusing(UNAVAILABLE)
+            if backend is not None:
+                made = forwarding(route, share, backend, self._defaults, self._revoked)
             found.append((self._section(made), share.weight))
         if len(found) < 2:
             return found[0][0] if found else self._section(refusing(UNAVAILABLE))

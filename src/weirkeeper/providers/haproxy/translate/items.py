@@ -38,7 +38,12 @@ class Section(Value, frozen=True, kw_only=True):
     @property
     def pooled(self) -> bool:
         """Whether an empty section of the pool can take its place: nothing in it but servers that can be added while HAProxy runs."""
-        return not self.lines and self.source is not None
+        return not self.lines and self.source is not None and not self.reads
+
+    @property
+    def reads(self) -> bool:
+        """Whether its servers need files which HAProxy reads at its start alone."""
+        return bool({"ca-file", "crt"} & {*self.keywords})
 
 
 class Fork(Value, frozen=True, kw_only=True):
@@ -87,7 +92,10 @@ class Policy(Value, frozen=True, kw_only=True):
 
 
 class Port(Value, frozen=True, kw_only=True):
-    """One frontend. ``binds`` are addresses; ``options`` follow each of them, and ``tls`` says that a list of certificates does as well."""
+    """One frontend. ``binds`` are addresses; ``options`` follow each of them, and ``tls`` says that a list of certificates does as well.
+
+    ``validates``: some of its clients show certificates.
+    """
 
     port: int
     binds: tuple[str, ...]
@@ -97,6 +105,7 @@ class Port(Value, frozen=True, kw_only=True):
     policies: tuple[Policy, ...] = ()
     group: str
     lines: tuple[str, ...] = ()
+    validates: bool = False
 
 
 class Chain(Value, frozen=True, kw_only=True):

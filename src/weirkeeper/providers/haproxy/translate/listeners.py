@@ -7,30 +7,32 @@ is in ``skeleton``. A listener with a host name of its own is a TLS policy of th
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv6Address, ip_address
 
-from weirkeeper.model.listener import ClientAddress, HttpOptions, Listener, ListenerTls
+from weirkeeper.model.listener import ClientAddress, ClientValidation, HttpOptions, Listener, ListenerTls
+from weirkeeper.providers.haproxy.translate import client_certificates
 from weirkeeper.providers.haproxy.translate.conditions import addresses
 from weirkeeper.providers.haproxy.translate.hosts import group_token
 from weirkeeper.providers.haproxy.translate.items import Policy, Port
 from weirkeeper.providers.haproxy.translate.quoting import argument, word
-from weirkeeper.providers.haproxy.translate.sections import TLS_VERSIONS
+from weirkeeper.providers.haproxy.translate.sections import TLS_VERSIONS, Revoked
 
 FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "forwarded", "x-real-ip")
 """What a stranger says about its own way here; removed where nothing in front is trusted."""
 
 
-def port(number: int, listeners: Sequence[Listener]) -> Port:
+def port(number: int, listeners: Sequence[Listener], revoked: Revoked) -> Port:
     """The frontend of one port."""
     general = next((one for one in listeners if not one.hostname), listeners[0])
     tls = general.tls
     return Port(
         port=number,
         binds=tuple(_address(text, number) for text in _addresses(listeners)),
-        options=" ".join(_options(listeners, general)),
+        options=" ".join(_options(listeners, general, revoked)),
         tls=tls is not None,
         default_certificate=tls.default_certificate if tls else None,
-        policies=tuple(_policy(one, one.tls) for one in listeners if one.hostname and one.tls),
+        policies=tuple(_policy(one, one.tls, revoked) for one in listeners if one.hostname and one.tls),
         group=group_token(general.group),
         lines=tuple(_lines(general, listeners)),
+        validates=any(True for _ in _validations(listeners)),
     )
 
 
@@ -55,13 +57,18 @@ def _address(text: str, number: int) -> str:
     return f"[{found}]:{number}" + " v6only" if isinstance(found, IPv6Address) else f"{found}:{number}"
 
 
-def _options(listeners: Sequence[Listener], general: Listener) -> Iterator[str]:
+def _options(listeners: Sequence[Listener], general: Listener, revoked: Revoked) -> Iterator[str]:
     if any(one.accept_proxy_protocol for one in listeners):
         yield "accept-proxy"
     if general.tls is not None:
         yield "strict-sni" if general.tls.default_certificate is None else ""
         yield f"alpn {','.join(_alpn(general))}"
-        yield from _versions(general.tls)
+        yield from _secured(general.tls, revoked)
+        asked = [one for one, _ in _validations(listeners)]
+        if asked:
+            yield client_certificates.WITHOUT_RESUMPTION
+        if any(client_certificates.lenient(one) for one in asked):
+            yield "ca-ignore-err all crt-ignore-err all"
     elif not general.http.http1:
         yield "proto h2"
 
@@ -82,11 +89,29 @@ def _versions(tls: ListenerTls) -> Iterator[str]:
         yield "curves " + word(":".join(tls.curves))
 
 
-def _policy(one: Listener, tls: ListenerTls) -> Policy:
+def _secured(tls: ListenerTls, revoked: Revoked) -> Iterator[str]:
+    yield from _versions(tls)
+    if tls.client_validation is not None:
+        wished = tls.client_validation
+        yield from client_certificates.options(wished, revoked=revoked(wished.trust))
+
+
+def _validations(listeners: Sequence[Listener]) -> Iterator[tuple[ClientValidation, str]]:
+    """Who asks for certificates, each with the condition of its connections; the listener without a host name has all that no other has."""
+    policies = [one for one in listeners if one.hostname and one.tls]
+    named = " ".join(word(one.hostname or "") for one in policies)
+    for one in listeners:
+        if one.tls is not None and one.tls.client_validation is not None:
+            other = f"!{{ ssl_fc_sni -m str -i -- {named} }}" if named else "TRUE"
+            came = f"{{ ssl_fc_sni -m str -i -- {word(one.hostname)} }}" if one.hostname else other
+            yield one.tls.client_validation, came
+
+
+def _policy(one: Listener, tls: ListenerTls, revoked: Revoked) -> Policy:
     held = tls.certificates or ((tls.default_certificate,) if tls.default_certificate else ())
     return Policy(
         hostname=one.hostname or "",
-        options=" ".join(_versions(tls)),
+        options=" ".join(_secured(tls, revoked)),
         certificates=tuple(held),
         group=group_token(one.group),
     )
@@ -107,6 +132,10 @@ def _lines(general: Listener, listeners: Sequence[Listener]) -> Iterator[str]:
         yield "option http-restrict-req-hdr-names reject"
     yield from _path_rules(http)
     yield from _client(http.client_address)
+    asked = list(_validations(listeners))
+    yield from [client_certificates.HONEST] * bool(asked)
+    for wished, came in asked:
+        yield from client_certificates.rules(wished, came)
 
 
 def _path_rules(http: HttpOptions) -> Iterator[str]:

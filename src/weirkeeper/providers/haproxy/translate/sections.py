@@ -4,7 +4,7 @@ Comes in: a route that leads there, the backend. Goes out: a ``Section``; equal 
 without wishes gives a section without lines, which the pool takes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 from weirkeeper.model.backend import (
@@ -26,7 +26,7 @@ from weirkeeper.model.text import Id
 from weirkeeper.providers.haproxy.translate import cors
 from weirkeeper.providers.haproxy.translate.guards import guards
 from weirkeeper.providers.haproxy.translate.headers import REQUEST, RESPONSE, edited, moved, rewritten
-from weirkeeper.providers.haproxy.translate.items import Section, bundle_file, digest, readable
+from weirkeeper.providers.haproxy.translate.items import Section, bundle_file, certificate_file, digest, readable
 from weirkeeper.providers.haproxy.translate.quoting import argument, literal, word
 from weirkeeper.providers.haproxy.translate.redirects import answered, redirected, refused
 
@@ -44,6 +44,9 @@ IDEMPOTENT = "GET HEAD OPTIONS TRACE PUT DELETE"
 TLS_VERSIONS = {"1.0": "TLSv1.0", "1.1": "TLSv1.1", "1.2": "TLSv1.2", "1.3": "TLSv1.3"}
 HTTP2 = frozenset({"h2c", "h2", "grpc"})
 UNAVAILABLE = 503
+NOBODY = "nobody.invalid"
+Revoked = Callable[[Id], bool]
+"""Whether authorities come with revocations."""
 
 
 def own_answer(route: Route, action: Redirect | Respond) -> Section:
@@ -59,7 +62,7 @@ def refusing(status: int) -> Section:
     return _named(f"answer-{status}", (refused(status),))
 
 
-def forwarding(route: Route, share: WeightedBackend, backend: Backend, defaults: Timeouts) -> Section:
+def forwarding(route: Route, share: WeightedBackend, backend: Backend, defaults: Timeouts, revoked: Revoked) -> Section:
     """The section of a route that leads to this backend."""
     named = (backend.source.name, backend.source.port) if isinstance(backend.source, FromDns) else None
     lines = (
@@ -80,7 +83,7 @@ def forwarding(route: Route, share: WeightedBackend, backend: Backend, defaults:
     )
     checked = backend.health is not None or backend.passive_health is not None
     source = None if isinstance(backend.source, FromDns) else backend.source.id
-    return _named(backend.id, lines, source=source, named=named, keywords=_keywords(backend), checked=checked)
+    return _named(backend.id, lines, source=source, named=named, keywords=_keywords(backend, revoked), checked=checked)
 
 
 def _named(label: str, lines: tuple[str, ...], **fields: object) -> Section:
@@ -194,9 +197,9 @@ def _probe(wished: HealthCheck | None) -> Iterator[str]:
         yield f"http-check send meth GET uri {word(wished.path)} ver HTTP/1.1{host}"
 
 
-def _keywords(backend: Backend) -> tuple[str, ...]:
+def _keywords(backend: Backend, revoked: Revoked) -> tuple[str, ...]:
     """The words behind the address of each server; they become words of a file or of a command later."""
-    words = [*_tls(backend.tls)]
+    words = [*_tls(backend.tls, revoked)]
     if backend.protocol in HTTP2:
         words += ["proto", "h2", *(["alpn", "h2"] if backend.tls else [])]
     if backend.send_proxy_protocol is not None:
@@ -220,10 +223,12 @@ def _checks(health: HealthCheck | None, passive: PassiveHealth | None) -> list[s
     return words
 
 
-def _tls(wished: BackendTls | None) -> list[str]:
+def _tls(wished: BackendTls | None, revoked: Revoked) -> list[str]:
     if wished is None:
         return []
-    words = ["ssl", *_verified(wished)]
+    words = ["ssl", *_verified(wished, revoked)]
+    if wished.client_certificate is not None:
+        words += ["crt", certificate_file(wished.client_certificate)]
     if wished.server_name:
         words += ["sni", f"str({argument(wished.server_name)})"]
     if wished.min_version:
@@ -233,12 +238,20 @@ def _tls(wished: BackendTls | None) -> list[str]:
     return [*words, *(["ciphers", ":".join(wished.ciphers)] if wished.ciphers else [])]
 
 
-def _verified(wished: BackendTls) -> list[str]:
+def _verified(wished: BackendTls, revoked: Revoked) -> list[str]:
+    """One name is compared, the first. What is to be known by a URI alone is known by nobody: no host has a name that is none."""
     if not wished.verify:
         return ["verify", "none"]
-    name = next(iter(wished.san_dns), wished.server_name)
-    trust = "@system-ca" if wished.system_trust else bundle_file(wished.trust or Id("none"))
-    return ["verify", "required", "ca-file", trust, *(["verifyhost", name] if name else [])]
+    name = next(iter(wished.san_dns), NOBODY if wished.san_uri else wished.server_name)
+    words = [
+        "verify",
+        "required",
+        "ca-file",
+        "@system-ca" if wished.system_trust else bundle_file(wished.trust or Id("none")),
+    ]
+    if wished.trust is not None and revoked(wished.trust):
+        words += ["crl-file", bundle_file(wished.trust)]
+    return [*words, *(["verifyhost", name] if name else [])]
 
 
 STANDING = tuple(refusing(status) for status in (404, 421, 500, 503))

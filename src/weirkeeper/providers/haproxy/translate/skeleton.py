@@ -33,6 +33,21 @@ class Line(NamedTuple):
     section: str = ""
 
 
+def gate() -> str:
+    """A configuration that listens nowhere: it only waits to be programmed."""
+    return f"""global
+  description gate
+  stats socket unix@{SOCKET} mode 600 level admin expose-fd listeners
+  stats timeout 1h
+
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 5s
+  timeout server 5s
+"""
+
+
 def slot(number: int) -> str:
     """The name of an empty section of the pool; no other section's name is like it."""
     return f"pool-{number}"
@@ -40,13 +55,22 @@ def slot(number: int) -> str:
 
 def frame(ports: Mapping[str, Port], forks: Mapping[str, Fork], wished: Frame) -> Iterator[str]:
     """Everything before the sections."""
-    yield from _general(wished)
+    yield from _general(wished, validates=any(port.validates for port in ports.values()))
     for _, port in sorted(ports.items()):
         yield from _frontend(port, forks)
     for section in STANDING:
         yield from ("", f"backend {section.name}", *(f"  {line}" for line in section.lines))
     for number in range(wished.pool):
         yield from ("", f"backend {slot(number)}")
+
+
+def kept(authorities: Iterable[str], certificates: Iterable[str]) -> Iterator[str]:
+    """A section that nobody asks: its servers make HAProxy read these files, so that servers which come later can name them."""
+    yield from ("", "backend kept")
+    for number, file in enumerate(authorities):
+        yield f"  server a{number} 127.0.0.1:1 disabled ssl verify required ca-file {word(file)}"
+    for number, file in enumerate(certificates):
+        yield f"  server c{number} 127.0.0.1:1 disabled ssl verify none crt {word(file)}"
 
 
 def sections(found: Iterable[Section], servers: Mapping[str, tuple[Server, ...]]) -> Iterator[Line]:
@@ -95,8 +119,10 @@ def names_file(port: Port) -> str:
     return f"port-{port.port}.map"
 
 
-def _general(wished: Frame) -> Iterator[str]:
+def _general(wished: Frame, *, validates: bool) -> Iterator[str]:
     yield "global"
+    if validates:  # a session that is resumed would not be verified
+        yield "  tune.ssl.cachesize 0"
     if wished.threads is not None:
         yield f"  nbthread {wished.threads}"
     yield from (

@@ -14,7 +14,7 @@ from weirkeeper.testing.ports import free_port
 from weirkeeper.testing.proxy_protocol import proxy_v1
 
 AUTHORITY = Authority("conformance clients")
-PORTS = {name: free_port() for name in ("proxy", "versions", "ciphers", "clients", "http3", "quiet", "narrow")}
+PORTS = {name: free_port() for name in ("proxy", "versions", "ciphers", "clients", "depth", "http3", "quiet", "narrow")}
 
 
 def _tls(site: Site, host: str, name: str) -> list[Manifest]:
@@ -108,6 +108,31 @@ def client_certificates(site: Site) -> None:
     site.until(_right, scheme="https", port=port, pair=AUTHORITY.issue("ann.example"))
     assert _refused(site, scheme="https", port=port)
     assert _refused(site, scheme="https", port=port, pair=Authority("strangers").issue("ann.example"))
+
+
+BELOW = Authority("conformance clients, one step down", issuer=AUTHORITY)
+
+
+@needs(
+    "the chain of a client's certificate is not too long",
+    "TLSTermination ClientCertificateValidation CertificateDepth",
+    lambda site: _secure(
+        site,
+        "depth",
+        ListenerTls(client_validation=ClientValidation(trust=site.backend_id("clients"), depth=0)),
+        trust_bundles=(
+            TrustBundle(
+                id=site.backend_id("clients"), certificates=PemText(AUTHORITY.pem().decode()), origin=site.origin()
+            ),
+        ),
+    ),
+    listens=True,
+)
+def certificate_depth(site: Site) -> None:
+    port = PORTS["depth"]
+    site.until(_right, scheme="https", port=port, pair=AUTHORITY.issue("ann.example"))
+    longer = BELOW.issue("ann.example", chain=True)
+    assert _refused(site, scheme="https", port=port, pair=longer) or not site.exact("CertificateDepth")
 
 
 def _guarded(site: Site, **more: str) -> list[Manifest]:
