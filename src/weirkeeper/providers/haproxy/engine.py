@@ -18,6 +18,7 @@ from weirkeeper.model.observation import LoadBalancerObservation
 from weirkeeper.model.text import Id, IpAddress
 from weirkeeper.providers import local
 from weirkeeper.providers.base import Desired, EngineItem, EngineSettings, ItemKey, Observe
+from weirkeeper.providers.haproxy.generations import OwnGenerations
 from weirkeeper.providers.haproxy.keeper import PROVIDER, Keeper
 from weirkeeper.providers.haproxy.processes import Folder, end_all
 from weirkeeper.providers.haproxy.translate.items import Port
@@ -72,7 +73,7 @@ class HaproxyEngine:
 
     async def _sweep(self) -> None:
         """End the HAProxies of load balancers that vanished while nobody was here, and remove their files."""
-        kept = {keeper.folder.path for keeper in self.keepers.values()}
+        kept = {keeper.folder for keeper in self.keepers.values()}
         for path in [path.parent for path in self._state.glob(f"*/{CONFIGURATION}") if path.parent not in kept]:
             folder = Folder(path)
             await end_all(folder, self._settings.drain_seconds)
@@ -86,7 +87,8 @@ class HaproxyEngine:
         chosen = self._numbers
         made: Keeper = Keeper(
             name,
-            folder,
+            folder.path,
+            OwnGenerations(folder, drain_seconds=self._settings.drain_seconds, log_bytes=chosen["max-log-bytes"]),
             Frame(
                 threads=self._settings.concurrency,
                 connections=min(chosen["max-connections"], connections_allowed()),
@@ -95,8 +97,6 @@ class HaproxyEngine:
             ),
             observe,
             between_reloads=chosen["reload-milliseconds"] / 1000,
-            drain_seconds=self._settings.drain_seconds,
-            log_bytes=chosen["max-log-bytes"],
             serving=lambda: observe(serving(name, made.wished.ports)),
         )
         return made

@@ -24,7 +24,6 @@ class Cause(StrEnum):
     SECTION = "section"
     POOL = "pool"
     REFUSED = "refused"
-    ADOPTED = "adopted"
 
 
 CAUSES: dict[Cause, str] = {
@@ -33,7 +32,6 @@ CAUSES: dict[Cause, str] = {
     Cause.SECTION: "a route asks for something that is written in a section: a header edit, a guard, an affinity, a limit of time, another balancing",
     Cause.POOL: "a new backend found no empty section in the pool",
     Cause.REFUSED: "HAProxy refused a step on the runtime socket",
-    Cause.ADOPTED: "a HAProxy that was running is taken over",
 }
 """The causes of a reload, with what each means: code, documentation and log take them from here."""
 

@@ -33,21 +33,6 @@ class Line(NamedTuple):
     section: str = ""
 
 
-def gate() -> str:
-    """A configuration that listens nowhere: it only waits to be programmed."""
-    return f"""global
-  description gate
-  stats socket unix@{SOCKET} mode 600 level admin expose-fd listeners
-  stats timeout 1h
-
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 5s
-  timeout server 5s
-"""
-
-
 def slot(number: int) -> str:
     """The name of an empty section of the pool; no other section's name is like it."""
     return f"pool-{number}"

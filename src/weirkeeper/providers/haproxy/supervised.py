@@ -1,0 +1,180 @@
+"""A HAProxy that somebody else keeps running (a kubelet, systemd) as a master with workers: told through the master's socket to take what is written.
+
+Comes in: a folder, shared with it: ``haproxy.cfg`` is what it is started from, ``master.sock`` is its master's, ``complaints.log`` its standard error. Goes out: workers that serve what we
+wrote. It is nobody's child of ours, so what becomes of us does not touch it.
+
+Between two reloads ``haproxy.cfg`` is a gate: a configuration that listens nowhere. So one that starts anew, with files that may be old, takes no request before it was programmed.
+"""
+
+import asyncio
+import contextlib
+import re
+from pathlib import Path
+
+from weirkeeper.providers import local
+from weirkeeper.providers.haproxy.adoption import mark_of, said
+from weirkeeper.providers.haproxy.generations import ALIVE, PROOF, STARTING, speaks
+from weirkeeper.providers.haproxy.processes import Running, write
+from weirkeeper.providers.haproxy.runtime_socket import Away, RuntimeSocket
+from weirkeeper.providers.haproxy.translate.skeleton import CONFIGURATION, SOCKET
+
+MASTER, COMPLAINTS = "master.sock", "complaints.log"
+LOOK = 0.02
+_MASTER = re.compile(r"(\d+)\s+master\s+(\d+)\s+\[failed: (\d+)\]", re.ASCII)
+_WORKER = re.compile(r"^(\d+)\s+worker\s+0\s", re.ASCII | re.MULTILINE)
+
+
+class Supervised:
+    """The workers of one master."""
+
+    def __init__(self, folder: Path, *, log_bytes: int = 16 << 20) -> None:
+        self.folder = folder
+        self.socket = RuntimeSocket(folder / SOCKET)
+        self._log_bytes = log_bytes
+        self._watched: dict[Running, asyncio.StreamReader] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def bar(self) -> None:
+        """Write the gate, for whoever starts next."""
+        write(self.folder / CONFIGURATION, gate().encode())
+
+    async def running(self) -> Running | None:
+        """The worker that serves; one at the gate does not."""
+        try:
+            told = await self.socket.ask(ALIVE, PROOF)
+        except Away:
+            return None
+        if mark_of(told) is None:
+            return None
+        found = Running(pid=int(said(told)["Pid"]), started=int(said(told).get("Start_time_sec", "0")))
+        if found not in self._watched:
+            await self._watch(found)
+        return found if found in self._watched else None
+
+    def lives(self, one: Running) -> bool:
+        """Whether its end was not seen."""
+        return one in self._watched and not self._watched[one].at_eof()
+
+    async def ended(self, one: Running) -> None:
+        """Returns when it hangs up."""
+        reader = self._watched.get(one)
+        if reader is not None:
+            with contextlib.suppress(OSError):
+                while await reader.read(1 << 12):
+                    pass
+            reader.feed_eof()
+
+    async def begin(self) -> Running | str:
+        """Have the master reload. What it complains about is what it wrote meanwhile."""
+        before = await self._state()
+        already = _size(self.folder / COMPLAINTS)
+        await ask(self.folder / MASTER, "reload")
+        try:
+            async with asyncio.timeout(STARTING):
+                pid = await self._reloaded(before[0])
+                if pid is None:
+                    return await asyncio.to_thread(_since, self.folder / COMPLAINTS, already)
+                self.socket.close()
+                while not await speaks(self.socket, pid):  # noqa: ASYNC110 (another process begins)
+                    await asyncio.sleep(LOOK)
+        except TimeoutError:
+            raise Away("it did not reload in time") from None
+        finally:
+            await asyncio.to_thread(self.bar)
+        found = await self.running()
+        if found is None:
+            raise Away("it is gone already")
+        return found
+
+    async def end(self) -> None:
+        """Send it back to its gate."""
+        self.socket.close()
+        await asyncio.to_thread(self.bar)
+        with contextlib.suppress(Away):
+            before = await self._state()
+            await ask(self.folder / MASTER, "reload")
+            async with asyncio.timeout(STARTING):
+                await self._reloaded(before[0])
+
+    def forget(self) -> None:
+        """Nothing: the folder is its supervisor's as well."""
+
+    def tidy(self) -> None:
+        """Begin the file of complaints anew where it has grown."""
+        path = self.folder / COMPLAINTS
+        local.trim(path, path.with_name(COMPLAINTS + ".1"), self._log_bytes)
+
+    async def _state(self) -> tuple[int, int, int | None]:
+        """How often the master reloaded, how often in vain since it last did, and its newest worker."""
+        told = await ask(self.folder / MASTER, "show proc")
+        master, worker = _MASTER.search(told), _WORKER.search(told)
+        if master is None:
+            raise Away(f"the master says {told[:200]!r}")
+        return int(master.group(2)), int(master.group(3)), int(worker.group(1)) if worker is not None else None
+
+    async def _reloaded(self, before: int) -> int | None:
+        """The new worker, once the master has reloaded; None where it kept the old one."""
+        while True:
+            with contextlib.suppress(Away):
+                times, failed, worker = await self._state()
+                if times > before and (failed or worker is not None):
+                    return None if failed else worker
+            await asyncio.sleep(LOOK)
+
+    async def _watch(self, one: Running) -> None:
+        """A connection of its own, on which nothing is ever said: its end is the worker's."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(self.folder / SOCKET))
+        except OSError:
+            return
+        writer.write(b"prompt\n")
+        if self._writer is not None:
+            self._writer.close()
+        self._watched, self._writer = {one: reader}, writer
+
+
+def gate() -> str:
+    """A configuration that listens nowhere: it only waits to be programmed."""
+    return f"""global
+  description gate
+  stats socket unix@{SOCKET} mode 600 level admin expose-fd listeners
+  stats timeout 1h
+
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 5s
+  timeout server 5s
+"""
+
+
+async def ask(master: Path, command: str) -> str:
+    """The master's answer; nothing where it hangs up, as it does when it reloads."""
+    try:
+        async with asyncio.timeout(STARTING):
+            reader, writer = await asyncio.open_unix_connection(str(master))
+            try:
+                writer.write(f"{command}\n".encode())
+                writer.write_eof()
+                with contextlib.suppress(ConnectionError):
+                    return (await reader.read()).decode(errors="replace")
+                return ""
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        raise Away(f"its master does not answer: {error or type(error).__name__}") from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _since(path: Path, place: int) -> str:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(place)
+        return file.read(1 << 20).decode(errors="replace")
+    return ""
