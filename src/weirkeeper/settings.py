@@ -97,6 +97,9 @@ class RunSettings(Value, frozen=True, kw_only=True):
     fleet_envoy_image: Annotated[str, _said("Image of the instances' Envoy.")] = (
         "envoyproxy/envoy:distroless-v1.37-latest"
     )
+    workloads: Annotated[
+        bool, _said("Whether workloads and their pods are read where an Ingress names them (docs/backends.md).")
+    ] = False
     node_ports: Annotated[
         bool, _said("Whether nodes are read, so that classes may send requests to node ports (docs/backends.md).")
     ] = False

@@ -28,7 +28,8 @@ from weirkeeper.testing.fault_proxy import FaultProxy
 
 QUICK = Pace(watch=(2, 3), grace=1.0, silence=3.0, page=5.0, list_gap=0.3, first=0.05, most=0.5, forget=1.0, peek=5.0)
 KINDS = {"Ingress": ("networking.k8s.io", "Ingress"), "Service": ("", "Service"), "Secret": ("", "Secret"),
-         "EndpointSlice": ("discovery.k8s.io", "EndpointSlice"), "IngressClass": ("networking.k8s.io", "IngressClass")}  # fmt: skip
+         "EndpointSlice": ("discovery.k8s.io", "EndpointSlice"), "IngressClass": ("networking.k8s.io", "IngressClass"),
+         "Deployment": ("apps", "Deployment"), "Pod": ("", "Pod"), "ServiceAccount": ("", "ServiceAccount")}  # fmt: skip
 AUTHORITY = Authority()
 CRDS = Path(__file__).parents[2] / "deploy" / "crds"
 PLURALS = (
@@ -39,6 +40,11 @@ PLURALS = (
     "endpointslices",
     "secrets",
     "configmaps",
+    "nodes",
+    "pods",
+    "deployments",
+    "statefulsets",
+    "daemonsets",
 )
 
 
@@ -52,6 +58,22 @@ def ingress(name: str, host: str, secret: str = "", labels: dict[str, str] | Non
 
 def service(name: str) -> dict[str, Any]:
     return {"kind": "Service", "apiVersion": "v1", "metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}}
+
+
+def deployment(name: str) -> dict[str, Any]:
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [_container()]}}
+    return {"kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": name},
+            "spec": {"selector": {"matchLabels": labels}, "template": template}}  # fmt: skip
+
+
+def pod(name: str, of: str) -> dict[str, Any]:
+    return {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name, "labels": {"app": of}},
+            "spec": {"containers": [_container()]}}  # fmt: skip
+
+
+def _container() -> dict[str, Any]:
+    return {"name": "web", "image": "web", "ports": [{"containerPort": 8080}]}
 
 
 def certificate(name: str, *hosts: str) -> dict[str, Any]:
@@ -110,7 +132,7 @@ class RealCluster:
         return Access(f"https://127.0.0.1:{port}", credentials=token, trust=trust)
 
     async def grant(self) -> None:
-        groups = ["", "networking.k8s.io", "discovery.k8s.io", "weirkeeper.io"]
+        groups = ["", "apps", "networking.k8s.io", "discovery.k8s.io", "weirkeeper.io"]
         rule = {"apiGroups": groups, "resources": sorted(self.plurals), "verbs": ["get", "list", "watch"]}
         name = f"feed-{self.namespace}"
         role = {

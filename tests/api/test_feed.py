@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from feed_stage import KINDS, certificate, ingress, service, stage  # type: ignore[import-not-found]
+from feed_stage import KINDS, certificate, deployment, ingress, pod, service, stage  # type: ignore[import-not-found]
 
 from weirkeeper.feeds.kube.feed import REFUSED_HOLD, Part
 from weirkeeper.kube.resources import KNOWN
@@ -357,3 +357,85 @@ def test_half_a_picture_is_never_pushed(play_fake, fault):
         assert all(on.there("Ingress", f"i{number}") for number in range(10))
 
     play_fake(scenario)
+
+
+def test_a_workload_and_its_pods_are_read_while_an_ingress_names_it_and_no_others(play):
+    async def scenario(on):
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+        for body in (account, deployment("web"), deployment("other"), pod("web-1", "web"), pod("other-1", "other")):
+            await on.apply(body)
+        await on.apply(of_workload("a", "web"))
+        on.start()
+        await on.until(lambda: on.outcomes)
+        assert len(on.outcomes) == 1, "the pods come with the first outcome"
+        assert on.there("Deployment", "web")
+        assert on.there("Pod", "web-1")
+        assert on.there("Deployment", "other") is None
+        assert on.there("Pod", "other-1") is None
+        await on.apply(pod("web-2", "web"))
+        await on.until(lambda: on.there("Pod", "web-2"))
+        await on.remove("Pod", "web-1")
+        await on.until(lambda: on.there("Pod", "web-1") is None)
+        await on.apply(of_workload("b", "other"))
+        await on.until(lambda: on.there("Pod", "other-1"))
+        await on.remove("Ingress", "a")
+        await on.until(lambda: on.there("Pod", "web-2") is None)
+        assert on.there("Pod", "other-1")
+
+    play(scenario)
+
+
+def test_a_workload_without_pods_holds_no_start_and_one_that_is_missing_is_told_of(play):
+    async def scenario(on):
+        await on.apply(deployment("web"))
+        await on.apply(of_workload("a", "web"))
+        await on.apply(of_workload("b", "gone"))
+        on.start()
+        await on.until(lambda: on.outcomes)
+        assert len(on.outcomes) == 1
+        assert "WK208" in on.codes()["b"]
+        assert "WK208" not in on.codes().get("a", set())
+        await on.apply(deployment("gone"))
+        await on.until(lambda: "WK208" not in on.codes().get("b", set()))
+
+    play(scenario)
+
+
+def test_pods_stay_while_they_are_forbidden_and_the_refusal_is_said(play):
+    async def scenario(on):
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+        for body in (account, deployment("web"), pod("web-1", "web"), of_workload("a", "web")):
+            await on.apply(body)
+        on.start()
+        await on.until(lambda: on.there("Pod", "web-1"))
+        await on.cluster.forbid("pods")
+        await on.until(lambda: any("Pod" in name for name in on.feed.lost), 30, "the refusal is known")
+        assert on.there("Pod", "web-1")
+        await on.cluster.allow("pods")
+        await on.until(lambda: not on.feed.lost, 30)
+        assert on.there("Pod", "web-1")
+
+    play(scenario)
+
+
+def test_pods_that_may_not_be_read_hold_the_start_for_a_while_only(play_fake):
+    async def scenario(on):
+        await on.cluster.forbid("pods")
+        await on.apply(deployment("web"))
+        await on.apply(of_workload("a", "web"))
+        on.start()
+        await on.until(lambda: any("Pod" in reason and "forbidden" in reason for reason in on.feed.unready()))
+        await on.until(lambda: any("WK007" in codes for codes in on.codes().values()))
+        assert not on.outcomes
+        on.ahead = REFUSED_HOLD + 1
+        await on.until(lambda: on.outcomes)
+
+    play_fake(scenario)
+
+
+def of_workload(name, deployment):
+    """An Ingress that leads straight to a Deployment."""
+    body = ingress(name, f"{name}.example")
+    resource = {"apiGroup": "apps", "kind": "Deployment", "name": deployment}
+    body["spec"]["rules"][0]["http"]["paths"][0]["backend"] = {"resource": resource}
+    return body

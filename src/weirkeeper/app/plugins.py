@@ -82,6 +82,7 @@ def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> C
         published=published,
         fleets=settings.fleet,
         node_ports=settings.node_ports,
+        workloads=settings.workloads,
     )
     return IngressController(wished)
 

@@ -78,6 +78,11 @@ class Brake:
         self._note(released)
         return released
 
+    def forget(self, source: Hashable) -> None:
+        """The source is over: nothing of it is held any more."""
+        self._held.pop(source, None)
+        self._emptied.pop(source, None)
+
     def doubted(self, now: float) -> tuple[Hashable, ...]:
         """The sources that should list again now."""
         return tuple(

@@ -26,6 +26,9 @@ from weirkeeper.model.text import FieldPath, Name, Refused, Sentence, parse, sho
 NEAR = ("gateway.networking.k8s.io", "getambassador.io", "weirkeeper.io")
 """Groups about load balancing that we may read one day: an object of theirs that nobody reads now is worth a word."""
 
+FAR = {"apps"}
+"""Groups of which we read some kinds, and that are not about load balancing: who writes another kind of them does not mean us."""
+
 Path = tuple[str | int, ...]
 
 MOST_STRANGE = 20
@@ -64,7 +67,7 @@ class Decoder:
         self._kinds = kinds
         self._cluster = cluster
         self._fields = {name: known_fields(kind) for name, kind in kinds.items()}
-        self._near = {group for group, _ in kinds if group} | set(NEAR)
+        self._near = ({group for group, _ in kinds if group} | set(NEAR)) - FAR
 
     def objects(self, value: Plain) -> Iterator[Decoded]:
         """Every object of a document that somebody reads, or should hear about."""

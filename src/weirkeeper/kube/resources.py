@@ -84,6 +84,7 @@ KNOWN = _known(
     Resource("events.k8s.io", "v1", "events", "Event"),
     Resource("apps", "v1", "deployments", "Deployment"),
     Resource("apps", "v1", "daemonsets", "DaemonSet"),
+    Resource("apps", "v1", "statefulsets", "StatefulSet"),
     Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False),
     Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False),
     Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False),

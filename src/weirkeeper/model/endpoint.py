@@ -42,11 +42,19 @@ class EndpointSet(Value, frozen=True, kw_only=True):
         return ready or tuple(e for e in self.endpoints if e.state == EndpointState.SERVING)
 
 
+class PodsOf(Value, frozen=True, kw_only=True):
+    """The pods of a workload with one of their ports, by name or by number; neither: the only one that its containers name."""
+
+    workload: Ref
+    port_name: Label = Label("")
+    port: int = 0
+
+
 class EndpointSetWish(Value, frozen=True, kw_only=True):
     """The endpoints of one Service port are wanted. ``port_name`` is the Service port's name, by which slices name it.
 
     With ``service_port`` the one endpoint is the Service's own address with that port; with ``node_port`` it is every node with that port, with ``on_node`` only
-    those where an endpoint of the Service runs. ``static`` are endpoints that the object itself lists.
+    those where an endpoint of the Service runs. With ``workloads`` they are the pods of all these. ``static`` are endpoints that the object itself lists.
     """
 
     id: Id
@@ -56,4 +64,5 @@ class EndpointSetWish(Value, frozen=True, kw_only=True):
     service_port: int = 0
     node_port: int = 0
     on_node: bool = False
+    workloads: tuple[PodsOf, ...] = ()
     static: tuple[Endpoint, ...] = ()

@@ -30,11 +30,16 @@ from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.ingress.translate import Neighbourhood, ingress_intent
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.types import Ingress, IngressClass, Node
+from weirkeeper.kube.workloads import APPS, WORKLOADS, Pod
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 
 Hosts = Index[str, Ref, Host]
 EVERY, DEFAULT = "every", "default"
+WORKLOAD_KINDS = (
+    *(Kind(group=APPS, version="v1", kind=name, type=kind) for name, kind in WORKLOADS.items()),
+    Kind(group="", version="v1", kind="Pod", type=Pod, packed=True),
+)
 NODES = Kind(group="", version="v1", kind="Node", namespaced=False, type=Node)
 
 
@@ -58,6 +63,8 @@ class IngressController:
         self.settings = settings
         if settings.fleets or settings.node_ports:
             self.kinds = (*self.kinds, NODES)
+        if settings.workloads:
+            self.kinds = (*self.kinds, *WORKLOAD_KINDS)
 
     def declare(self, graph: Graph, inputs: Inputs) -> tuple[Table[Ref, Intent], ...]:
         """Declare the tables; the last two are the intents of classes and of Ingresses."""

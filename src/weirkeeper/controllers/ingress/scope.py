@@ -1,5 +1,7 @@
 """The translation of one Ingress under way: what it reads, and the backends, wishes and findings that it gathers."""
 
+from collections.abc import Callable, Hashable
+
 import msgspec
 
 from weirkeeper.controllers.base import CertificateWish, EndpointSetWish, Inputs
@@ -15,7 +17,7 @@ from weirkeeper.controllers.shared.report import error, field, info
 from weirkeeper.controllers.shared.secrets import named
 from weirkeeper.controllers.shared.services import ServiceBackend, service_backend, service_ref, variant_id
 from weirkeeper.flow import Read
-from weirkeeper.kube.types import IngressBackend, Service, ServiceBackendPort
+from weirkeeper.kube.types import IngressServiceBackend, Service, ServiceBackendPort
 from weirkeeper.model.backend import Backend, BackendTls, FromDns, FromServiceAddress, RequestAs
 from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.finding import Effect, Finding, Reason
@@ -25,6 +27,9 @@ from weirkeeper.model.route import Forward, Respond, WeightedBackend
 from weirkeeper.model.text import Id, Refused
 
 UNAVAILABLE = Respond(status=503)
+
+Way = tuple[Forward | Respond, Backend | None]
+"""What becomes of a request, and the backend that it goes to."""
 
 
 class Scope:
@@ -49,9 +54,11 @@ class Scope:
         self.certificates: list[CertificateWish] = []
         self.bundles: list[TrustBundle] = []
         self.variant: Variant | None = None
+        self.behind: dict[str, str] | None = None
+        """The workloads behind each Service's name, once they have been read."""
         self.reach: Reach = reach_of(self.ours, settings)
         self._services = inputs.of(Service)
-        self._actions: dict[tuple[str, ServiceBackendPort], tuple[Forward | Respond, Backend | None]] = {}
+        self._ways: dict[Hashable, Way] = {}
 
     def at(self, path: str) -> Origin:
         """A field of the Ingress."""
@@ -71,21 +78,18 @@ class Scope:
         self.closed = True
         self.tell(error(reason, at, f"{why}; all requests are answered 503", remedy, Effect.FAILS_CLOSED))
 
-    def forward(self, wished: IngressBackend, path: str) -> tuple[Forward | Respond, Backend | None]:
-        """Where a backend of the Ingress leads; 503 where it leads nowhere."""
-        service = wished.service
-        if service is None:
-            kind = wished.resource.kind if wished.resource else "nothing"
-            text = f"a backend of kind {kind[:60]!r} is not served; its requests are answered 503"
-            self.tell(error(Reason.UNSUPPORTED_BACKEND, self.at(path), text, "name a Service", Effect.DEGRADED))
-            return UNAVAILABLE, None
-        key = (service.name, service.port)
-        known = self._actions.get(key)
+    def forward(self, wished: IngressServiceBackend, path: str) -> Way:
+        """Where a Service leads; 503 where it leads nowhere."""
+        return self.once((wished.name, wished.port), lambda: self._resolved(wished.name, wished.port, path))
+
+    def once(self, key: Hashable, resolve: Callable[[], Way]) -> Way:
+        """The way that was found before under the same key: what is wrong with it is said once."""
+        known = self._ways.get(key)
         if known is None:
-            known = self._actions[key] = self._resolved(service.name, service.port, f"{path}.service")
+            known = self._ways[key] = resolve()
         return known
 
-    def _resolved(self, name: str, port: ServiceBackendPort, path: str) -> tuple[Forward | Respond, Backend | None]:
+    def _resolved(self, name: str, port: ServiceBackendPort, path: str) -> Way:
         found = self.service(service_ref(self.ref, name), port)
         if isinstance(found, NoBackend):
             leaf = "port.name" if port.name else "port.number"
@@ -97,8 +101,16 @@ class Scope:
             self.tell(
                 info(Reason.UNKNOWN_APP_PROTOCOL, self.at(path), text, "use kubernetes.io/h2c, grpc, https or none")
             )
-        backend = self.keep(self._varied(found), found.wish)
+        return self.way(found.backend, found.wish)
+
+    def way(self, made: Backend, wish: EndpointSetWish | None) -> Way:
+        """To this backend, spoken to as the Ingress wishes."""
+        backend = self.keep(self._varied(made, wish), wish)
         return Forward(backends=(WeightedBackend(backend=backend.id),)), backend
+
+    def has_service(self, name: str) -> bool:
+        """Whether there is a Service of that name beside the Ingress."""
+        return self.read.contains(self._services, service_ref(self.ref, name))
 
     def service(self, ref: Ref, port: ServiceBackendPort) -> ServiceBackend | NoBackend:
         """The backend of a Service port."""
@@ -111,13 +123,13 @@ class Scope:
             reach=self.reach,
         )
 
-    def _varied(self, found: ServiceBackend) -> Backend:
+    def _varied(self, backend: Backend, wish: EndpointSetWish | None) -> Backend:
         variant = self.variant
         if variant is None:
-            return found.backend
-        if self.reach.mode != "pods":
+            return backend
+        if self.reach.mode != "pods" or (wish is not None and wish.workloads):
             variant = msgspec.structs.replace(variant, service_address=False)
-        return backend_variant(found.backend, variant, variant_id(found.backend.id, self.ref), self.origin)
+        return backend_variant(backend, variant, variant_id(backend.id, self.ref), self.origin)
 
     def keep(self, backend: Backend, wish: EndpointSetWish | None) -> Backend:
         """Puts a backend and its wish into the intent."""

@@ -14,6 +14,7 @@ class IngressSettings(Value, frozen=True, kw_only=True):
     ``controllers``: whose IngressClasses are ours. ``implicit_class``: where no IngressClass object is there at all, one named like this serves
     every Ingress. ``addresses``: where listeners bind; none: everywhere. ``api_server``: names and addresses that no backend may have, besides the well-known ones.
     ``fleets``: whether we start instances where that is wished. ``node_ports``: whether nodes are read, so that classes may send requests to node ports.
+    ``workloads``: whether workloads and their pods are read where a backend names them.
     ``published``: which addresses statuses say where a class does not choose; nothing: those of its instances.
     """
 
@@ -27,6 +28,7 @@ class IngressSettings(Value, frozen=True, kw_only=True):
     published: Published | None = None
     fleets: bool = False
     node_ports: bool = True
+    workloads: bool = True
 
 
 def in_cluster(api_server: tuple[str, ...] = (), *, nginx_classes: bool = False) -> IngressSettings:

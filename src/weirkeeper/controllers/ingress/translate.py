@@ -14,6 +14,7 @@ from weirkeeper.controllers.ingress import access
 from weirkeeper.controllers.ingress.annotations.options import PLAIN
 from weirkeeper.controllers.ingress.canary import Place, canary_of, places_of, same_path, split
 from weirkeeper.controllers.ingress.claimed import Claimed, HostOf
+from weirkeeper.controllers.ingress.forwarding import forward
 from weirkeeper.controllers.ingress.guards import (
     Guard,
     as_wished,
@@ -220,13 +221,13 @@ class _Routes:
             yield self._hosted(host, part)
 
     def _action(self, wished: IngressBackend, field: str) -> tuple[Action, Backend | None]:
-        return (self.template.action, None) if self.elsewhere else self.scope.forward(wished, field)
+        return (self.template.action, None) if self.elsewhere else forward(self.scope, wished, field)
 
     def _canary_action(self, claimed: Claimed, wished: IngressBackend, field: str) -> Action:
         """The canary's backend, resolved as its own Ingress wishes it and kept with this one."""
         other = Scope(self.scope.read, self.scope.inputs, self.scope.settings, claimed)
         other.variant = _variant(other)
-        action, _ = other.forward(wished, field)
+        action, _ = forward(other, wished, field)
         self.scope.backends.update(other.backends)
         self.scope.wishes.update(other.wishes)
         self.scope.findings += [f for f in other.findings if f not in claimed.findings + claimed.options.findings]

@@ -11,6 +11,7 @@ from weirkeeper.controllers.base import EndpointSetWish, Inputs
 from weirkeeper.controllers.shared.addresses import refused_address
 from weirkeeper.controllers.shared.nodes import NodePlace, node_endpoints, node_place
 from weirkeeper.controllers.shared.report import error, field
+from weirkeeper.controllers.shared.workloads import declare_pods, pod_endpoints
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.types import EndpointConditions, EndpointSlice, Node, Service, SliceEndpoint
 from weirkeeper.model.endpoint import Endpoint, EndpointSet, EndpointState
@@ -34,6 +35,7 @@ def declare_endpoint_sets(
     """The table of endpoint sets. ``allow_local`` lets loopback addresses through: right for files on a developer's machine, wrong in a cluster."""
     slices: Slices = graph.index("slices_by_service", inputs.of(EndpointSlice), _service_of)
     services = inputs.of(Service)
+    pods = declare_pods(graph, inputs)
     nodes = _declare_nodes(graph, inputs, allow_local=allow_local)
 
     def endpoints(read: Read, _: K, wish: EndpointSetWish) -> EndpointSet:
@@ -43,6 +45,8 @@ def declare_endpoint_sets(
             return EndpointSet(
                 id=wish.id, endpoints=_service_address(read.get(services, wish.service), wish, allow_local=allow_local)
             )
+        if wish.workloads:
+            return EndpointSet(id=wish.id, endpoints=_ordered(pod_endpoints(read, pods, wish, allow_local=allow_local)))
         if wish.node_port:
             places = () if nodes is None else (found for _, found in read.lookup(nodes, EVERY))
             only = (

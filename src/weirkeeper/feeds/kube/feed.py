@@ -1,6 +1,6 @@
-"""The feed of a cluster: every object of the kinds that are read, and Secrets and ConfigMaps by name.
+"""The feed of a cluster: every object of the kinds that are read; Secrets, ConfigMaps and workloads by name, pods by the labels of workloads.
 
-Comes in: a client, the kinds, and what is wished for by name. Goes out: `Seen` and `Synced`, by way of `offer`. It keeps no objects.
+Comes in: a client, the kinds, and what is wished for by name or labels. Goes out: `Seen` and `Synced`, by way of `offer`. It keeps no objects.
 
 One reflector for each kind, or for each kind and namespace where namespaces are named. A kind that no Kubernetes is sure to serve (ours are CRDs) is looked for by
 discovery, again and again: one that the server says it does not serve has no objects; one that nobody can say anything of is unknown, and holds the start.
@@ -21,17 +21,23 @@ from weirkeeper.controllers.base import Kind
 from weirkeeper.feeds.base import Cause, Offer, Seen, Synced
 from weirkeeper.feeds.brake import Brake
 from weirkeeper.feeds.kube import problems
+from weirkeeper.feeds.kube.selections import Selections
 from weirkeeper.feeds.kube.wishes import Scope, Wishes
 from weirkeeper.kube.client import Client
-from weirkeeper.kube.errors import ApiFailure
+from weirkeeper.kube.errors import ApiFailure, Unreachable
 from weirkeeper.kube.mirror import Absent, Applied, Back, Deleted, Listed, Lost, News, Pace, Unreadable
 from weirkeeper.kube.resources import KNOWN, GroupKind, Resource, discovered
 from weirkeeper.kube.watch import Gate, Reflector
+from weirkeeper.kube.workloads import PodSelection
 from weirkeeper.model.ids import LOCAL, Ref
 
 NAME = "kube"
 EXCUSES = "kube excuses"
-BY_NAME: tuple[GroupKind, ...] = (("", "Secret"), ("", "ConfigMap"))
+BY_NAME: tuple[GroupKind, ...] = (
+    ("", "Secret"), ("", "ConfigMap"), ("apps", "Deployment"), ("apps", "StatefulSet"), ("apps", "DaemonSet"),
+)  # fmt: skip
+PODS: GroupKind = ("", "Pod")
+"""What is watched by labels."""
 TICK = 1.0
 STEP = 0.02
 """The first change is followed at once, those of the next moments together."""
@@ -46,20 +52,22 @@ WIDE = Pace(watch=(85, 110), grace=10.0, peek=300.0)
 
 
 class Part(NamedTuple):
-    """One reflector's share: a kind, in one namespace or in all."""
+    """One reflector's share: a kind, in one namespace or in all; with labels only what has them."""
 
     kind: GroupKind
     namespace: str = ""
+    labels: str = ""
 
 
 class State:
     """What is known of a part."""
 
-    __slots__ = ("error", "listed")
+    __slots__ = ("error", "listed", "refused_since")
 
     def __init__(self) -> None:
         self.listed = False
         self.error: ApiFailure | None = None
+        self.refused_since: float | None = None
 
 
 class KubeFeed:
@@ -97,12 +105,14 @@ class KubeFeed:
         self._parts: dict[Part, State] = {}
         self._brakes = {key: Brake() for key in kinds if key not in BY_NAME}
         self._wishes = Wishes(everywhere=not namespaces)
+        self._selected: frozenset[Part] = frozenset()
+        self._selections = Selections()
         self._absent_kinds: set[GroupKind] = set()
         self._blind: ApiFailure | None = None  # why nobody knows what the cluster serves
         self._said: dict[Ref, object] = {}  # problems that are standing, and what was said
         self._synced = False
         self._refused_since: dict[Ref, float] = {}
-        self._excuses: frozenset[Ref] = frozenset()
+        self._excuses: frozenset[Ref | Part] = frozenset()
 
     async def run(self) -> NoReturn:
         """Follow until cancelled."""
@@ -126,10 +136,26 @@ class KubeFeed:
         self._say(self._wishes.wish(kind, ours, self._clock()))
         self._changed.set()
 
+    def select(self, wanted: frozenset[PodSelection]) -> None:
+        """The pods that these select are read now, and no others."""
+        ours = (one for one in wanted if one.cluster == self._cluster)
+        self._selected = frozenset(Part(PODS, one.namespace, one.selector) for one in ours)
+        for part in [part for part in self._parts if part.kind == PODS and part not in self._selected]:
+            del self._parts[part]
+            self._brakes[PODS].forget(part)
+            self._say(self._selections.ended(part))
+        for part in self._selected:
+            self._parts.setdefault(part, State())
+        self._changed.set()
+
     @property
     def pending(self) -> bool:
-        """Whether the first output must wait for something that is read by name."""
-        return any(not self._excused(ref) for ref in self._wishes.pending)
+        """Whether the first output must wait for something that is read by name or by labels."""
+        return any(not self._excused(one) for one in self._awaited())
+
+    def _awaited(self) -> Iterator[Ref | Part]:
+        yield from self._wishes.pending
+        yield from (part for part in self._selected if not self._parts[part].listed)
 
     def unready(self) -> tuple[str, ...]:
         """Why the start is held, one sentence for each reason; nothing when it is not."""
@@ -182,7 +208,7 @@ class KubeFeed:
 
     def _start_and_end(self, group: asyncio.TaskGroup) -> None:
         for key, kind in self._kinds.items():
-            if key in self._known and key not in BY_NAME:
+            if key in self._known and key not in BY_NAME and key != PODS:
                 for namespace in self._namespaces if kind.namespaced else ("",):
                     self._parts.setdefault(Part(key, namespace), State())
         wanted = self._wanted()
@@ -205,7 +231,7 @@ class KubeFeed:
             tell=self._teller(at),
             cluster=self._cluster,
             namespace=at.namespace,
-            label_selector="" if by_name else self._labels.get(at.kind, ""),
+            label_selector="" if isinstance(at, Scope) else at.labels or self._labels.get(at.kind, ""),
             field_selector=at.field_selector if isinstance(at, Scope) else "",
             pace=WIDE if by_name and len(self._reflectors) > MANY else self._pace,
             gate=self.gate,
@@ -219,7 +245,9 @@ class KubeFeed:
         return lambda news: self._told(at, news)
 
     def _told(self, part: Part, news: Sequence[News]) -> None:
-        state, brake = self._parts[part], self._brakes[part.kind]
+        state, brake = self._parts.get(part), self._brakes[part.kind]
+        if state is None:
+            return  # it is over, and has not noticed yet
         absent = sum(isinstance(one, Absent) for one in news)
         total = absent + sum(self._held_by(one) for one in self._parts if one.kind == part.kind) if absent else 0
         passing = brake.take(part, news, total=total, now=self._clock())
@@ -234,7 +262,17 @@ class KubeFeed:
                 case Back():
                     state.error = None
                     self._changed.set()
-        self._say(_seen(passing))
+        if part.kind == PODS:
+            self._told_of_pods(part, passing)
+        else:
+            self._say(_seen(passing))
+
+    def _told_of_pods(self, part: Part, news: Sequence[News]) -> None:
+        self._say(_seen(self._selections.told(part, news)))
+        if any(
+            isinstance(one, Listed) for one in news
+        ):  # there may be none: whoever waits for `pending` should look again
+            self._offer((Synced(feed=EXCUSES),))
 
     def _held_by(self, part: Part) -> int:
         reflector = self._reflectors.get(part)
@@ -258,7 +296,7 @@ class KubeFeed:
                     self._reflectors[at].relist()
             forgotten = self._wishes.forget(now)
             self._say(forgotten)
-            if forgotten or self._refused_since or doubted:
+            if forgotten or self._refused_since or doubted or any(self._parts[one].error for one in self._selected):
                 self._changed.set()
 
     async def _discover(self) -> None:
@@ -285,6 +323,10 @@ class KubeFeed:
         now = self._clock()
         refused = self._wishes.refused
         self._refused_since = {ref: self._refused_since.get(ref, now) for ref in refused}
+        for part in self._selected:
+            state = self._parts[part]
+            is_refused = state.error is not None and not isinstance(state.error, Unreachable)
+            state.refused_since = (state.refused_since or now) if is_refused else None
         standing = {seen.ref: seen for seen in self._problems(refused)}
         for at in [at for at in self._said if at not in standing]:
             self._end(at)
@@ -311,7 +353,7 @@ class KubeFeed:
                 return
             self._synced = True
             self._offer((Synced(feed=NAME, kinds=tuple(kind for _, kind in self._brakes)),))
-        excused = frozenset(ref for ref in self._wishes.pending if self._excused(ref))
+        excused = frozenset(one for one in self._awaited() if self._excused(one))
         if excused - self._excuses:  # nothing was seen, but whoever waits for `pending` should look again
             self._offer((Synced(feed=EXCUSES),))
         self._excuses = excused
@@ -320,8 +362,8 @@ class KubeFeed:
         """Kinds of which it is not known whether the cluster has them."""
         return [key for key in self._brakes if key not in self._known and key not in self._absent_kinds]
 
-    def _excused(self, ref: Ref) -> bool:
-        since = self._refused_since.get(ref)
+    def _excused(self, one: Ref | Part) -> bool:
+        since = self._parts[one].refused_since if isinstance(one, Part) else self._refused_since.get(one)
         return since is not None and self._clock() - since >= REFUSED_HOLD
 
     def _part(self, name: str, namespace: str = "") -> Ref:
@@ -361,6 +403,7 @@ def _named(at: Part | Scope) -> str:
     group, kind = at.kind
     what = f"{kind}.{group}" if group else kind
     one = f" {at.name}" if isinstance(at, Scope) and at.name else ""
+    one = f" ({at.labels})" if isinstance(at, Part) and at.labels else one
     return f"{what}{one} in {at.namespace}" if at.namespace else f"{what}{one}"
 
 

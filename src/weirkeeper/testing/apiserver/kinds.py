@@ -97,6 +97,7 @@ KINDS = (
     ServedKind(group="discovery.k8s.io", plural="endpointslices", kind="EndpointSlice", generation=True),
     ServedKind(group="coordination.k8s.io", plural="leases", kind="Lease", unconditional=False, created_by_put=True),
     ServedKind(group=APPS, plural="deployments", kind="Deployment", short_names=("deploy",), status=True, generation=True),
+    ServedKind(group=APPS, plural="statefulsets", kind="StatefulSet", short_names=("sts",), status=True, generation=True),
     ServedKind(group=APPS, plural="daemonsets", kind="DaemonSet", short_names=("ds",), status=True, generation=True),
     DEFINITIONS,
     TOKEN_REVIEWS,

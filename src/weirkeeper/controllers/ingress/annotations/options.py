@@ -10,6 +10,7 @@ from weirkeeper.model.text import (
     HeaderName,
     HeaderValue,
     Hostname,
+    Label,
     Method,
     Name,
     PathText,
@@ -43,6 +44,14 @@ class Target(Value, frozen=True, kw_only=True):
 
     text: HeaderValue
     highest: int
+
+
+class PodPort(Value, frozen=True, kw_only=True):
+    """A port of pods by name or number, of one workload or, without its name, of all."""
+
+    workload: str = ""
+    name: Label = Label("")
+    number: int = 0
 
 
 class Options(Value, frozen=True, kw_only=True):
@@ -141,6 +150,7 @@ class Options(Value, frozen=True, kw_only=True):
     closed: bool = False
     findings: tuple[Finding, ...] = ()
 
+    workload_ports: tuple[PodPort, ...] = ()
     @property
     def regex(self) -> bool:
         """Whether paths of the hosts are expressions: ``rewrite-target`` switches it on too, as ingress-nginx does."""

@@ -1,11 +1,14 @@
 """How annotation values are read: text in, a typed value or ``Refused`` out. Allow-lists only; no pattern of a tenant is run."""
 
 import ipaddress
+import re
 from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from weirkeeper.controllers.ingress.annotations.options import HashKey, Target, Url
+import msgspec
+
+from weirkeeper.controllers.ingress.annotations.options import HashKey, PodPort, Target, Url
 from weirkeeper.controllers.shared.hostnames import hostname
 from weirkeeper.controllers.shared.regexes import Regex, checked_regex
 from weirkeeper.model.text import (
@@ -16,7 +19,9 @@ from weirkeeper.model.text import (
     HeaderName,
     HeaderValue,
     Hostname,
+    Label,
     Method,
+    Name,
     PathText,
     Realm,
     Refused,
@@ -348,6 +353,27 @@ def protocols(text: str) -> tuple[str, ...] | Refused:
 def same_site(text: str) -> str | Refused:
     """None, Lax or Strict."""
     return one_of("None", "Lax", "Strict")(text.strip().capitalize())
+
+
+def pod_ports(text: str) -> tuple[PodPort, ...] | Refused:
+    """A port name or number; or several as NAME=PORT, each for the workload of that name."""
+    found = []
+    for part in text.split(","):
+        workload, equals, port = part.strip().rpartition("=")
+        typed = parse(Name, workload.strip()) if equals else ""
+        read = _pod_port(port.strip())
+        if isinstance(typed, Refused) or read is None:
+            return Refused(f"{shown(part.strip())} is neither a port nor of the form WORKLOAD=PORT")
+        found.append(msgspec.structs.replace(read, workload=typed))
+    return tuple(found)
+
+
+def _pod_port(text: str) -> PodPort | None:
+    if re.fullmatch(r"[0-9]{1,5}", text, re.ASCII):
+        return PodPort(number=int(text)) if 0 < int(text) <= 65535 else None
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?", text, re.ASCII):  # core/v1, IANA_SVC_NAME
+        return None
+    return PodPort(name=Label(text))
 
 
 def any_text(text: str) -> str | Refused:

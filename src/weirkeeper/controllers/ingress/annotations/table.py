@@ -608,6 +608,14 @@ ROWS: tuple[Row, ...] = (
     _no("enable-modsecurity", _U, L, "A web application firewall.", _WAF),
     _no("enable-owasp-core-rules", _U, L, "The firewall's core rules.", _WAF),
     _no("modsecurity-transaction-id", _U, H, "The firewall's transaction id.", _WAF),
+    # workloads as backends
+    _on(
+        "workload-port",
+        p.pod_ports,
+        "workload_ports",
+        L,
+        "The port of pods behind `backend.resource`: a name or number for all workloads, or several as WORKLOAD=PORT; needed where containers do not name exactly one.",
+    ),
     _no("modsecurity-snippet", _R, C, "Rules of the firewall.", _SNIPPET),
     _no("enable-opentelemetry", _U, L, "Requests are traced.", "tracing is chosen for the whole load balancer"),
     _no(
