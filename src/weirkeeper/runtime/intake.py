@@ -90,6 +90,7 @@ class Intake:
         self.ready = ready
         """Called on the loop after every settle; may tell feeds what is read now, and answers whether the first output may go out."""
         self._kept: tuple[Outcome, Batch] | None = None
+        self._answered = False  # whether nothing was missing any more when a settle ended
         self._clock, self._used = clock, work
         self._waiting: dict[Hashable, Event] = {}
         self._arrived: dict[Hashable, float] = {}
@@ -182,12 +183,17 @@ class Intake:
             before, first = self._kept
             outcome = outcome.after(before)
             batch = batch._replace(events=first.events + batch.events, arrived=first.arrived, began=first.began)
-        if not ready and not self.synced.is_set():
+        if not (ready and self._all_settled()) and not self.synced.is_set():
             self._kept = outcome, batch
             return
         self._kept = None
         self._deliver(outcome, batch)
         self.synced.set()
+
+    def _all_settled(self) -> bool:
+        """Whether what is known by now is in the tables too: an answer that came while the settle ran still waits, and the next batch has it."""
+        settled, self._answered = self._answered or not self._waiting, True
+        return settled
 
     def _work(self, batch: Batch) -> Outcome:
         self._settler.receive(batch.events)

@@ -250,6 +250,24 @@ def test_the_first_output_waits_for_what_is_read_by_name_and_comes_as_one():
     running(scenario, awaited=("kube",), ready=ready)
 
 
+def test_an_answer_that_came_while_the_last_settle_ran_is_in_the_first_output():
+    async def scenario():
+        heart, delivered = Heart(), []
+        heart.gate.clear()
+        intake = Intake(heart, lambda outcome, batch: delivered.append(batch), awaited=("kube",))
+        intake.offer((seen("a"), Synced(feed="kube")))
+        task = asyncio.create_task(intake.run())
+        await until(lambda: heart.threads)
+        intake.offer((seen("b"),))  # nothing is missing any more, and this one still waits
+        heart.gate.set()
+        await until(lambda: delivered)
+        assert names(delivered[0].events) == ["a", "b"]
+        task.cancel()
+        await asyncio.wait((task,))
+
+    asyncio.run(scenario())
+
+
 def test_of_outcomes_that_are_delivered_together_the_later_word_counts():
     first = Outcome(
         items={"memory": {"a": 1, "b": 2}}, findings={"x": None}, statuses={"s": 1}, hosts=("h", "i"), runs={"t": 1}
