@@ -119,7 +119,7 @@ def fenced(records):
     """
     holder, writes, wrong = "", 0, []
     for one in sorted((one for one in records if one.revision), key=lambda one: one.revision):
-        if one.plural == "leases":
+        if one.plural == "leases" and one.path.endswith("/weirkeeper"):
             holder = msgspec.json.decode(one.body)["spec"]["holderIdentity"].rpartition("_")[0]
         elif one.plural in FENCED and one.verb != "create":
             writes += 1

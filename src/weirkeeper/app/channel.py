@@ -15,16 +15,19 @@ from weirkeeper.distribute.accounts import Accounts, accounts_from, reviewed_by
 from weirkeeper.distribute.credentials import TlsSource
 from weirkeeper.distribute.desk import Desk
 from weirkeeper.distribute.exchange import Exchange
-from weirkeeper.distribute.relay import Follower, Relay
+from weirkeeper.distribute.relay import MOVED, Follower, Relay
 from weirkeeper.distribute.service import Service, ServiceSettings
 from weirkeeper.errors import StartRefused
 from weirkeeper.kube.client import Client
+from weirkeeper.kube.watch import Gate
 from weirkeeper.model.observation import InstanceObservation, ItemObservation
 from weirkeeper.model.text import Label, Refused
 from weirkeeper.providers.base import Desired
+from weirkeeper.runtime.detour import Detour
 from weirkeeper.runtime.leader import Leadership
 from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.metrics import Metrics
+from weirkeeper.runtime.shared import Place
 from weirkeeper.runtime.supervise import Worker
 from weirkeeper.runtime.writes import LedClient
 from weirkeeper.settings import RunSettings
@@ -56,9 +59,14 @@ class Channel:
         receive: Callable[[Row], None],
         log: Log,
         metrics: Metrics,
+        gate: Gate | None = None,
     ) -> None:
         self._settings, self._replica, self._metrics = settings, replica, metrics
-        self._relay = Relay(replica, receive, settings.grace_seconds)
+        self._relay = Relay(replica, receive, max(settings.grace_seconds, MOVED))
+        self._follower: Follower | None = None
+        self._leadership: Leadership | None = None
+        place = Place(namespace, settings.name, log)
+        self._detour = Detour(client, place, replica, self._relay, self._unheard, gate)
         self._refusals: list[ItemObservation] = []
         self._service: Service | None = None
         self._ready = False
@@ -109,6 +117,14 @@ class Channel:
             return ""
         return self.authority.why or "it is not open yet"
 
+    def hears(self) -> bool:
+        """Whether the leader hears what this replica sees; so it does where this one leads, or nobody."""
+        return self._follower is None or not self._follower.unheard()
+
+    def _unheard(self) -> float:
+        alive = self._leadership is not None and self._leadership.lives
+        return self._follower.unheard() if alive and self._follower is not None else 0.0
+
     def certificate_end(self) -> float:
         """When this replica's certificate ends, in seconds since 1970; 0 without one."""
         return self._files.expires() if self._files is not None else self.authority.expires()
@@ -122,15 +138,17 @@ class Channel:
             Worker("certificates", certificates),
             Worker("channel", lambda: self._serve(desired)),
             Worker("follower", lambda: self._follow(leadership)),
+            Worker("detour", self._detour.run),
         ]
 
     async def lead(self, writes: LedClient) -> None:
         """What the leader runs: it hears its followers, and keeps the authority."""
         self._relay.lead()
         try:
-            if self._files is None:
-                await self.authority.lead(writes)
-            await asyncio.Event().wait()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._detour.lead(writes), name="detour")
+                if self._files is None:
+                    group.create_task(self.authority.lead(writes), name="authority")
         finally:
             await self._relay.resign()
 
@@ -174,9 +192,12 @@ class Channel:
     async def _follow(self, leadership: Leadership) -> None:
         """While another replica leads, tell it what we see."""
         follower = Follower(self._relay.present, await self._tls())
+        self._follower, self._leadership = follower, leadership
         while True:
             address = _leader_elsewhere(leadership)
-            telling = asyncio.create_task(follower.follow(address), name="follower") if address else None
+            telling = None
+            if address is not None:
+                telling = asyncio.create_task(follower.follow(address), name="follower")
             try:
                 while _leader_elsewhere(leadership) == address:
                     leadership.changed.clear()
@@ -189,10 +210,11 @@ class Channel:
                     await asyncio.wait((telling,))
 
 
-def _leader_elsewhere(leadership: Leadership) -> str:
+def _leader_elsewhere(leadership: Leadership) -> str | None:
+    """Its address, empty where it names none; None where there is no leader elsewhere."""
     leader = leadership.leader
     if leader is None or not leader.holder or leader.holder == leadership.identity:
-        return ""
+        return None
     return leader.annotations.get(RELAY, "")
 
 

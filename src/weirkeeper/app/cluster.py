@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from weirkeeper.app.channel import RELAY, Channel, Row, relay_address
 from weirkeeper.app.commons import Commons
-from weirkeeper.app.fleets import Fleets
+from weirkeeper.app.fleets import Fleets, shipped_instances
 from weirkeeper.app.last_good import LastGood, memory_of
 from weirkeeper.app.numbers import Numbers
 from weirkeeper.app.plugins import Plugins, cluster_plugins
@@ -76,9 +76,10 @@ class ClusterApplication(Ring):
         self.intake.ready = Wishing(self.reconciler, self.feed, BY_NAME)
         self.channel = Channel(
             settings, client, namespace=self._place.namespace, replica=self._replica, memory=memory_of(settings),
-            receive=self._receive, log=log, metrics=self.metrics,
+            receive=self._receive, log=log, metrics=self.metrics, gate=self.feed.gate,
         )  # fmt: skip
         self._commons = Commons(client, self._place, self.reconciler, self.intake, self.feed, self.channel)
+        self._shipped = shipped_instances(settings, client, self.intake, self.feed, log)
         self._fleets = None
         if settings.fleet:
             self._fleets = Fleets(
@@ -174,6 +175,7 @@ class ClusterApplication(Ring):
             Worker("leadership", lambda: self.leadership.run(self._lead)),
             *self.channel.workers(self.dispatcher.mailboxes, self.leadership),
             *self._commons.workers(),
+            Worker("pods of shipped instances", self._shipped.run),
         ]
         if self._fleets is not None:
             workers += self._fleets.workers()

@@ -64,6 +64,7 @@ class Numbers:
         gauges: dict[str, Callable[[], Answer]] = {
             "synced": lambda: float(intake.synced.is_set()),
             "leader": lambda: float(leadership.leading),
+            "leader_hears": lambda: float(channel.hears()),
             "pending_events": lambda: intake.waiting,
             "loop_stall_seconds": lambda: pulse.longest,
             "items": lambda: {(("provider", name),): len(box) for name, box in dispatcher.mailboxes.items()},

@@ -2,8 +2,9 @@
 
 Theory of operation. Every replica keeps what it sees now (``Present``): instances that serve, items that engines refuse. A follower holds one WebSocket to
 the leader (``Follower``) and says over it first all of that and then what changes. The leader (``Relay``) keeps one table for each replica, merges them
-(``Ledger``) and hands the result to its front door. A replica whose socket has been gone for the grace time has its rows taken back; one that is back
-within it says all again, and only the difference counts. Both sides prove with their certificates that they are replicas.
+(``Ledger``) and hands the result to its front door. A replica that has not been heard for the grace time has its rows taken back; one that is back
+within it says all again, and only the difference counts. Both sides prove with their certificates that they are replicas. A follower that cannot get
+through may be heard by another road (``told``); who says the same again and again stays.
 
 Instances stay apart by replica to the end: the graph joins them. A refusal holds as long as any replica holds it.
 """
@@ -11,6 +12,7 @@ Instances stay apart by replica to the end: the graph joins them. A refusal hold
 import asyncio
 import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
@@ -35,6 +37,8 @@ LASTING = 5.0
 LIFE = "weirkeeper-life"
 """The header that tells a replica that is back from another one of the same name."""
 LARGEST = 64 << 20
+MOVED = 20.0
+"""So many seconds after a replica fell silent its instances are known to have turned to another one: an engine notices after up to 15 (its HTTP/2 pings)."""
 
 Row: TypeAlias = ItemObservation | InstanceObservation
 Key: TypeAlias = tuple[str, ...]
@@ -102,6 +106,10 @@ class Present:
         self._bell.clear()
         return self._message(self._rows.values(), whole=True)
 
+    def all(self) -> Message:
+        """All of it, for somebody else than the reader."""
+        return self._message(self._rows.values(), whole=True)
+
     async def changed(self) -> Message:
         """What changed since; waits until something has."""
         await self._bell.wait()
@@ -162,9 +170,6 @@ class Relay:
         self._replica, self._receive, self._grace = replica, receive, grace
         self._ledger = Ledger()
         self._leads = False
-        self._gathering: asyncio.TimerHandle | None = None
-        self.gathered = asyncio.Event()
-        """Set while we lead and have heard whoever there is. Until then an address that only a follower sees looks as if it were gone."""
         self._sockets: dict[str, web.WebSocketResponse] = {}
         self._lives: dict[str, str] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
@@ -180,16 +185,12 @@ class Relay:
         self._hand_over(self._ledger.put(self._replica, (row,)))
 
     def lead(self) -> None:
-        """Followers are welcome from now on. ``gathered`` is set when each has had the grace time to say what it sees."""
+        """Followers are welcome from now on."""
         self._leads = True
-        self._gathering = asyncio.get_running_loop().call_later(self._grace, self.gathered.set)
 
     async def resign(self) -> None:
         """They are sent away, and all that they said is taken back."""
         self._leads = False
-        self.gathered.clear()
-        if self._gathering is not None:
-            self._gathering.cancel()
         await self.hang_up()
         for replica in list(self._sockets):
             self._drop(replica)
@@ -228,6 +229,15 @@ class Relay:
                 self._await_return(replica)
         return socket
 
+    def told(self, said: Message) -> None:
+        """A follower that we do not hear says by another road all that it sees; it counts for the grace time."""
+        if self._leads and said.replica != self._replica and said.replica not in self._sockets:
+            if said.replica not in self._leaving:
+                log.info("the replica %s is heard by way of the API server", said.replica)
+            self._stay(said.replica)
+            self._hand_over(self._ledger.replace(said.replica, said.rows))
+            self._await_return(said.replica)
+
     def _is_twin(self, replica: str, life: str) -> bool:
         """Whether another one of this name is here already; what both say would change all the time."""
         return replica == self._replica or (replica in self._sockets and self._lives[replica] != life)
@@ -236,13 +246,16 @@ class Relay:
         """The newest socket of a replica counts."""
         before = self._sockets.get(said.replica)
         self._sockets[said.replica] = socket
-        timer = self._leaving.pop(said.replica, None)
-        if timer is not None:
-            timer.cancel()
+        self._stay(said.replica)
         put = self._ledger.replace if said.whole else self._ledger.put
         self._hand_over(put(said.replica, said.rows))
         if before is not None and before is not socket:
             await before.close()
+
+    def _stay(self, replica: str) -> None:
+        timer = self._leaving.pop(replica, None)
+        if timer is not None:
+            timer.cancel()
 
     def _await_return(self, replica: str) -> None:
         grace = self._grace if self._leads else 0.0
@@ -264,9 +277,21 @@ class Follower:
     def __init__(self, present: Present, tls: TlsSource) -> None:
         self._present, self._tls = present, tls
         self._life = uuid.uuid4().hex
+        self._unheard_since: float | None = None
+
+    def unheard(self) -> float:
+        """For how many seconds the leader elsewhere has not heard us; 0 where it does, and where we follow nobody."""
+        return 0.0 if self._unheard_since is None else time.monotonic() - self._unheard_since
 
     async def follow(self, address: str) -> None:
-        """Until cancelled: connected to the leader at this address (``host:port``), and again after every failure."""
+        """Until cancelled: connected to the leader at this address (``host:port``), and again after every failure. Without an address nobody hears us."""
+        self._unheard_since = time.monotonic()
+        try:
+            await (self._follow(address) if address else asyncio.Event().wait())
+        finally:
+            self._unheard_since = None
+
+    async def _follow(self, address: str) -> None:
         clock, pause = asyncio.get_running_loop().time, FIRST_PAUSE
         while True:
             began = clock()
@@ -289,6 +314,7 @@ class Follower:
             ) as socket,
         ):
             await socket.send_bytes(msgspec.json.encode(self._present.whole()))
+            self._unheard_since = None
             listening = asyncio.create_task(_until_closed(socket), name="the leader hears")
             telling = asyncio.create_task(self._go_on(socket), name="the leader is told")
             try:
@@ -296,6 +322,7 @@ class Follower:
                 for task in done:
                     task.result()
             finally:
+                self._unheard_since = time.monotonic()
                 for task in (listening, telling):
                     task.cancel()
                 await asyncio.gather(listening, telling, return_exceptions=True)

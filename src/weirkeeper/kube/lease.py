@@ -73,6 +73,11 @@ class Candidate:
         self._seen = 0.0
         self._sent: float | None = None
 
+    @property
+    def seen_at(self) -> float:
+        """When the record was last seen to change."""
+        return self._seen
+
     def saw(self, record: LeaseRecord | None, now: float) -> None:
         """A record was read (`None`: there is no Lease).
 

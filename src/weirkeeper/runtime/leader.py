@@ -89,6 +89,11 @@ class Leadership:
         end = self._candidate.end
         return 0.0 if end is None else max(0.0, end - self._clock())
 
+    @property
+    def lives(self) -> bool:
+        """Whether the holder has written the Lease in the last half of a lease's time, as far as we have seen."""
+        return self._clock() - self._candidate.seen_at < self.times.duration / 2
+
     def may_write(self, timeout: float) -> bool:
         """Whether a request with this time limit (seconds), sent now, is over before our lease ends."""
         return self.remaining > timeout

@@ -50,6 +50,11 @@ NAMES: Mapping[str, Name] = {
         "1 on the replica that writes statuses.",
         "None for over 15 s: look at the Lease and at the API server.",
     ),
+    "leader_hears": Name(
+        "gauge",
+        "1 while the leader hears over a connection what this replica sees of engines (and on the leader itself); 0: it is told by way of the API server.",
+        "Replicas must reach each other at `podAddress` on the port of the exchange (18001): look at NetworkPolicies.",
+    ),
     "instances": Name(
         "gauge", "Engine instances connected to this replica that have a full configuration (`provider`)."
     ),
@@ -84,6 +89,8 @@ NAMES: Mapping[str, Name] = {
         "Under a third of its life: renewal fails; see the log.",
     ),
     "status_writes": Name("counter", "Statuses written, by `result`."),
+    "public_endpoint_writes": Name("counter", "Public endpoints written on Services and workloads."),
+    "public_endpoint_write_failures": Name("counter", "Public endpoints that could not be written."),
     "fleet_writes": Name("counter", "Objects of fleets written, by `step`."),
     "fleet_write_failures": Name(
         "counter",

@@ -33,8 +33,9 @@ from weirkeeper.status.desk import Desk, Standing
 
 INGRESS = KNOWN["networking.k8s.io", "Ingress"]
 PARALLEL = 16
-CAUTION = 10.0
-"""For so long (seconds) a new leader takes no address away that it has not heard of itself: instances and followers come back to it within that time."""
+CAUTION = 20.0
+"""For so long (seconds) a new leader takes no address away that it has not heard of itself: within that time instances of a replica that stands still turn to another
+one, and followers are heard, over a connection or by way of the API server."""
 BARRED = 60.0
 ECHO = 5.0
 """For so long after a write, an older version that a watch still brings is old news; after that, the server is believed whatever it says."""

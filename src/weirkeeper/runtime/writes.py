@@ -7,7 +7,7 @@ the resourceVersion that it was made from, a deletion a uid or version, so what 
 Why the limit is a fence for a process that is stopped in mid-request: on waking, timers that are due run before any task that waits for a connection does, so the
 request is cancelled before its first byte is written; what the kernel already has was sent in time.
 
-Not led, and so not here: the Lease itself, TokenReviews, and the Secret that a leader makes for itself at its start.
+Not led, and so not here: the Lease itself, TokenReviews, and the Lease in which a follower says what it sees (`detour.py`), which nobody else writes.
 """
 
 from collections.abc import Mapping

@@ -172,16 +172,46 @@ def test_a_desk_that_begins_anew_takes_nothing_back_and_the_leader_still_leads()
     asyncio.run(story())
 
 
-def test_a_leader_has_gathered_after_the_grace_time_and_not_before() -> None:
+def test_a_follower_that_cannot_get_through_counts_as_long_as_it_says_so_by_another_road() -> None:
     async def story() -> None:
-        relay = Relay("a", Front(), 0.1)
-        assert not relay.gathered.is_set()
-        began = asyncio.get_running_loop().time()
-        relay.lead()
-        await asyncio.wait_for(relay.gathered.wait(), 60)
-        assert asyncio.get_running_loop().time() - began >= 0.1
-        await relay.resign()
-        assert not relay.gathered.is_set()
+        async with Office("a") as leader, Office("b") as follower:
+            follower.relay.own(instance("e1"))
+            leader.relay.told(follower.relay.present.all())
+            assert leader.front.heard == [], "it does not lead"
+            leader.relay.lead()
+            for _ in range(10):
+                leader.relay.told(follower.relay.present.all())
+                await asyncio.sleep(0.1)
+                assert list(leader.front.rows.values()) == [instance("e1")]
+            await rows(leader)
+            async with follower.following(leader):
+                await rows(leader, instance("e1"))
+                leader.relay.told(Message(replica="b", whole=True))
+                assert list(leader.front.rows.values()) == [instance("e1")], "its own connection is the better road"
+            leader.relay.told(Message(replica="a", whole=True, instances=(instance("e2", "a"),)))
+            await rows(leader)
+
+    asyncio.run(story())
+
+
+def test_a_follower_knows_for_how_long_nobody_has_heard_it() -> None:
+    async def story() -> None:
+        async with Office("a") as leader, Office("b") as office:
+            leader.relay.lead()
+            follower = Follower(office.relay.present, office.tls)
+            assert follower.unheard() == 0
+            for address, heard in ((f"127.0.0.1:{leader.desk.port}", True), ("127.0.0.1:1", False), ("", False)):
+                task = asyncio.create_task(follower.follow(address))
+
+                async def settled(heard: bool = heard) -> bool:
+                    return follower.unheard() == 0 if heard else follower.unheard() > 0.2
+
+                await asyncio.sleep(0)
+                assert follower.unheard() > 0
+                await eventually(settled, what=f"{address} hears: {heard}")
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                assert follower.unheard() == 0, "it follows nobody"
 
     asyncio.run(story())
 
