@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from weirkeeper.controllers.base import Controller
 from weirkeeper.errors import StartRefused, UnknownPlugin
 from weirkeeper.model.text import IpAddress, Name, Refused, trusted
-from weirkeeper.providers.base import Provider
+from weirkeeper.providers.base import Agented, Provider
+from weirkeeper.providers.by_agents import ByAgents
 from weirkeeper.settings import RunSettings, Settings
 
 CONTROLLERS = "weirkeeper.controllers"
@@ -61,7 +62,8 @@ def plugins(settings: Settings) -> Plugins:
 def cluster_plugins(settings: RunSettings, api_server: tuple[str, ...]) -> Plugins:
     """The plugins of a program that serves a cluster; no backend may be one of the API server's addresses."""
     names = settings.controllers or known_plugins(CONTROLLERS)
-    return chosen(names, settings.providers, {"ingress": lambda _: _ingress_of_cluster(settings, api_server)})
+    found = chosen(names, settings.providers, {"ingress": lambda _: _ingress_of_cluster(settings, api_server)})
+    return found._replace(providers=tuple(ByAgents(one) if isinstance(one, Agented) else one for one in found.providers))
 
 
 def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> Controller:

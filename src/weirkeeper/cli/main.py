@@ -33,6 +33,7 @@ COMMANDS = {
     "sidecar": Row(
         "weirkeeper.cli.sidecar:sidecar", "Keep the certificate of the Envoy in this pod, and answer probes."
     ),
+    "agent": Row("weirkeeper.cli.agent:agent", "Program the engine that runs beside this agent."),
     "drain": Row("weirkeeper.cli.drain:drain", "Tell the clients of the Envoy on this machine to go elsewhere."),
     "plugins": Row("weirkeeper.cli.plugins:plugins", "Show the controllers and providers that are installed."),
     "docs": Row("weirkeeper.cli.docs:docs", "Write the generated pages of the documentation."),

@@ -12,10 +12,23 @@ LDS = GOOGLE + "envoy.config.listener.v3.Listener"
 SRDS = GOOGLE + "envoy.config.route.v3.ScopedRouteConfiguration"
 RDS = GOOGLE + "envoy.config.route.v3.RouteConfiguration"
 
+OURS = GOOGLE + "weirkeeper.v1."
+LOAD_BALANCER = OURS + "LoadBalancer"
+TRUST_BUNDLE = OURS + "TrustBundle"
+CERTIFICATE = OURS + "Certificate"
+SHOWN_FOR = OURS + "ServerName"
+ENDPOINT_SET = OURS + "EndpointSet"
+BACKEND = OURS + "Backend"
+VIRTUAL_HOST = OURS + "VirtualHost"
+LISTENER = OURS + "Listener"
+
+NEUTRAL = (LOAD_BALANCER, TRUST_BUNDLE, CERTIFICATE, SHOWN_FOR, ENDPOINT_SET, BACKEND, VIRTUAL_HOST, LISTENER)
+"""Items in words that no engine owns, for agents. They wait for each other never: an agent takes all that comes in one round as one change."""
+
 SERVER_NAME = "weirkeeper.ServerName"
 """Never sent: which secret (the body is its name) stands behind a name that engines ask for by SNI."""
 
-ORDER = (CDS, EDS, SDS, ECDS, LDS, SRDS, RDS)
+ORDER = (CDS, EDS, SDS, ECDS, LDS, SRDS, RDS, *NEUTRAL)
 """What is there before what: an engine may be told of a kind when those in front of it are on their way."""
 
 BY_NAME = frozenset({EDS, SDS, ECDS, RDS})
@@ -23,6 +36,9 @@ BY_NAME = frozenset({EDS, SDS, ECDS, RDS})
 
 ROUTES = frozenset({SRDS, RDS})
 """Kinds that send requests to clusters: these wait for what they need, for ever if it never comes."""
+
+PORTS = frozenset({LDS, LISTENER})
+"""Kinds that bind ports. One may be taken on one machine and free on another, now taken and then free."""
 
 
 def rank(kind: str) -> int:

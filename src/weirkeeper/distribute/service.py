@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from weirkeeper.distribute import wire
 from weirkeeper.distribute.credentials import TlsSource, spread
 from weirkeeper.distribute.door import Away, Door
-from weirkeeper.distribute.kinds import LDS
+from weirkeeper.distribute.kinds import PORTS
 from weirkeeper.distribute.presence import InstanceKey, Presence
 from weirkeeper.distribute.server import Connection, Distributor
 from weirkeeper.distribute.store import DesiredStore
@@ -77,7 +77,7 @@ class Service:
 
         Refusals of listeners are not shared: their port may be taken on one machine only.
         """
-        present = {_identity(one): one for one in refusals if one.state is ItemState.REJECTED and one.kind != LDS}
+        present = {_identity(one): one for one in refusals if one.state is ItemState.REJECTED and one.kind not in PORTS}
         gone = [one for key, one in self._refusals.items() if key not in present]
         news = [one for key, one in present.items() if key not in self._refusals]
         self._refusals = present

@@ -13,15 +13,32 @@ no other.
 - A cluster goes only when nothing that the engine holds, or may hold, needs it, and the drain time has passed since.
 - Nothing of a refused response counts as held and all of it as possibly held; its rows are tried again in smaller groups. A row refused alone is
   quarantined; the last accepted bytes take its place, or its removal (docs/decisions/0007).
+- Neutral items, which agents ask for, wait for nothing and no answer is waited for: what is to be said at one time is a round, and its last response
+  says so, with the number of kinds that were asked for by then. The agent makes one change of it.
 - No scope is sent twice with the same bytes: Envoy keeps those of a refused response without telling its workers, and would skip them.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from weirkeeper.distribute import silence, wire
-from weirkeeper.distribute.kinds import BY_NAME, CDS, ECDS, EDS, LDS, RDS, ROUTES, SDS, SERVER_NAME, SRDS, rank
+from weirkeeper.distribute.kinds import (
+    BY_NAME,
+    CDS,
+    ECDS,
+    EDS,
+    LDS,
+    NEUTRAL,
+    PORTS,
+    RDS,
+    ROUTES,
+    SDS,
+    SERVER_NAME,
+    SRDS,
+    rank,
+)
 from weirkeeper.distribute.lane import Lane, Row, Sent
 from weirkeeper.distribute.secrets import Aliases
 from weirkeeper.distribute.store import Key, Shelf
@@ -95,6 +112,7 @@ class DeltaStream:
         self._aliases = Aliases()
         self._doubts = doubts or {}
         self._retries: dict[Key, float] = {}
+        self._unmarked: Lane | None = None
         self._mark = mark
 
     # ---------------------------------------------------------------- in
@@ -239,7 +257,7 @@ class DeltaStream:
         self.shelf.refuse((lane.kind, row.source), row.item.version, self.engine, message)
         lane.forced.add(row.name)
         self._wake((lane.kind, row.name))
-        if lane.kind == LDS:  # its port may be held by another program, which ends
+        if lane.kind in PORTS:  # its port may be held by another program, which ends
             self._retries[lane.kind, row.source] = self._now + LISTENER_RETRY
         return [Rejected(lane.kind, row.source, row.item.version, message)]
 
@@ -256,11 +274,11 @@ class DeltaStream:
         if broken is not None:
             return broken
         for lane in sorted(self.lanes.values(), key=_rank):
-            if len(lane.outstanding) < (CLUSTER_WINDOW if lane.kind == CDS else WINDOW):
+            if len(lane.outstanding) < _window(lane):
                 rows = self._rows(lane)
                 if rows or lane.greet:
                     return self._respond(lane, rows)
-        return None
+        return None if self._unmarked is None else self._respond(self._unmarked, ())
 
     def wake_at(self) -> float | None:
         """When ``next`` may have something to say although nothing happened: the end of a drain time, or of a long silence, or a listener's next try."""
@@ -291,7 +309,7 @@ class DeltaStream:
 
     def converged(self) -> bool:
         """Whether the engine serves and has all that it can have: an item is blocked with nothing on its way only for what will not come."""
-        if LDS not in self.lanes or not self.current():
+        if self.lanes.keys().isdisjoint(PORTS) or not self.current():
             return False
         return not any(lane.busy() for lane in self.lanes.values())
 
@@ -427,7 +445,16 @@ class DeltaStream:
         lane.send(nonce, Sent(self._order, rows, self._now))
         mark = f"{self._mark}.{nonce}"
         resources = [_resource(lane.kind, row, mark) for row in rows if row.item is not None]
-        return wire.response(lane.kind, nonce, resources, [row.name for row in rows if row.item is None])
+        gone = [row.name for row in rows if row.item is None]
+        return wire.response(lane.kind, nonce, resources, gone, self._round(lane))
+
+    def _round(self, lane: Lane) -> str:
+        """The mark of a round's last response. What looked like more may turn out to be nothing: then an empty response carries it."""
+        if lane.kind not in NEUTRAL:
+            return ""
+        more = any(one.dirty or one.groups or one.greet for one in self.lanes.values())
+        self._unmarked = lane if more else None
+        return "" if more else str(len(self.lanes))
 
     def _follow(self, row: Row) -> None:
         """The assignment of a cluster follows it, asked for or not."""
@@ -479,7 +506,7 @@ class DeltaStream:
     def _ready(self, need: Key, *, hard: bool) -> bool:
         kind, name = need
         lane = self.lanes.get(kind)
-        if kind in BY_NAME:
+        if kind in BY_NAME or kind in NEUTRAL:
             return True
         if lane is None:
             return kind != CDS
@@ -576,6 +603,13 @@ def _server_names(rows: Iterable[Row]) -> Iterator[tuple[str, str | None]]:
 
 def _version(have: EngineItem | str | None) -> str | None:
     return have.version if isinstance(have, EngineItem) else have
+
+
+def _window(lane: Lane) -> float:
+    """How many responses may be without an answer."""
+    if lane.kind in NEUTRAL:
+        return math.inf
+    return CLUSTER_WINDOW if lane.kind == CDS else WINDOW
 
 
 def _rank(lane: Lane) -> int:

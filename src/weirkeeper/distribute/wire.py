@@ -75,10 +75,11 @@ def marked(scope: bytes, mark: str) -> bytes:
     )
 
 
-def response(kind: str, nonce: str, resources: list[bytes], removed: list[str]) -> bytes:
-    """A whole delta response."""
+def response(kind: str, nonce: str, resources: list[bytes], removed: list[str], mark: str = "") -> bytes:
+    """A whole delta response. ``mark`` is its ``system_version_info``."""
     gone = [field(6, name.encode()) for name in removed]
-    return b"".join((*resources, field(4, kind.encode()), field(5, nonce.encode()), *gone))
+    said = (field(1, mark.encode()),) if mark else ()
+    return b"".join((*said, *resources, field(4, kind.encode()), field(5, nonce.encode()), *gone))
 
 
 def request(raw: bytes) -> Request:

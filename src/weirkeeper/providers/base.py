@@ -5,7 +5,7 @@ Nothing calls back: an absent item is a change like any other, endpoints and add
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from weirkeeper.compose.composed import Composed as Composed
 from weirkeeper.flow import Graph, Table
@@ -104,3 +104,13 @@ class Provider(Protocol):
     def engine(self, settings: EngineSettings) -> Engine:
         """An engine that is run on this machine with its state in the given directory."""
         ...
+
+
+@runtime_checkable
+class Agented(Protocol):
+    """A provider whose engines are programmed by an agent beside each of them (`weir agent`) where they are not on the control plane's machine.
+
+    The control plane then hands out neutral items, and the agent translates.
+    """
+
+    agent: Literal[True]

@@ -1,7 +1,7 @@
 """The HAProxy provider: its derivations from composed tables to engine items. Pure; the engine is imported only when one is started."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from weirkeeper.flow import Graph, Read, Table
 from weirkeeper.model.certificate import Certificate, TrustBundle
@@ -32,6 +32,7 @@ class HaproxyProvider:
     """HAProxy by its runtime socket."""
 
     name = "haproxy"
+    agent: Literal[True] = True
 
     def __init__(self, capabilities: Capabilities = CAPABILITIES) -> None:
         self.capabilities = capabilities
