@@ -8,6 +8,7 @@ from build import SHOP, World, ingress, path
 from weirkeeper.controllers.ingress import IngressSettings
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.fleet import Fleet, Toleration
+from weirkeeper.model.route import Redirect
 
 ON = IngressSettings(fleets=True, implicit_class=None)
 OWN = "ingress/edge/d/i"
@@ -115,6 +116,53 @@ def test_its_own_has_the_shape_of_its_class():
     assert fleet_of(intent).node_selector == (("edge", "true"),)
     assert any(hosted.hostname == "*" for hosted in intent.routes)
     assert len({hosted.route.id for hosted in intent.routes}) == len(intent.routes)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "ports"),
+    [
+        ({"http.port": "8080"}, {8080, 443}),
+        ({"weirkeeper.io/http-port": "8080", "https.port": "8443"}, {8080, 8443}),
+        ({"allow.http": "false"}, {443}),
+        ({"allow.http": "false", "http.port": "8080", "weirkeeper.io/https-port": "8443"}, {8443}),
+        ({"allow.http": "true"}, {80, 443}),
+        ({"http.port": "0"}, {80, 443}),
+    ],
+)
+def test_ports_of_its_own_are_chosen_as_ranchers_controller_had_it(annotations, ports):
+    intent = world({"scale": "1", **annotations}).intents()["i"]
+    assert {listener.port for listener in intent.listeners} == ports
+    assert reasons(intent) == ([Reason.INVALID_ANNOTATION] if annotations == {"http.port": "0"} else [])
+
+
+def test_redirects_go_to_the_port_that_was_chosen():
+    made = world({"scale": "1", "https.port": "8443", "weirkeeper.io/force-ssl-redirect": "true"})
+    assert {to.port for to in redirects(made.intents()["i"])} == {8443}
+
+
+@pytest.mark.parametrize("more", [{}, {"weirkeeper.io/load-balancer": "team"}, {"weirkeeper.io/load-balancer": "shared"}])
+def test_ports_of_a_load_balancer_that_others_share_are_its_owners(more):
+    notes = {"http.port": "8080", "weirkeeper.io/https-port": "8443", **more}
+    made = world(notes)
+    intent = made.intents()["i"]
+    assert reasons(intent) == [Reason.ANNOTATION_WITHOUT_EFFECT] * 2
+    assert [f.origin.path for f in intent.findings] == [f"metadata.annotations[{key}]" for key in list(notes)[:2]]
+    found = (*made.intents().values(), *made.classes().values())
+    assert {one.port for intent in found for one in intent.listeners} == {80, 443}
+
+
+def test_a_shared_load_balancer_serves_nothing_over_http_to_one_that_does_not_allow_it():
+    allowed, not_allowed = (world(notes).intents()["i"] for notes in ({}, {"allow.http": "false"}))
+    assert redirects(allowed) == []
+    [redirect] = redirects(not_allowed)
+    assert redirect.scheme == "https"
+    assert not_allowed.findings == ()
+    forced = world({"weirkeeper.io/force-ssl-redirect": "true"}).intents()["i"]
+    assert not_allowed.routes == forced.routes
+
+
+def redirects(intent):
+    return [hosted.route.action for hosted in intent.routes if isinstance(hosted.route.action, Redirect)]
 
 
 def test_two_of_their_own_share_no_id_of_a_route_or_listener():

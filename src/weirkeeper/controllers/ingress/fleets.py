@@ -13,9 +13,11 @@ import msgspec
 
 from weirkeeper.controllers.base import Intent
 from weirkeeper.controllers.ingress.annotations.options import Options
+from weirkeeper.controllers.ingress.annotations.reading import NGINX
+from weirkeeper.controllers.ingress.annotations.reading import OWN as OWN_PREFIX
 from weirkeeper.controllers.ingress.claimed import Claimed
 from weirkeeper.controllers.ingress.classes import OurClass
-from weirkeeper.controllers.ingress.parameters import GROUP, FleetChoice, FleetToleration
+from weirkeeper.controllers.ingress.parameters import GROUP, ClassSpec, FleetChoice, FleetToleration, Ports
 from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.shared.ids import id_of, place
 from weirkeeper.controllers.shared.report import field, warning
@@ -74,12 +76,14 @@ def own_front(
     asked = options.scale is not None or word_of not in ("", SHARED)
     by_class = choice is not None and choice.granularity == "ingress"
     if word_of == SHARED:
-        return ours, (_contradiction(ingress),) if options.scale is not None else ()
+        told = (_contradiction(ingress),) if options.scale is not None else ()
+        return ours, (*told, *_ports_of_others(ingress, options))
     if not (asked or by_class) or (options.canary and word_of in ("", OWN)):
-        return ours, ()
+        return ours, _ports_of_others(ingress, options)
     if not settings.fleets:
         text = "it wishes for a load balancer of its own, but this install starts no instances; that of its class serves it"
-        return ours, (_no_fleet(_asking(ingress), text),) if asked else ()
+        told = (_no_fleet(_asking(ingress), text),) if asked else ()
+        return ours, (*told, *_ports_of_others(ingress, options))
     fleet = _fleet(choice, ours.origin)[0] if choice is not None else Fleet()
     if options.scale is not None:
         fleet = msgspec.structs.replace(fleet, mode="deployment", replicas=options.scale)
@@ -88,13 +92,14 @@ def own_front(
     own = msgspec.structs.replace(
         ours,
         load_balancer=id_of("ingress", ours.name, place(ingress.ref), *last),
+        spec=ours.spec if shared_as else _with_ports(ours.spec, options),
         own=True,
         together=shared_as,
         origin=ingress.origin(),
         fleet=fleet,
         findings=(),
     )
-    return own, ()
+    return own, _ports_of_others(ingress, options) if shared_as else ()
 
 
 def together(claimed: Claimed) -> tuple[Ref, ...]:
@@ -208,8 +213,30 @@ def _is(key: str, value: str) -> bool:
     return re.fullmatch(_KEY, key, re.ASCII) is not None and re.fullmatch(_VALUE, value, re.ASCII) is not None
 
 
+def _with_ports(spec: ClassSpec, options: Options) -> ClassSpec:
+    plain = spec.ports.http if options.http_port is None else options.http_port
+    secure = spec.ports.https if options.https_port is None else options.https_port
+    return msgspec.structs.replace(spec, ports=Ports(http=plain if options.allow_http else 0, https=secure))
+
+
+def _ports_of_others(ingress: Ingress, options: Options) -> tuple[Finding, ...]:
+    """What to say where ports are wished of a load balancer that others share."""
+    wished = [key for key, port in (("http-port", options.http_port), ("https-port", options.https_port)) if port]
+    text = "the load balancer of this Ingress is shared with others; its ports are those of the class"
+    remedy = "set weirkeeper.io/load-balancer: own, or the ports of the class"
+    return tuple(
+        warning(Reason.ANNOTATION_WITHOUT_EFFECT, _said(ingress, key, key.replace("-", ".")), text, remedy)
+        for key in wished
+    )
+
+
 def _asking(ingress: Ingress) -> Origin:
-    keys = ("weirkeeper.io/scale", "nginx.ingress.kubernetes.io/scale", "scale", "weirkeeper.io/load-balancer")
+    return _said(ingress, "scale", "scale", "load-balancer")
+
+
+def _said(ingress: Ingress, name: str, bare: str, *more: str) -> Origin:
+    """Where an annotation stands: under our prefix, under that of ingress-nginx, or without one."""
+    keys = (f"{OWN_PREFIX}{name}", f"{NGINX}{name}", bare, *(f"{OWN_PREFIX}{one}" for one in more))
     used = next((key for key in keys if key in ingress.annotations), "")
     return ingress.origin(field(f"metadata.annotations[{used}]")) if used else ingress.origin()
 

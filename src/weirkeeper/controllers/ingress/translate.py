@@ -276,7 +276,7 @@ class _Routes:
         return UrlRewrite(host=host, path=RegexSubstitution(pattern=pattern, substitution=substitution))
 
     def _redirects(self, host: Hostname, path: IngressPath) -> bool:
-        if self.options.force_ssl_redirect:
+        if self.options.force_ssl_redirect or not self.options.allow_http:
             wished = True
         elif self.tls_hosts and any(not name or covers(name, host) for name in self.tls_hosts):
             wished = (

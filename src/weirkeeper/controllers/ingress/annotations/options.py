@@ -146,6 +146,9 @@ class Options(Value, frozen=True, kw_only=True):
     location_to: HeaderValue | None = None
     access_log: bool = True
     scale: int | None = None
+    http_port: int | None = None
+    https_port: int | None = None
+    allow_http: bool = True
     load_balancer: Name | None = None
     closed: bool = False
     findings: tuple[Finding, ...] = ()

@@ -13,8 +13,8 @@ from weirkeeper.model.text import Refused, shown
 
 NGINX = "nginx.ingress.kubernetes.io/"
 OWN = "weirkeeper.io/"
-BARE = frozenset({"scale"})
-"""Names that count without a prefix too, as Rancher's controller had them."""
+BARE = {"scale": "scale", "http.port": "http-port", "https.port": "https-port", "allow.http": "allow-http"}
+"""What Rancher's controller read without a prefix, and what we call it."""
 REGEX_ROWS = frozenset({"canary-by-header-pattern"})
 
 
@@ -42,7 +42,7 @@ class _Reading:
         return Options(**self.values, closed=self.closed, findings=tuple(self.findings))  # type: ignore[arg-type]
 
     def _one(self, key: str, text: str, annotations: dict[str, str]) -> None:
-        name = key.removeprefix(NGINX).removeprefix(OWN)
+        name = BARE[key] if key in BARE else key.removeprefix(NGINX).removeprefix(OWN)
         row = TABLE.get(name)
         at = self.origin.at(field(f"metadata.annotations[{key}]"))
         if row is None:
