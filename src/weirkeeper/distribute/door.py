@@ -34,11 +34,12 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", LARGEST_REQUEST),
     ("grpc.so_reuseport", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    # an engine that stands still, or whose machine is gone, is no instance after this
-    ("grpc.keepalive_time_ms", 10_000),
-    # and this (keepalive_timeout_ms alone drops nobody); a busy one may apply for seconds
+    # an engine that has been silent for this long is asked whether it is there
+    ("grpc.keepalive_time_ms", 2_000),
+    # one that does not answer is no instance after this: a busy one may apply for seconds
     ("grpc.http2.ping_timeout_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
+    # but where not even its machine acknowledges bytes (TCP_USER_TIMEOUT is what gRPC makes of this), the machine is gone
+    ("grpc.keepalive_timeout_ms", 4_000),
     # who connects and says nothing: gRPC would wait for two minutes
     ("grpc.server_handshake_timeout_ms", 20_000),
 ]
