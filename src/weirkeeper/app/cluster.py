@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from weirkeeper.app.channel import RELAY, Channel, Row, relay_address
 from weirkeeper.app.commons import Commons
-from weirkeeper.app.fleets import Fleets, shipped_instances
+from weirkeeper.app.fleets import Fleets
 from weirkeeper.app.last_good import LastGood, memory_of
 from weirkeeper.app.numbers import Numbers
 from weirkeeper.app.plugins import Plugins, cluster_plugins
@@ -79,7 +79,6 @@ class ClusterApplication(Ring):
             receive=self._receive, log=log, metrics=self.metrics, gate=self.feed.gate,
         )  # fmt: skip
         self._commons = Commons(client, self._place, self.reconciler, self.intake, self.feed, self.channel)
-        self._shipped = shipped_instances(settings, client, self.intake, self.feed, log)
         self._fleets = None
         if settings.fleet:
             self._fleets = Fleets(
@@ -175,7 +174,6 @@ class ClusterApplication(Ring):
             Worker("leadership", lambda: self.leadership.run(self._lead)),
             *self.channel.workers(self.dispatcher.mailboxes, self.leadership),
             *self._commons.workers(),
-            Worker("pods of shipped instances", self._shipped.run),
         ]
         if self._fleets is not None:
             workers += self._fleets.workers()
