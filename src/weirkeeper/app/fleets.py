@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from weirkeeper.app.channel import Channel
 from weirkeeper.errors import StartRefused
 from weirkeeper.feeds.kube.feed import KubeFeed
-from weirkeeper.fleet.objects import accounts
+from weirkeeper.fleet.objects import accounts, selector
 from weirkeeper.fleet.place import FleetPlace
 from weirkeeper.kube.client import Client
 from weirkeeper.model.fleet import FleetWish
@@ -40,7 +40,14 @@ class Fleets:
     ) -> None:
         self._place, self._channel = place_of(settings, client), channel
         self._writer = FleetWriter(client, writes, self._place, log=log, metrics=metrics)
-        self._pods = FleetPods(client, self._place, lambda one: intake.offer((one,)), log=log, gate=feed.gate)
+        self._pods = FleetPods(
+            client,
+            self._place.namespace,
+            selector(self._place),
+            lambda one: intake.offer((one,)),
+            log=log,
+            gate=feed.gate,
+        )
         self._services = FleetServices(client, self._place, lambda one: intake.offer((one,)), log=log, gate=feed.gate)
 
     def workers(self) -> list[Worker]:
@@ -56,6 +63,19 @@ class Fleets:
     async def lead(self) -> None:
         """What the leader runs."""
         await self._writer.run()
+
+
+def shipped_instances(settings: RunSettings, client: Client, intake: Intake, feed: KubeFeed, log: Log) -> FleetPods:
+    """The pods of the DaemonSet that an install is shipped with, by their labels there."""
+    return FleetPods(
+        client,
+        settings.instance_namespace or settings.namespace or client.access.namespace,
+        f"install={settings.name},app.kubernetes.io/component=envoy",
+        lambda one: intake.offer((one,)),
+        log=log,
+        gate=feed.gate,
+        of=f"ingress/{settings.name}",
+    )
 
 
 def place_of(settings: RunSettings, client: Client) -> FleetPlace:
@@ -74,6 +94,7 @@ def place_of(settings: RunSettings, client: Client) -> FleetPlace:
         audience=settings.token_audience,
         streams_port=_port(settings.ads_address),
         exchange_port=_port(settings.exchange_address),
+        drain_seconds=settings.fleet_drain_seconds,
     )
 
 

@@ -20,7 +20,7 @@ LONGEST_NAME = 52
 
 class FleetPlace(Value, frozen=True, kw_only=True):
     """``namespace`` is that of the instances, ``control_plane`` the name of the Service that they turn to. ``image`` has the `weir` command,
-    ``envoy_image`` Envoy; ``audience`` is that of the instances' tokens.
+    ``envoy_image`` Envoy; ``audience`` is that of the instances' tokens. ``drain_seconds`` is the longest time that one may drain.
     """
 
     install: Name
@@ -31,6 +31,7 @@ class FleetPlace(Value, frozen=True, kw_only=True):
     audience: str
     streams_port: int
     exchange_port: int
+    drain_seconds: int = 30
 
 
 def fleet_name(place: FleetPlace, load_balancer: Id) -> str:

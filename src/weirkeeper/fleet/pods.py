@@ -20,7 +20,9 @@ RUN = "/run/weirkeeper"
 HEALTH_PORTS = range(21_000, 29_000)
 """Where sidecars answer probes: of each fleet at another port, as several may meet on one host. Below the ports that Linux gives out by itself."""
 LEAVING = 15
-"""Seconds that Envoy goes on serving after its pod was told to go: so long its address may still be in use."""
+"""Seconds that an instance goes on as before after its pod was told to go: so long its address may still be in use. Then it drains."""
+ENDING = 15
+"""Seconds for everything else, until the pod is killed."""
 LOST_AFTER = 10
 """Seconds on a host that is not heard of, before the instance is started elsewhere."""
 
@@ -48,7 +50,7 @@ def pod_template(place: FleetPlace, wish: FleetWish) -> Body:
         "serviceAccountName": fleet_name(place, wish.load_balancer),
         "automountServiceAccountToken": False,
         **_network(wish.fleet),
-        "terminationGracePeriodSeconds": 60,
+        "terminationGracePeriodSeconds": LEAVING + place.drain_seconds + ENDING,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, "runAsUser": 0, "runAsGroup": 0},
         "nodeSelector": dict(wish.fleet.node_selector),
         "tolerations": [*map(_toleration, wish.fleet.tolerations), *_lost_hosts()],
@@ -122,7 +124,8 @@ def _sidecar(place: FleetPlace, wish: FleetWish) -> Body:
     own = "$(HOST_ADDRESS)" if on_host else "$(POD_ADDRESS)"
     arguments = ["sidecar", *_instance(wish), exchange, f"--listen={own}:{health_port(wish.load_balancer)}"]
     return {
-        **_weir(place, "sidecar", arguments, () if on_host else (POD_ADDRESS,)),
+        **_weir(place, "sidecar", arguments, (*(() if on_host else (POD_ADDRESS,)), _drain(place))),
+        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVING}}},
         "ports": [_port("health", health_port(wish.load_balancer), of_host=on_host)],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": "health"}, "periodSeconds": 2, "timeoutSeconds": 2},
         "livenessProbe": {
@@ -140,7 +143,7 @@ def _envoy(place: FleetPlace, wish: FleetWish) -> Body:
         "args": ["-c", f"{RUN}/bootstrap.json", "--disable-hot-restart", "-l", "warn", "--drain-strategy", "immediate"],
         "ports": [_port(f"port-{p}", p, of_host=wish.fleet.exposure in ON_HOST_PORTS) for p in wish.ports],
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "3Gi"}},
-        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVING}}},
+        "lifecycle": {"preStop": {"httpGet": {"path": "/drained", "port": health_port(wish.load_balancer)}}},
         "securityContext": {**POWERLESS, "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}},
         "volumeMounts": FILES,
     }
@@ -155,6 +158,10 @@ def _weir(place: FleetPlace, name: str, arguments: list[str], more: tuple[Body, 
         "securityContext": POWERLESS,
         "volumeMounts": FILES,
     }
+
+
+def _drain(place: FleetPlace) -> Body:
+    return {"name": "WEIR_DRAIN_SECONDS", "value": str(place.drain_seconds)}
 
 
 def _port(name: str, port: int, *, of_host: bool) -> Body:

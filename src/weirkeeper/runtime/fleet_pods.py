@@ -1,14 +1,13 @@
-"""Which instances of fleets are told to go or are on a host that is not heard of: an address leaves the statuses when its pod begins to end, not when it has ended.
+"""Which instances are told to go or are on a host that is not heard of: an address leaves the statuses when its pod begins to end, not when it has ended.
 
-Comes in: the fleets' pods, followed by every replica. Goes out: `InstanceLeaving`, by the front door. An instance is called as its pod is. What is said
+Comes in: the pods of instances (those of fleets, and those of the install's own DaemonSet), followed by every replica. Goes out: `InstanceLeaving`, by the front door. An instance is called as its pod is. What is said
 stands for a while after the pod is gone, since the instance's stream may be seen to end later than that.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from weirkeeper.fleet.objects import selector
-from weirkeeper.fleet.place import OF, FleetPlace
+from weirkeeper.fleet.place import OF
 from weirkeeper.kube.client import Client
 from weirkeeper.kube.mirror import Absent, Applied, Back, Deleted, Lost, News
 from weirkeeper.kube.resources import KNOWN
@@ -49,17 +48,24 @@ class FleetPod(KubeObject, frozen=True, kw_only=True, rename="camel"):
 
 
 class FleetPods:
-    """The pods of one install's fleets."""
+    """The pods of instances that one label selector names. ``of`` is the load balancer of those that do not say themselves whose they are."""
 
     def __init__(
-        self, client: Client, place: FleetPlace, say: Callable[[InstanceLeaving], None], *, log: Log, gate: Gate
+        self,
+        client: Client,
+        namespace: str,
+        selector: str,
+        say: Callable[[InstanceLeaving], None],
+        *,
+        log: Log,
+        gate: Gate,
+        of: str = "",
     ) -> None:
-        self._say, self._log = say, log
+        self._say, self._log, self._of = say, log, of
         self._leaving: dict[str, InstanceLeaving] = {}
         self._lost = False
         self._reflector = Reflector(
-            client, KNOWN["", "Pod"], type=FleetPod, tell=self.told, namespace=place.namespace,
-            label_selector=selector(place), gate=gate,
+            client, KNOWN["", "Pod"], type=FleetPod, tell=self.told, namespace=namespace, label_selector=selector, gate=gate,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -81,7 +87,7 @@ class FleetPods:
 
     def _seen(self, pod: KubeObject) -> None:
         name = pod.metadata.name
-        load_balancer = parse(Id, pod.annotations.get(OF, ""))
+        load_balancer = parse(Id, pod.annotations.get(OF, self._of))
         going = isinstance(pod, FleetPod) and pod.is_going
         if not going:
             self._forget(name)
@@ -102,4 +108,4 @@ class FleetPods:
     def _say_lost(self, one: Lost) -> None:
         if not self._lost:
             self._lost = True
-            self._log.warning("the pods of fleets cannot be read; addresses leave when streams end", why=one.error)
+            self._log.warning("pods of instances cannot be read; addresses leave when streams end", why=one.error)

@@ -27,7 +27,7 @@ PLACE = FleetPlace(
     streams_port=18000,
     exchange_port=18001,
 )
-SHIPPED = Path(__file__).parents[3] / "deploy" / "kustomize" / "base" / "envoy.yaml"
+SHIPPED = Path(__file__).parents[3] / "deploy" / "kustomize" / "instances" / "host-network" / "envoy.yaml"
 ACCOUNT, DEPLOYMENT, DAEMON_SET = ("", "ServiceAccount"), ("apps", "Deployment"), ("apps", "DaemonSet")
 
 
@@ -167,6 +167,18 @@ def test_the_pod_is_that_of_the_shipped_daemon_set():
             assert mine["volumeMounts"] == theirs["volumeMounts"], mine["name"]
             assert mine.get("resources") == theirs.get("resources"), mine["name"]
             assert flags(mine) == flags(theirs), mine["name"]
+
+
+def test_an_instance_that_is_told_to_go_has_the_time_to_leave_and_to_drain():
+    place = msgspec.structs.replace(PLACE, drain_seconds=600)
+    [body] = [body for key, body in fleet_objects(place, wish()).items() if key.kind == DEPLOYMENT]
+    spec = body["spec"]["template"]["spec"]
+    [envoy, sidecar] = spec["containers"]
+    assert {"name": "WEIR_DRAIN_SECONDS", "value": "600"} in sidecar["env"]
+    leave = sidecar["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert spec["terminationGracePeriodSeconds"] >= leave + 600 + 10
+    [port] = [port["containerPort"] for port in sidecar["ports"] if port["name"] == "health"]
+    assert envoy["lifecycle"] == {"preStop": {"httpGet": {"path": "/drained", "port": port}}}
 
 
 def flags(container):

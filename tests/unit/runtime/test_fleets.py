@@ -177,7 +177,7 @@ def test_a_foreign_object_of_that_name_is_left_alone_and_told():
 
 
 def pod(name, *, going=False, of="ingress/c/n/a", **said):
-    meta = {"name": name, "namespace": "edge", "annotations": {OF: of}}
+    meta = {"name": name, "namespace": "edge", "annotations": {} if of is None else {OF: of}}
     if going:
         meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     status = {"conditions": [{"type": kind, "status": text} for kind, text in said.items()]}
@@ -188,7 +188,7 @@ def pod(name, *, going=False, of="ingress/c/n/a", **said):
 @pytest.fixture
 def following():
     said = []
-    return FleetPods(SimpleNamespace(), PLACE, said.append, log=Log(io.StringIO()), gate=None), said
+    return FleetPods(SimpleNamespace(), "edge", "a=b", said.append, log=Log(io.StringIO()), gate=None, of="ingress/edge"), said
 
 
 def test_a_pod_that_is_told_to_go_is_said_once(following):
@@ -209,6 +209,12 @@ def test_what_was_said_stands_when_the_pod_is_gone(following):
 
     asyncio.run(gone())
     assert [one.leaving for one in said] == [True]
+
+
+def test_a_pod_that_does_not_say_whose_it_is_is_one_of_the_shipped(following):
+    pods, said = following
+    pods.told([pod("p", going=True, of=None)])
+    assert [(one.load_balancer, one.instance) for one in said] == [("ingress/edge", "p")]
 
 
 def test_a_pod_that_names_no_load_balancer_says_nothing(following):
