@@ -14,6 +14,7 @@ import msgspec
 import yaml
 
 from weirkeeper.errors import StartRefused
+from weirkeeper.kube.lease import LONGEST as LONGEST_LEASE
 from weirkeeper.settings import RunSettings
 
 PREFIX = "WEIR_"
@@ -100,6 +101,8 @@ def _times_wrong(settings: RunSettings) -> Iterator[str]:
             f"the lease's times do not fit: retrySeconds {settings.retry_seconds:g} must be less than renewSeconds "
             f"{settings.renew_seconds:g}, and that less than leaseSeconds {settings.lease_seconds:g}"
         )
+    if settings.lease_seconds > LONGEST_LEASE:
+        yield f"leaseSeconds is {settings.lease_seconds:g}; other replicas believe in a lease for {LONGEST_LEASE:g} s at most"
     if settings.certificate_seconds < LEAST_CERTIFICATE:
         yield f"certificateSeconds is {settings.certificate_seconds}; certificates live at least {LEAST_CERTIFICATE} s"
 

@@ -20,6 +20,10 @@ MOST_TRANSITIONS = 2**31 - 1
 """The API's field is an int32: one more is refused, and nobody could take such a Lease any more."""
 
 
+LONGEST = 300.0
+"""No lease is longer (seconds), so one that says it is was written by somebody who is no candidate, and is believed for that long only."""
+
+
 class LeaseTimes(Value, frozen=True, kw_only=True):
     """In seconds: how long a lease holds, after how long without a successful renewal its holder gives up, and how often both sides try."""
 
@@ -109,7 +113,7 @@ class Candidate:
             return Take(over=record, why="the lease was given back")
         if record.holder == self.identity:
             return Take(over=record, why="the lease is our own")
-        until = self._seen + max(record.duration, self.times.duration)
+        until = self._seen + max(min(record.duration, LONGEST), self.times.duration)
         if now >= until:
             return Take(over=record, why=f"{record.holder} has not renewed it for {now - self._seen:.1f} s")
         return Wait(until=until, why=f"{record.holder} holds the lease")

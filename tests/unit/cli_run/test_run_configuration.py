@@ -97,6 +97,7 @@ IMPOSSIBLE = {
     "not a number": ({"lease_seconds": "nan"}, "leaseSeconds is nan"),
     "for ever": ({"renew_seconds": "inf"}, "renewSeconds is inf"),
     "before now": ({"grace_seconds": "-1"}, "graceSeconds is -1"),
+    "a lease that nobody believes in": ({"lease_seconds": "301"}, "leaseSeconds is 301; other replicas believe"),
     "giving up after the end": ({"renew_seconds": "20"}, "renewSeconds 20, and that less than leaseSeconds 10"),
     "no life": ({"certificate_seconds": "1"}, "certificates live at least 10 s"),
     "no class": ({"class_controllers": ","}, "classControllers is an empty list"),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from weirkeeper.kube.lease import Candidate, LeaseRecord, LeaseTimes, Take, Wait, held, lease_record, released
+from weirkeeper.kube.lease import LONGEST, Candidate, LeaseRecord, LeaseTimes, Take, Wait, held, lease_record, released
 
 WALL = datetime(2026, 11, 21, 7, 0, 0, 123456, tzinfo=UTC)
 TIMES = LeaseTimes()
@@ -51,6 +51,14 @@ def test_the_longer_of_two_durations_counts():
     assert one.next(20.0).until == 30.0
     one.saw(msgspec.structs.replace(record(renewed="b"), duration=1), 50.0)
     assert one.next(55.0).until == 60.0
+
+
+@pytest.mark.parametrize("says", [3_600, 2**31 - 1, 10**30])
+def test_a_lease_that_somebody_made_endless_is_believed_for_five_minutes(says):
+    one = candidate()
+    one.saw(lease_record({"spec": {"holderIdentity": "other", "renewTime": "a", "leaseDurationSeconds": says}}), 100.0)
+    assert one.next(100.0).until == 100.0 + LONGEST
+    assert isinstance(one.next(100.0 + LONGEST), Take)
 
 
 def test_a_deleted_lease_ends_nobodys_lease():
