@@ -100,6 +100,28 @@ def test_a_connection_closed_while_idle_is_a_reconnect():
     assert result.reconnects == 2
 
 
+@pytest.mark.parametrize("mix", Mix)
+def test_new_connections_go_to_the_addresses_that_a_file_has_then(mix, tmp_path):
+    names = tmp_path / "addresses"
+    names.write_text("127.0.0.2\n")
+
+    async def scenario():
+        async with EchoServer(name="first") as first, EchoServer(name="second", host="127.0.0.2", port=first.port):
+            run = Run(Plan(target=Target(port=first.port), asks=(SHOP,), mix=mix, rate=50, follow=str(names)))
+            task = asyncio.create_task(run.drive())
+            while not run.records:
+                await asyncio.sleep(0.01)
+            names.write_text("127.0.0.1\n")
+            while len(run.records) < 10:
+                await asyncio.sleep(0.01)
+            run.stopped.set()
+            return await task
+
+    answers = [record.answer for record in asyncio.run(asyncio.wait_for(scenario(), 60)).records]
+    assert answers[0] == "second"
+    assert answers[-1] == ("first" if mix is Mix.NEW_CONNECTION else "second"), "what is kept stays where it is"
+
+
 def test_a_rate_is_kept():
     result, _ = against_echo(asks=(SHOP,), connections=4, rate=200, count=40)
     assert (result.ended_ns - result.started_ns) / 1e9 >= 0.18

@@ -7,8 +7,11 @@ import asyncio
 import itertools
 import ssl
 import time
+from pathlib import Path
 
-from weirkeeper.testing.client import AnswerLost, Http1Connection, Http2Connection, Response
+import msgspec
+
+from weirkeeper.testing.client import AnswerLost, Http1Connection, Http2Connection, Response, Target
 from weirkeeper.testing.load.plan import Ask, Lost, Mix, Plan, Record, Result
 
 Connection = Http1Connection | Http2Connection
@@ -24,7 +27,7 @@ class Run:
         self.warm = asyncio.Event()  # every lane has ended its first request
         self.records: list[Record] = []
         self.reconnects = 0
-        self._begun = itertools.count()
+        self._begun, self._resolved = itertools.count(), itertools.count()
         self._cold = plan.connections
 
     async def drive(self) -> Result:
@@ -140,7 +143,13 @@ class Run:
 
     def _connection(self) -> Connection:
         kind = Http2Connection if self.plan.mix is Mix.HTTP2 else Http1Connection
-        return kind(self.plan.target, limit=self.plan.limit)
+        return kind(self._target(), limit=self.plan.limit)
+
+    def _target(self) -> Target:
+        addresses = Path(self.plan.follow).read_text().split() if self.plan.follow else []
+        if not addresses:
+            return self.plan.target
+        return msgspec.structs.replace(self.plan.target, address=addresses[next(self._resolved) % len(addresses)])
 
 
 def _last(response: Response | None) -> bool:

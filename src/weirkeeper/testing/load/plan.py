@@ -40,7 +40,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Asks are taken in turn; `rate` is requests a second over all connections, None is as fast as answers come.
 
     The run ends after `seconds` or `count` requests, whichever is first, or when it is stopped; a stop is heeded once `least`
-    requests were sent. `token` is the response header that says who answered.
+    requests were sent. `token` is the response header that says who answered. `follow` names a file with addresses, as a name server
+    would give them: each new connection goes to the next one of those that it has then.
     """
 
     target: Target
@@ -53,6 +54,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     least: int = 0
     limit: float = 10.0
     token: str = "x-echo-name"
+    follow: str = ""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
