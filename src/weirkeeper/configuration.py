@@ -6,6 +6,7 @@ every setting: the flag `--log-level` is `WEIR_LOG_LEVEL` is `logLevel` in the f
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -18,6 +19,8 @@ from weirkeeper.kube.lease import LONGEST as LONGEST_LEASE
 from weirkeeper.settings import RunSettings
 
 PREFIX = "WEIR_"
+ANNOTATION = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+"""A qualified name with its prefix (Kubernetes, IsQualifiedName)."""
 LAST_PORT = 65535
 LEAST_CERTIFICATE = 10
 MAY_BE_NOTHING = ("grace_seconds", "drain_seconds", "snapshot_seconds", "snapshot_after_seconds")
@@ -66,7 +69,12 @@ def run_settings(flags: Mapping[str, str], environment: Mapping[str, str], file:
 
 def checked(settings: RunSettings) -> RunSettings:
     """The same settings; `StartRefused` where they cannot work together, or one cannot work at all."""
-    wrong = (*_numbers_wrong(settings), *_addresses_wrong(settings), *_times_wrong(settings))
+    wrong = (
+        *_numbers_wrong(settings),
+        *_addresses_wrong(settings),
+        *_times_wrong(settings),
+        *_annotation_wrong(settings),
+    )
     if wrong:
         raise StartRefused(wrong[0])
     if not settings.class_controllers:
@@ -93,6 +101,12 @@ def _addresses_wrong(settings: RunSettings) -> Iterator[str]:
     for name in settings.server_names:
         if not name.isascii() or not name.strip():
             yield f"serverNames has {name!r}; write names beyond ASCII as IDNA has them (xn--...)"
+
+
+def _annotation_wrong(settings: RunSettings) -> Iterator[str]:
+    key = settings.public_endpoints
+    if key and not re.fullmatch(ANNOTATION, key, re.ASCII):
+        yield f"publicEndpoints is {key!r}, which is no name of an annotation; write one such as weirkeeper.io/public-endpoints"
 
 
 def _times_wrong(settings: RunSettings) -> Iterator[str]:

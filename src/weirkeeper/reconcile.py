@@ -58,11 +58,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[HostKey, ...]
     runs: Mapping[str, int]
     fleets: Mapping[Id, FleetWish | None] = {}
+    public: Mapping[Ref, str | None] = {}
 
     @property
     def empty(self) -> bool:
         """Whether nothing changed that anybody outside would see."""
-        return not (any(self.items.values()) or self.findings or self.statuses or self.fleets)
+        return not (any(self.items.values()) or self.findings or self.statuses or self.fleets or self.public)
 
     def after(self, earlier: "Outcome") -> "Outcome":
         """Both as one: what the later one says of a thing counts."""
@@ -74,6 +75,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             hosts=tuple(dict.fromkeys((*earlier.hosts, *self.hosts))),
             runs=Counter(earlier.runs) + Counter(self.runs),
             fleets={**earlier.fleets, **self.fleets},
+            public={**earlier.public, **self.public},
         )
 
 
@@ -144,6 +146,7 @@ class Reconciler:
             hosts=_hosts(settled, program),
             runs=dict(settled.runs),
             fleets=_after(settled.changes(program.fleets)),
+            public={} if program.public is None else _after(settled.changes(program.public)),
         )
 
 

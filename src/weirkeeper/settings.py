@@ -103,6 +103,10 @@ class RunSettings(Value, frozen=True, kw_only=True):
     workloads: Annotated[
         bool, _said("Whether workloads and their pods are read where an Ingress names them (docs/backends.md).")
     ] = False
+    public_endpoints: Annotated[
+        str,
+        _said("Annotation in which Services and workloads say where they are reached from outside; empty: none."),
+    ] = ""
     node_ports: Annotated[
         bool, _said("Whether nodes are read, so that classes may send requests to node ports (docs/backends.md).")
     ] = False

@@ -54,6 +54,7 @@ from weirkeeper.model.text import Id, Sentence
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
 from weirkeeper.status.addresses import Addresses, behind_service, front_addresses
 from weirkeeper.status.ingress import ingress_status
+from weirkeeper.status.public_endpoints import Front, Target, Way, public_text, ways
 
 K = TypeVar("K", HostKey, Part, ServerName)
 V = TypeVar("V")
@@ -144,6 +145,25 @@ class Program:
         self.fleets = graph.derive("fleets", self.load_balancers, self._fleet)
         self.addresses = self._declare_addresses()
         self.statuses = graph.derive("statuses", self.intents, self._status)
+        self.public: Table[Ref, str] | None = None
+
+    def declare_public(self) -> None:
+        """Declare the public endpoints of Services and workloads: only where somebody writes them down, as they cost a row for each."""
+        graph = self.graph
+        led = graph.spread(
+            "ways", self.intents, lambda _, ref, intent: ways(ref, intent) if ref.kind == "Ingress" else iter(())
+        )
+
+        def text(read: Read, target: Ref, members: Sequence[tuple[Target, tuple[Way, ...]]]) -> str | None:
+            names = {way.load_balancer for _, many in members for way in many}
+            return public_text(target, members, {name: self._front(read, name) for name in sorted(names)})
+
+        by_target = graph.index("ways_by_target", led, lambda key, _: (key.target,))
+        self.public = graph.group("public_endpoints", by_target, text)
+
+    def _front(self, read: Read, name: Id) -> Front:
+        listeners = [listener for _, listener in read.lookup(self._listeners_by_front, name)]
+        return Front(read.get(self.addresses, name), listeners)
 
     def _declare_certificates(self) -> Table[Part, Certificate]:
         graph = self.graph

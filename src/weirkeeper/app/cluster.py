@@ -36,10 +36,11 @@ from weirkeeper.runtime.health import Health, Pulse, settle_question
 from weirkeeper.runtime.intake import Batch
 from weirkeeper.runtime.leader import Leadership
 from weirkeeper.runtime.logging import Log
+from weirkeeper.runtime.public_writer import PublicWriter, marked_kinds
 from weirkeeper.runtime.published import PublishedRecord
 from weirkeeper.runtime.read_api import Explain, ReadApi
 from weirkeeper.runtime.shared import Place
-from weirkeeper.runtime.status_writer import StatusWriter
+from weirkeeper.runtime.status_writer import CAUTION, StatusWriter
 from weirkeeper.runtime.supervise import Worker
 from weirkeeper.runtime.wishing import Wishing
 from weirkeeper.runtime.writes import LedClient
@@ -85,6 +86,13 @@ class ClusterApplication(Ring):
                 settings, client, self._writes, self.channel, self.intake, self.feed, log, self.metrics
             )
         self._told = False
+        self._public = None
+        if settings.public_endpoints:
+            self.reconciler.program.declare_public()
+            self._public = PublicWriter(
+                client, self._writes, settings.public_endpoints, marked_kinds(workloads=settings.workloads),
+                settings.watch_namespaces, log, self.metrics,
+            )  # fmt: skip
         self._last_good = None
         if settings.snapshot_directory:
             self._last_good = LastGood(settings, client, self.intake, self.dispatcher, self.channel.serve, log)
@@ -194,12 +202,20 @@ class ClusterApplication(Ring):
                 group.create_task(self._fleets.lead(), name="fleets")
 
     async def _write_statuses(self) -> None:
+            if self._public is not None:
+                group.create_task(self._write_public(self._public), name="public endpoints")
         """Not before engines and followers can reach us: who hears nobody would take every address for gone."""
         await self.channel.open.wait()
         await self._statuses.run()
 
     async def _read_api(self) -> None:
         try:
+    async def _write_public(self, writer: PublicWriter) -> None:
+        """Not before statuses, and for the same reason."""
+        await self.channel.open.wait()
+        await asyncio.sleep(CAUTION)
+        await writer.run()
+
             self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StartRefused(
@@ -244,6 +260,8 @@ class ClusterApplication(Ring):
             self._fleets.wished(outcome.fleets)
         if not self._told:
             self._told = True
+        if self._public is not None:
+            self._public.wished(outcome.public)
             items = sum(len(many) for many in outcome.items.values())
             self.log.info("everything was seen once", items=items, findings=len(outcome.findings))
         self.channel.serve()

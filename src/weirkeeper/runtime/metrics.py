@@ -89,6 +89,8 @@ NAMES: Mapping[str, Name] = {
         "Under a third of its life: renewal fails; see the log.",
     ),
     "status_writes": Name("counter", "Statuses written, by `result`."),
+    "public_endpoint_writes": Name("counter", "Public endpoints written on Services and workloads."),
+    "public_endpoint_write_failures": Name("counter", "Public endpoints that could not be written."),
     "fleet_writes": Name("counter", "Objects of fleets written, by `step`."),
     "fleet_write_failures": Name(
         "counter",

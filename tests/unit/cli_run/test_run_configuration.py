@@ -36,7 +36,9 @@ def test_lists_are_separated_by_commas(text):
 
 
 def test_a_list_in_the_file(tmp_path):
-    file = written(tmp_path, "watchNamespaces: [one, two]\npublish: service:edge/public\nclearStatus: true\nname: off\n")
+    file = written(
+        tmp_path, "watchNamespaces: [one, two]\npublish: service:edge/public\nclearStatus: true\nname: off\n"
+    )
     settings = run_settings({}, {}, file)
     assert settings.watch_namespaces == ("one", "two")
     assert settings.publish == ("service:edge/public",)
@@ -101,6 +103,10 @@ IMPOSSIBLE = {
     "giving up after the end": ({"renew_seconds": "20"}, "renewSeconds 20, and that less than leaseSeconds 10"),
     "no life": ({"certificate_seconds": "1"}, "certificates live at least 10 s"),
     "no class": ({"class_controllers": ","}, "classControllers is an empty list"),
+    "an annotation without a prefix": (
+        {"public_endpoints": "endpoints"},
+        "publicEndpoints is 'endpoints', which is no name of an annotation",
+    ),
     "a name beyond ASCII": ({"server_names": "weir,wöhr"}, "serverNames has 'wöhr'"),
     "no port to listen on": ({"exchange_address": "127.0.0.1"}, "exchangeAddress is '127.0.0.1'; write HOST:PORT"),
     "no number of a port": ({"ads_address": "[::]:ads"}, "adsAddress is"),
@@ -116,7 +122,12 @@ def test_settings_that_cannot_work_stop_the_start(said, why):
 
 
 def test_the_defaults_can_work_and_addresses_may_leave_out_the_host():
-    addresses = {"ads_address": ":18000", "exchange_address": "[::]:0", "health_address": "localhost:8080", "grace_seconds": "0"}
+    addresses = {
+        "ads_address": ":18000",
+        "exchange_address": "[::]:0",
+        "health_address": "localhost:8080",
+        "grace_seconds": "0",
+    }
     assert checked(run_settings({}, {}, None)) == RunSettings()
     assert checked(run_settings(addresses, {}, None)).grace_seconds == 0
 
