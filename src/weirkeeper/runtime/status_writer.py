@@ -146,6 +146,7 @@ class StatusWriter:
                 for number in range(self._parallel):
                     group.create_task(self._work(self._queue), name=f"statuses {number}")
                 group.create_task(self._watch_time(self._clock() + self._caution), name="statuses, in time")
+                group.create_task(self._record.keep(), name="published addresses")
                 await self._mark_all()
         finally:
             self._queue = None

@@ -17,6 +17,8 @@ from weirkeeper.kube.client import Client, Json
 from weirkeeper.kube.resources import Resource
 from weirkeeper.runtime.leader import Leadership, NotLeader
 
+APPLY_PATCH = "application/apply-patch+yaml"
+
 
 class LedClient:
     """Requests that only a leader may make. Reads pass. Every write may raise `NotLeader`, and any `ApiFailure`."""
@@ -35,6 +37,16 @@ class LedClient:
     ) -> Json:  # fmt: skip
         """The object as created; `AlreadyExists` where one of that name is there."""
         return await self._client.create(resource, body, namespace, timeout=self._allowed(timeout))
+
+    async def ensure(self, resource: Resource, name: str, namespace: str = "") -> Json:
+        """The object as it is; an empty one is made where there is none, by an apply that says nothing and so changes nothing.
+
+        The server asks for the right to patch and, where there is nothing, to create *this name*: unlike a creation, it can be limited by `resourceNames`.
+        """
+        body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}}
+        return await self._client.patch(
+            resource, name, body, namespace, content_type=APPLY_PATCH, query={"fieldManager": "weirkeeper"}, timeout=self._allowed(None)
+        )  # fmt: skip
 
     async def replace(
         self, resource: Resource, name: str, body: Mapping[str, Any], namespace: str = "", subresource: str = "", *, timeout: float | None = None  # noqa: ASYNC109
