@@ -7,6 +7,7 @@ import pytest
 
 from weirkeeper.testing.client import Target
 from weirkeeper.testing.echo import EchoServer, echo_thread
+from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.load import Ask, Lost, Mix, Plan, Record, Result, load
 from weirkeeper.testing.load.drive import Run
 from weirkeeper.testing.ports import free_port
@@ -109,17 +110,22 @@ def test_new_connections_go_to_the_addresses_that_a_file_has_then(mix, tmp_path)
         async with EchoServer(name="first") as first, EchoServer(name="second", host="127.0.0.2", port=first.port):
             run = Run(Plan(target=Target(port=first.port), asks=(SHOP,), mix=mix, rate=50, follow=str(names)))
             task = asyncio.create_task(run.drive())
-            while not run.records:
-                await asyncio.sleep(0.01)
+            await eventually(asked(run, 1), 30, what="a request")
             names.write_text("127.0.0.1\n")
-            while len(run.records) < 10:
-                await asyncio.sleep(0.01)
+            await eventually(asked(run, 10), 30, what="ten requests")
             run.stopped.set()
             return await task
 
     answers = [record.answer for record in asyncio.run(asyncio.wait_for(scenario(), 60)).records]
     assert answers[0] == "second"
     assert answers[-1] == ("first" if mix is Mix.NEW_CONNECTION else "second"), "what is kept stays where it is"
+
+
+def asked(run, count):
+    async def look():
+        return len(run.records) >= count
+
+    return look
 
 
 def test_a_rate_is_kept():
