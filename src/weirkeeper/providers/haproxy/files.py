@@ -14,13 +14,16 @@ from weirkeeper.providers.haproxy.held import (
     on_demand,
     policy_lines,
 )
+from weirkeeper.providers.haproxy.translate.asking_script import LUA, SCRIPT
 from weirkeeper.providers.haproxy.translate.items import Port, bundle_file, certificate_file
 from weirkeeper.providers.haproxy.translate.quoting import key, word
 from weirkeeper.providers.haproxy.translate.skeleton import (
     CONFIGURATION,
     POOL,
+    SCRIPTED,
     Frame,
     Line,
+    asking,
     frame,
     kept,
     list_file,
@@ -45,6 +48,9 @@ def lines(wished: Assembly, chosen: Frame, said: str = "") -> list[Line]:
     found = [Line(text) for text in frame(wished.ports, wished.forks.rows, chosen)]
     found += [Line(text) for text in kept(map(bundle_file, sorted(wished.bundles)), nameless(wished))]
     found[1:1] = [Line(f"  description {word(said)}")] if said else []
+    if any(section.scripted for section in wished.sections.rows.values()):
+        found[1:1] = [SCRIPTED]
+        found += [Line(text) for text in asking()]
     return found + list(sections((one for _, one in sorted(wished.sections.rows.items())), servers))
 
 
@@ -55,6 +61,7 @@ def files(wished: Assembly, chosen: Frame, said: str = "") -> dict[str, str]:
         if port.tls:
             found[list_file(port)] = "".join(line + "\n" for line in listed(wished, port))
             found[names_file(port)] = "".join(f"{key(one.hostname)} {one.group}\n" for one in port.policies)
+    found[SCRIPT] = LUA
     found |= dict(certificate_files(wished))
     for name, bundle in wished.bundles.items():
         found[bundle_file(name)] = bundle.certificates + (f"\n{bundle.revocations}" if bundle.revocations else "")

@@ -5,11 +5,13 @@ Users are no text of a configuration: a password is hashed as htpasswd's ``{SHA}
 
 from collections.abc import Iterator, Sequence
 
-from weirkeeper.model.filters import BasicAuth, ConnectionLimit, Deny, IpRules, LocalRateLimit
+from weirkeeper.model.filters import BasicAuth, ConnectionLimit, Deny, ExternalAuth, IpRules, LocalRateLimit
 from weirkeeper.model.passwords import PasswordScheme, password_scheme
 from weirkeeper.model.route import Route
 from weirkeeper.model.text import Cidr
 from weirkeeper.providers.haproxy.translate import cors
+from weirkeeper.providers.haproxy.translate.asking import AskedOf, authorized
+from weirkeeper.providers.haproxy.translate.bodies import bodies
 from weirkeeper.providers.haproxy.translate.conditions import addresses
 from weirkeeper.providers.haproxy.translate.items import digest
 from weirkeeper.providers.haproxy.translate.quoting import Unspeakable, argument, formatted, key, word
@@ -22,17 +24,20 @@ ADDRESS = "ip"
 LONGEST_PERIOD = 2**31 - 1
 
 
-def guards(route: Route) -> Iterator[str]:
-    """The rules of a route, in the order: address, rate, origin, password."""
+def guards(route: Route, asked_of: AskedOf) -> Iterator[str]:
+    """The rules of a route, in the order: address, rate, origin, size, password or whoever is asked."""
     yield from _addresses(route.ip_rules)
     yield from _limits(route)
     yield from cors.asked(route.cors)
+    yield from bodies(route)
     for wished in route.auth:
         match wished:
             case Deny(status=status):
                 yield refused(status)
             case BasicAuth():
                 yield from _passwords(wished, realm_token(wished))
+            case ExternalAuth():
+                yield from authorized(wished, asked_of)
             case _:
                 yield refused(REFUSED)
 

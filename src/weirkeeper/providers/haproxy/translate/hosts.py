@@ -10,19 +10,22 @@ from math import gcd
 
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.filters import Timeouts
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.match import RegexPath, RouteMatch
-from weirkeeper.model.route import Forward, Route, VirtualHost
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.route import Forward, Route, VirtualHost, WeightedBackend
 from weirkeeper.model.text import Id
 from weirkeeper.providers.haproxy.translate.conditions import Conditions, conditions
 from weirkeeper.providers.haproxy.translate.guards import users
 from weirkeeper.providers.haproxy.translate.items import Fork, Host, Section, digest, unique
 from weirkeeper.providers.haproxy.translate.paths import places
 from weirkeeper.providers.haproxy.translate.quoting import key
-from weirkeeper.providers.haproxy.translate.sections import Revoked, forwarding, own_answer, refusing
+from weirkeeper.providers.haproxy.translate.sections import Around, Revoked, forwarding, own_answer, refusing
 
 MISSING, MISDIRECTED, UNDECIDED, UNAVAILABLE = 404, 421, 500, 503
 MOST_SHARES = 1000
 """Weights are brought down to at most so many shares in all: each is a row."""
+PLAIN = Route(id=Id("asked"), action=Forward(backends=()), origin=Origin(ref=Ref(kind="", name="")))
 BackendOf = Callable[[Id], Backend | None]
 
 
@@ -67,7 +70,8 @@ class _Made:
     """What the rows of one host name, gathered while they are made."""
 
     def __init__(self, backend_of: BackendOf, defaults: Timeouts, revoked: Revoked) -> None:
-        self._backend_of, self._defaults, self._revoked = backend_of, defaults, revoked
+        self._backend_of = backend_of
+        self._around = Around(defaults, revoked, self._asked_of)
         self.sections: dict[str, Section] = {}
         self.shares: dict[str, str] = {}
         self.forks: dict[str, Fork] = {}
@@ -112,7 +116,7 @@ class _Made:
             self._known[route.id] = (
                 self._forward(route, action)
                 if isinstance(action, Forward)
-                else self._section(own_answer(route, action))
+                else self._section(own_answer(route, action, self._around))
             )
         return self._known[route.id]
 
@@ -123,11 +127,18 @@ class _Made:
             backend = self._backend_of(share.backend)
             made = refusing(UNAVAILABLE)
             if backend is not None:
-                made = forwarding(route, share, backend, self._defaults, self._revoked)
+                made = forwarding(route, share, backend, self._around)
             found.append((self._section(made), share.weight))
         if len(found) < 2:
             return found[0][0] if found else self._section(refusing(UNAVAILABLE))
         return self._deal(found)
+
+    def _asked_of(self, name: Id) -> tuple[str, Backend] | None:
+        """Where a backend is asked: the section of a route without wishes."""
+        backend = self._backend_of(name)
+        if backend is None:
+            return None
+        return self._section(forwarding(PLAIN, WeightedBackend(backend=name), backend, self._around)), backend
 
     def _deal(self, found: Sequence[tuple[str, int]]) -> str:
         """Rows ``<deal>.<number>``: whose is that share. How many there are stands in the name of the deal."""

@@ -123,7 +123,7 @@ def _lines(general: Listener, listeners: Sequence[Listener]) -> Iterator[str]:
     yield f"timeout http-keep-alive {max(http.connection_idle, 1)}ms"
     yield f"timeout client {max(http.request_idle, 1)}ms"
     if all(one.access_log for one in listeners):
-        yield "log global"
+        yield "log stdout format raw local0 info"
         yield "option httplog"
     limits = [one.connection_limit for one in listeners if one.connection_limit is not None]
     if limits:

@@ -5,7 +5,7 @@ without wishes gives a section without lines, which the pool takes.
 """
 
 from collections.abc import Callable, Iterator
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from weirkeeper.model.backend import (
     Backend,
@@ -24,6 +24,14 @@ from weirkeeper.model.filters import CookieAffinity, HashOn, Retry, Timeouts
 from weirkeeper.model.route import Redirect, Respond, Route, WeightedBackend
 from weirkeeper.model.text import Id
 from weirkeeper.providers.haproxy.translate import cors
+from weirkeeper.providers.haproxy.translate.asking import (
+    AskedOf,
+    cookies_rewritten,
+    copied,
+    pages_asked,
+    pages_told,
+    remembered,
+)
 from weirkeeper.providers.haproxy.translate.guards import guards
 from weirkeeper.providers.haproxy.translate.headers import REQUEST, RESPONSE, edited, moved, rewritten
 from weirkeeper.providers.haproxy.translate.items import Section, bundle_file, certificate_file, digest, readable
@@ -49,12 +57,20 @@ Revoked = Callable[[Id], bool]
 """Whether authorities come with revocations."""
 
 
-def own_answer(route: Route, action: Redirect | Respond) -> Section:
+class Around(NamedTuple):
+    """What a section must know besides its route: default limits of time, which authorities come with revocations, and where others are asked."""
+
+    defaults: Timeouts
+    revoked: Revoked
+    asked_of: AskedOf
+
+
+def own_answer(route: Route, action: Redirect | Respond, around: Around) -> Section:
     """The section of a route that forwards nowhere."""
     rules = [answered(action)] if isinstance(action, Respond) else [*redirected(action, route.match.path)]
     edits = [line.replace(RESPONSE, "http-after-response", 1) for line in edited(route.response_headers, RESPONSE)]
     label = f"answer-{action.status}" if isinstance(action, Respond) else f"redirect-{action.status}"
-    return _named(label, (*guards(route), *edits, *rules))
+    return _named(label, (*guards(route, around.asked_of), *edits, *rules))
 
 
 def refusing(status: int) -> Section:
@@ -62,20 +78,25 @@ def refusing(status: int) -> Section:
     return _named(f"answer-{status}", (refused(status),))
 
 
-def forwarding(route: Route, share: WeightedBackend, backend: Backend, defaults: Timeouts, revoked: Revoked) -> Section:
+def forwarding(route: Route, share: WeightedBackend, backend: Backend, around: Around) -> Section:
     """The section of a route that leads to this backend."""
     named = (backend.source.name, backend.source.port) if isinstance(backend.source, FromDns) else None
     lines = (
-        *guards(route),
+        *guards(route, around.asked_of),
+        *pages_asked(route.error_pages, around.asked_of),
         *_full(backend.limits),
         *edited(route.request_headers, REQUEST),
         *edited(share.request_headers, REQUEST),
         *_told(route),
         *rewritten(route.rewrite, route.match.path, named[0] if named else None),
+        *copied(route.mirrors, around.asked_of),
         *_balance(backend, route),
-        *_times(route.timeouts, defaults, backend),
+        *_times(route.timeouts, around.defaults, backend),
         *_retries(route.retry),
         *_probe(backend.health),
+        *pages_told(route.error_pages, around.asked_of),
+        *remembered(route),
+        *cookies_rewritten(route.cookie_rewrites),
         *edited(share.response_headers, RESPONSE),
         *edited(route.response_headers, RESPONSE),
         *cors.told(route.cors),
@@ -83,7 +104,9 @@ def forwarding(route: Route, share: WeightedBackend, backend: Backend, defaults:
     )
     checked = backend.health is not None or backend.passive_health is not None
     source = None if isinstance(backend.source, FromDns) else backend.source.id
-    return _named(backend.id, lines, source=source, named=named, keywords=_keywords(backend, revoked), checked=checked)
+    return _named(
+        backend.id, lines, source=source, named=named, keywords=_keywords(backend, around.revoked), checked=checked
+    )
 
 
 def _named(label: str, lines: tuple[str, ...], **fields: object) -> Section:

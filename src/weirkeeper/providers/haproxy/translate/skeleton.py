@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from weirkeeper.model.value import Value
+from weirkeeper.providers.haproxy.translate.asking_script import METHOD, SCRIPT, TO
+from weirkeeper.providers.haproxy.translate.asking_script import SOCKET as ASKING
 from weirkeeper.providers.haproxy.translate.items import Fork, Port, Section, Server
 from weirkeeper.providers.haproxy.translate.quoting import word
 from weirkeeper.providers.haproxy.translate.sections import STANDING
@@ -47,6 +49,19 @@ def frame(ports: Mapping[str, Port], forks: Mapping[str, Fork], wished: Frame) -
         yield from ("", f"backend {section.name}", *(f"  {line}" for line in section.lines))
     for number in range(wished.pool):
         yield from ("", f"backend {slot(number)}")
+
+
+SCRIPTED = Line(f"  lua-load-per-thread {SCRIPT}")
+"""Goes into the first section, where a rule calls the script."""
+
+
+def asking() -> Iterator[str]:
+    """The frontend by which the script asks: only HAProxy's own user can open its socket."""
+    yield from ("", "frontend asking", f"  bind unix@{ASKING} mode 600")
+    yield f"  http-request set-var(txn.to) req.hdr({TO})"
+    yield f"  http-request set-method %[req.hdr({METHOD})]"
+    yield "  http-request del-header x-weirkeeper- -m beg"
+    yield from (f"  {line}" for line in _LED)
 
 
 def kept(authorities: Iterable[str], certificates: Iterable[str]) -> Iterator[str]:
@@ -116,7 +131,6 @@ def _general(wished: Frame, *, validates: bool) -> Iterator[str]:
         f"  hard-stop-after {wished.stop_seconds}s",
         f"  stats socket unix@{SOCKET} mode 600 level admin expose-fd listeners",
         "  stats timeout 1h",
-        "  log stdout format raw local0 info",
         "  expose-experimental-directives",
         "  tune.h2.max-concurrent-streams 100",
         "",
@@ -182,13 +196,17 @@ def _forks(forks: Mapping[str, Fork]) -> Iterator[str]:
         yield f"http-request set-var(txn.to) str({fork.otherwise}) if {here}"
 
 
+_LED = (
+    f"http-request set-var(txn.slot) var(txn.to),map_str({POOL})",
+    "use_backend %[var(txn.slot)] if { var(txn.slot) -m found }",
+    "use_backend %[var(txn.to)] if { var(txn.to) -m found }",
+    f"default_backend {STANDING[0].name}",
+)
+
 _DEALT = (
     "http-request set-var(txn.of) var(txn.to),field(2,.),add(0) if { var(txn.to) -m beg w. }",
     "http-request set-var(txn.share) rand,mod(txn.of) if { var(txn.to) -m beg w. }",
     "http-request set-var-fmt(txn.key) '%[var(txn.to)].%[var(txn.share)]' if { var(txn.to) -m beg w. }",
     f"http-request set-var(txn.to) var(txn.key),map_str({SHARES}) if {{ var(txn.to) -m beg w. }}",
-    f"http-request set-var(txn.slot) var(txn.to),map_str({POOL})",
-    "use_backend %[var(txn.slot)] if { var(txn.slot) -m found }",
-    "use_backend %[var(txn.to)] if { var(txn.to) -m found }",
-    f"default_backend {STANDING[0].name}",
+    *_LED,
 )
