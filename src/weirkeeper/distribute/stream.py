@@ -147,6 +147,8 @@ class DeltaStream:
         wildcard = kind not in BY_NAME and (not request.subscribe or "*" in request.subscribe)
         lane = self.lanes[kind] = Lane(kind, wildcard)
         lane.greet = wildcard and not request.held
+        if kind in NEUTRAL:
+            self._unmarked = lane
         if wildcard:
             lane.dirty.update(dict.fromkeys((*self.shelf.names.get(kind, ()), *self._held(lane, request))))
         self._wake_kind(kind)
