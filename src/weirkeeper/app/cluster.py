@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from weirkeeper.app.channel import RELAY, Channel, Row, relay_address
 from weirkeeper.app.commons import Commons
-from weirkeeper.app.fleets import Fleets
+from weirkeeper.app.fleets import Fleets, shipped_instances
 from weirkeeper.app.last_good import LastGood, memory_of
 from weirkeeper.app.numbers import Numbers
 from weirkeeper.app.plugins import Plugins, cluster_plugins
@@ -80,12 +80,12 @@ class ClusterApplication(Ring):
             receive=self._receive, log=log, metrics=self.metrics, gate=self.feed.gate,
         )  # fmt: skip
         self._commons = Commons(client, self._place, self.reconciler, self.intake, self.feed, self.channel)
+        self._shipped = shipped_instances(settings, client, self.intake, self.feed, log)
         self._fleets = None
         if settings.fleet:
             self._fleets = Fleets(
                 settings, client, self._writes, self.channel, self.intake, self.feed, log, self.metrics
             )
-        self._told = False
         self._public = None
         if settings.public_endpoints:
             self.reconciler.program.declare_public()
@@ -93,6 +93,7 @@ class ClusterApplication(Ring):
                 client, self._writes, settings.public_endpoints, marked_kinds(workloads=settings.workloads),
                 settings.watch_namespaces, log, self.metrics,
             )  # fmt: skip
+        self._told = False
         self._last_good = None
         if settings.snapshot_directory:
             self._last_good = LastGood(settings, client, self.intake, self.dispatcher, self.channel.serve, log)
@@ -182,6 +183,7 @@ class ClusterApplication(Ring):
             Worker("leadership", lambda: self.leadership.run(self._lead)),
             *self.channel.workers(self.dispatcher.mailboxes, self.leadership),
             *self._commons.workers(),
+            Worker("pods of shipped instances", self._shipped.run),
         ]
         if self._fleets is not None:
             workers += self._fleets.workers()
@@ -200,22 +202,22 @@ class ClusterApplication(Ring):
             group.create_task(self._commons.lead(self._writes), name="shared objects")
             if self._fleets is not None:
                 group.create_task(self._fleets.lead(), name="fleets")
-
-    async def _write_statuses(self) -> None:
             if self._public is not None:
                 group.create_task(self._write_public(self._public), name="public endpoints")
+
+    async def _write_statuses(self) -> None:
         """Not before engines and followers can reach us: who hears nobody would take every address for gone."""
         await self.channel.open.wait()
         await self._statuses.run()
 
-    async def _read_api(self) -> None:
-        try:
     async def _write_public(self, writer: PublicWriter) -> None:
         """Not before statuses, and for the same reason."""
         await self.channel.open.wait()
         await asyncio.sleep(CAUTION)
         await writer.run()
 
+    async def _read_api(self) -> None:
+        try:
             self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StartRefused(
@@ -258,10 +260,10 @@ class ClusterApplication(Ring):
         self._numbers.found(outcome.findings)
         if self._fleets is not None:
             self._fleets.wished(outcome.fleets)
-        if not self._told:
-            self._told = True
         if self._public is not None:
             self._public.wished(outcome.public)
+        if not self._told:
+            self._told = True
             items = sum(len(many) for many in outcome.items.values())
             self.log.info("everything was seen once", items=items, findings=len(outcome.findings))
         self.channel.serve()
