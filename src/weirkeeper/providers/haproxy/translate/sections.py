@@ -35,6 +35,7 @@ from weirkeeper.providers.haproxy.translate.asking import (
 from weirkeeper.providers.haproxy.translate.guards import guards
 from weirkeeper.providers.haproxy.translate.headers import REQUEST, RESPONSE, edited, moved, rewritten
 from weirkeeper.providers.haproxy.translate.items import Section, bundle_file, certificate_file, digest, readable
+from weirkeeper.providers.haproxy.translate.probes import probe
 from weirkeeper.providers.haproxy.translate.quoting import argument, literal, word
 from weirkeeper.providers.haproxy.translate.redirects import answered, redirected, refused
 
@@ -93,7 +94,7 @@ def forwarding(route: Route, share: WeightedBackend, backend: Backend, around: A
         *_balance(backend, route),
         *_times(route.timeouts, around.defaults, backend),
         *_retries(route.retry),
-        *_probe(backend.health),
+        *probe(backend),
         *pages_told(route.error_pages, around.asked_of),
         *remembered(route),
         *cookies_rewritten(route.cookie_rewrites),
@@ -210,16 +211,6 @@ def _retries(wished: Retry | None) -> Iterator[str]:
         yield f"{REQUEST} disable-l7-retry unless {{ method {IDEMPOTENT} }}"
 
 
-def _probe(wished: HealthCheck | None) -> Iterator[str]:
-    if wished is None:
-        return
-    yield f"timeout check {max(wished.timeout, 1)}ms"
-    if wished.kind == "http":
-        host = f" hdr host {literal(wished.host)}" if wished.host else " hdr host localhost"
-        yield "option httpchk"
-        yield f"http-check send meth GET uri {word(wished.path)} ver HTTP/1.1{host}"
-
-
 def _keywords(backend: Backend, revoked: Revoked) -> tuple[str, ...]:
     """The words behind the address of each server; they become words of a file or of a command later."""
     words = [*_tls(backend.tls, revoked)]
@@ -229,7 +220,10 @@ def _keywords(backend: Backend, revoked: Revoked) -> tuple[str, ...]:
         words.append("send-proxy" if backend.send_proxy_protocol == "v1" else "send-proxy-v2")
     if backend.slow_start:
         words += ["slowstart", f"{backend.slow_start}ms"]
-    return (*words, *_checks(backend.health, backend.passive_health))
+    words += _checks(backend.health, backend.passive_health)
+    if backend.tls and backend.health is not None and backend.health.kind == "grpc":
+        words += ["check-alpn", "h2"]
+    return tuple(words)
 
 
 def _checks(health: HealthCheck | None, passive: PassiveHealth | None) -> list[str]:
