@@ -107,7 +107,7 @@ class Program:
             (k.group, k.kind): k for k in COMMON_KINDS
         }
         self.inputs = Inputs(graph, tuple(kinds.values()))
-        self.problems: Source[Ref, tuple[Finding, ...]] = graph.source("problems")
+        self.problems = self.inputs.problems
         self.rejections: Source[RejectedItem, ItemObservation] = graph.source("rejections")
         self.observations: Source[Id, LoadBalancerObservation] = graph.source("observations")
         self.instances: Source[InstanceKey, InstanceObservation] = graph.source("instances")
@@ -346,6 +346,9 @@ class Program:
             if report is not None:
                 found += [msgspec.structs.replace(problem, origin=wish.origin) for problem in report.problems]
                 found += unnamed_hosts(wish, report.names) if report.names is not None else ()
+            unread = read.get(self.inputs.unread, wish.secret)
+            if unread is not None:
+                found.append(msgspec.structs.replace(unread, origin=wish.origin))
         yield from _by_object("certificate", str(ref), found)
 
     def _status(self, read: Read, ref: Ref, intent: Intent) -> StatusWish | None:

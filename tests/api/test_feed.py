@@ -100,12 +100,13 @@ def test_a_served_secret_stays_while_it_is_forbidden_and_the_refusal_is_said(pla
         await on.until(lambda: on.certificates() == {"pair"})
         await on.cluster.forbid("secrets")
         await on.until(lambda: "WK007" in on.codes().get("pair", ()), 30, "the refusal is a finding")
+        await on.until(lambda: "WK007" in on.codes().get("a", ()), 30, "and one of the Ingress that names the Secret")
         assert on.certificates() == {"pair"}
         await on.apply(ingress("b", "b.example", "other"))
-        await on.until(lambda: on.there("Ingress", "b"))
+        await on.until(lambda: "WK007" in on.codes().get("b", ()), 30)
         assert "WK301" not in on.codes().get("b", set()), "forbidden is not missing"
         await on.cluster.allow("secrets")
-        await on.until(lambda: "WK007" not in on.codes().get("pair", ()), 30)
+        await on.until(lambda: all("WK007" not in on.codes().get(name, ()) for name in ("pair", "a", "b")), 30)
         assert on.certificates() == {"pair"}
         await on.until(lambda: "WK301" in on.codes().get("b", ()), 30)
 
@@ -229,6 +230,7 @@ def test_a_secret_that_stays_forbidden_does_not_hold_the_start_for_ever(play):
         on.ahead = REFUSED_HOLD
         await on.until(lambda: on.outcomes)
         assert "WK301" not in on.codes().get("a", set()), "forbidden is not missing, even now"
+        assert "WK007" in on.codes()["a"]
 
     play(scenario)
 

@@ -67,7 +67,11 @@ async def _refused(shop, plane, seconds):
     """Forbidden on a running replica, and while a replica starts."""
     denial = shop.server.access.deny(Denial(plural="secrets", verbs=("list", "watch"), namespace="default"))
     shop.server.cut_watches("secrets")
-    await eventually(lambda: _warned(plane), 60, what="the operator is told that the Secret cannot be read")
+    await eventually(lambda: _told(shop, "WK007"), 60, what="an event on the Ingress says that the Secret cannot be read")
+    [event] = await _told(shop, "WK007")
+    assert event["regarding"]["kind"] == "Ingress"
+    assert "forbidden" in event["note"]
+    assert "To do: let the control plane get, list and watch the Secrets of the namespace default" in event["note"]
     await asyncio.sleep(seconds)
     await plane.end()
     plane.start()
@@ -117,15 +121,11 @@ async def _deleted(shop):
         return False
 
     await eventually(refused, 60, what="the certificate has gone")
-    await eventually(lambda: _told(shop), 60, what="an event on the Ingress says so")
+    await eventually(lambda: _told(shop, "WK301"), 60, what="an event on the Ingress says so")
 
 
-async def _warned(plane):
-    return await plane.number("findings", '{severity="warning"}') > 0
-
-
-async def _told(shop):
-    """Whether an event on the Ingress speaks of the Secret."""
+async def _told(shop, code):
+    """The events with this code on the Ingress that names the Secret."""
     shelf = shop.server.log.shelf(shop.server.kind("Event", "events.k8s.io/v1"))
     events = [entry.object for entry in shelf.objects.values()]
-    return [one for one in events if one["regarding"]["name"] == "secure" and one["type"] == "Warning" and "Secret" in one["note"]]
+    return [one for one in events if one["regarding"]["name"] == "secure" and one["type"] == "Warning" and f"[{code}]" in one["note"]]

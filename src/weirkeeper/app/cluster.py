@@ -126,7 +126,8 @@ class ClusterApplication(Ring):
         self._writes = LedClient(self._client, self.leadership)
         record = PublishedRecord(self._writes, name=f"{settings.name}-published", namespace=namespace, log=self.log)
         self._events = EventWriter(
-            self._writes, reporter=settings.class_controllers[0], instance=self._replica, log=self.log, metrics=self.metrics
+            self._writes, reporter=settings.class_controllers[0], instance=self._replica, log=self.log, metrics=self.metrics,
+            versions={key: "/".join(filter(None, (kind.group, kind.version))) for key, kind in self.reconciler.kinds.items()},
         )  # fmt: skip
         self._statuses = StatusWriter(
             self._writes, record, manager=settings.name, log=self.log, metrics=self.metrics, live=self._events.live

@@ -4,17 +4,17 @@ Comes in: input tables, one for each kind. Goes out: a table of ``Intent``, one 
 declares pure derivations on the graph; it holds no state, does no IO and never hears of a provider.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Protocol, TypeVar
 
-from weirkeeper.flow import Graph, Source, Table
+from weirkeeper.flow import Graph, Read, Source, Table
 from weirkeeper.kube.types import ConfigMap, EndpointSlice, KubeObject, Secret, Service
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import CertificateWish as CertificateWish
 from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSetWish as EndpointSetWish
-from weirkeeper.model.finding import Finding
+from weirkeeper.model.finding import Finding, Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.packed import Packed
@@ -66,6 +66,10 @@ class Inputs:
         }
         self.complete: Source[Hashable, bool] = graph.source("complete")
         """Keys are kinds (``"Secret"``) whose absences are known, or single refs that were asked for and are not there."""
+        self.problems: Source[Ref, tuple[Finding, ...]] = graph.source("problems")
+        """What feeds have to say, by what they say it of."""
+        self.unread: Table[Ref, Finding] = graph.spread("unread", self.problems, _unread)
+        """Objects that are read by name and cannot be read now, and why."""
 
     def reads(self, kind: type[KubeObject]) -> bool:
         """Whether objects of the kind are read at all."""
@@ -74,6 +78,10 @@ class Inputs:
     def of(self, kind: type[K]) -> Source[Ref, K]:
         """The table of a kind."""
         return self._by_type[kind]  # type: ignore[return-value]
+
+
+def _unread(_: Read, said_of: Ref, problems: tuple[Finding, ...]) -> Iterator[tuple[Ref, Finding]]:
+    return ((one.origin.ref, one) for one in problems if one.reason is Reason.NOT_LISTED and one.origin.ref != said_of)
 
 
 COMMON_KINDS = (

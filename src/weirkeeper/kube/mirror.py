@@ -65,6 +65,7 @@ class Unreadable(Told, frozen=True, gc=False):
 
     ref: Ref
     why: str
+    uid: str = ""
 
 
 class Deleted(Told, frozen=True, gc=False):
@@ -308,7 +309,7 @@ class Mirror(Generic[T]):
         if self._held.get(ref) == version:
             return []
         self._held[ref] = version
-        return [Unreadable(ref, item.problem) if item.object is None else Applied(ref, item.object, listed)]
+        return [Unreadable(ref, item.problem, item.uid) if item.object is None else Applied(ref, item.object, listed)]
 
     def _newest(self, ref: Ref, version: Version) -> bool:
         """Whether the list under way has not said something newer of this object already."""

@@ -64,14 +64,15 @@ class EventWriter:
         instance: str,
         log: Log,
         metrics: Metrics,
+        versions: Mapping[tuple[str, str], str] | None = None,
         cluster: str = LOCAL,
         clock: Callable[[], float] = lease_clock,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`reporter` is the controller's name (`weirkeeper.io/ingress`), `instance` the replica's."""
+        """`reporter` is the controller's name (`weirkeeper.io/ingress`), `instance` the replica's. `versions`: in which API version each kind is asked for."""
         self._client, self._reporter, self._instance = client, reporter, instance
         self._log, self._metrics, self._cluster, self._clock, self._wall = log, metrics, cluster, clock, wall
-        self._versions: dict[tuple[str, str], str] = {}
+        self._versions = dict(versions or {})
         self._standing: dict[Ref, tuple[Finding, ...]] = {}
         self._told: dict[Ref, tuple[Finding, ...] | None] = {}
         self._turns: list[_Turn] = []

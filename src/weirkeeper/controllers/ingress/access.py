@@ -6,7 +6,7 @@ from weirkeeper.controllers.base import CertificateWish
 from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.shared.ids import id_of
 from weirkeeper.controllers.shared.report import warning
-from weirkeeper.controllers.shared.secrets import entries, known_absent, secret_text
+from weirkeeper.controllers.shared.secrets import entries, secret_text
 from weirkeeper.kube.types import ConfigMap
 from weirkeeper.kube.types import Secret as SecretObject
 from weirkeeper.model.backend import BackendTls, RequestAs
@@ -80,8 +80,7 @@ def _basic(scope: Scope) -> Iterator[Auth]:
         return
     secret = scope.read.get(scope.inputs.of(SecretObject), ref)
     if secret is None:
-        known_absent(scope.read, scope.inputs, ref)
-        scope.close(Reason.SECRET_NOT_FOUND, at, f"the Secret {ref.key} is not there", "create it")
+        scope.close_without(ref, at, Reason.SECRET_NOT_FOUND)
         return
     users = _users(secret, as_map=options.auth_secret_type == "auth-map")
     if isinstance(users, Refused):
@@ -155,8 +154,7 @@ def _question_headers(scope: Scope) -> tuple[HeaderValuePair, ...]:
         return ()
     found = scope.read.get(scope.inputs.of(ConfigMap), ref)
     if found is None:
-        known_absent(scope.read, scope.inputs, ref)
-        scope.close(Reason.CONFIGMAP_NOT_FOUND, at, f"the ConfigMap {ref.key} is not there", "create it")
+        scope.close_without(ref, at, Reason.CONFIGMAP_NOT_FOUND)
         return ()
     pairs: list[HeaderValuePair] = []
     for name, text in sorted((found.data or {}).items()):
@@ -239,7 +237,7 @@ def _trust(scope: Scope) -> tuple[Id | None, Id | None]:
         return None, None
     secret = scope.read.get(scope.inputs.of(SecretObject), ref)
     if secret is None:
-        scope.close(Reason.SECRET_NOT_FOUND, at, f"the Secret {ref.key} is not there", "create it")
+        scope.close_without(ref, at, Reason.SECRET_NOT_FOUND)
         return None, None
     trust, client, held = None, None, entries(secret)
     text = secret_text(secret, "ca.crt")

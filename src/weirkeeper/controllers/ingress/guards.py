@@ -17,7 +17,7 @@ from weirkeeper.controllers.ingress.classes import https_listener, part_of
 from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.shared.ids import id_of
 from weirkeeper.controllers.shared.report import error
-from weirkeeper.controllers.shared.secrets import known_absent, secret_text
+from weirkeeper.controllers.shared.secrets import secret_text
 from weirkeeper.flow import Index
 from weirkeeper.kube.types import Secret
 from weirkeeper.model.certificate import TrustBundle
@@ -175,8 +175,7 @@ def _authorities(scope: Scope) -> TrustBundle | None:
         return None
     secret = scope.read.get(scope.inputs.of(Secret), ref)
     if secret is None:
-        known_absent(scope.read, scope.inputs, ref)
-        scope.close(Reason.SECRET_NOT_FOUND, at, f"the Secret {ref.key} is not there", "create it")
+        scope.close_without(ref, at, Reason.SECRET_NOT_FOUND)
         return None
     text = secret_text(secret, "ca.crt")
     pem = text if isinstance(text, Refused) else parse(PemText, text)

@@ -14,7 +14,7 @@ from weirkeeper.controllers.shared.addresses import refused_name
 from weirkeeper.controllers.shared.ids import id_of, place
 from weirkeeper.controllers.shared.reach import NoBackend, Reach
 from weirkeeper.controllers.shared.report import error, field, info
-from weirkeeper.controllers.shared.secrets import named
+from weirkeeper.controllers.shared.secrets import known_absent, named
 from weirkeeper.controllers.shared.services import ServiceBackend, service_backend, service_ref, variant_id
 from weirkeeper.flow import Read
 from weirkeeper.kube.types import IngressServiceBackend, Service, ServiceBackendPort
@@ -77,6 +77,15 @@ class Scope:
         """Lets nobody through, and says why."""
         self.closed = True
         self.tell(error(reason, at, f"{why}; all requests are answered 503", remedy, Effect.FAILS_CLOSED))
+
+    def close_without(self, ref: Ref, at: Origin, absent: Reason) -> None:
+        """Lets nobody through for want of an object that is read by name. Says why: it cannot be read, or it is not there; where it may still come, nothing."""
+        refused = self.read.get(self.inputs.unread, ref)
+        if refused is not None:
+            self.close(Reason.NOT_LISTED, at, refused.for_user, refused.remedy)
+        elif known_absent(self.read, self.inputs, ref):
+            self.close(absent, at, f"the {ref.kind} {ref.key} is not there", "create it")
+        self.closed = True
 
     def forward(self, wished: IngressServiceBackend, path: str) -> Way:
         """Where a Service leads; 503 where it leads nowhere."""

@@ -124,6 +124,9 @@ def _response_headers(scope: Scope) -> HeaderEdit | None:
         if known_absent(scope.read, scope.inputs, ref):
             text = f"the ConfigMap {ref.key} is not there; its headers are not set"
             scope.tell(error(Reason.CONFIGMAP_NOT_FOUND, at, text, "create it", Effect.IGNORED))
+        elif (refused := scope.read.get(scope.inputs.unread, ref)) is not None:
+            text = f"{refused.for_user}; its headers are not set"
+            scope.tell(error(Reason.NOT_LISTED, at, text, refused.remedy, Effect.IGNORED))
         return None
     pairs: list[HeaderValuePair] = []
     for name, value in sorted((found.data or {}).items()):

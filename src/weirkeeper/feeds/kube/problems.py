@@ -5,11 +5,12 @@ Comes in: news, failures, counts. Goes out: `Seen` with a problem and nothing el
 
 from weirkeeper.feeds.base import FEED, Cause, Seen
 from weirkeeper.feeds.decode import sentence
-from weirkeeper.kube.errors import ApiFailure
+from weirkeeper.kube.errors import ApiFailure, Forbidden
 from weirkeeper.kube.mirror import Unreadable
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
 from weirkeeper.model.ids import LOCAL, Ref
 from weirkeeper.model.origin import Origin
+from weirkeeper.model.text import Uid
 
 
 def unreadable(news: Unreadable) -> Seen:
@@ -19,7 +20,7 @@ def unreadable(news: Unreadable) -> Seen:
         reason=Reason.INVALID_OBJECT,
         for_user=sentence(f"{news.ref} does not have the form of its kind: {news.why}"),
         remedy=sentence("correct the field; until then the last readable form of the object holds"),
-        origin=Origin(ref=news.ref),
+        origin=Origin(ref=news.ref, uid=Uid(news.uid)),
         effect=Effect.OBJECT_REJECTED,
     )
     return Seen(ref=news.ref, problem=finding)
@@ -36,11 +37,20 @@ def not_listed(at: Ref, what: str, error: ApiFailure, about: Ref | None = None) 
         severity=Severity.WARNING,
         reason=Reason.NOT_LISTED,
         for_user=sentence(f"{what} cannot be read now: {error.message}"),
-        remedy=sentence("nothing is taken away meanwhile; let the control plane get, list and watch it"),
+        remedy=sentence(_remedy(error, about)),
         for_operator=sentence(f"{what}: {error.status or 'no answer'} {error.reason}"),
         origin=Origin(ref=about or at),
     )
     return Seen(ref=at, problem=finding)
+
+
+def _remedy(error: ApiFailure, about: Ref | None) -> str:
+    if about is None or not isinstance(error, Forbidden):
+        return "nothing is taken away meanwhile; let the control plane get, list and watch it"
+    return (
+        f"let the control plane get, list and watch the {about.kind}s of the namespace {about.namespace}, as the ClusterRole "
+        "for reading Secrets does (bind it there); what was served before is served on"
+    )
 
 
 def not_served(at: Ref, what: str) -> Seen:
