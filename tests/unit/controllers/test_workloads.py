@@ -166,6 +166,17 @@ def test_ranchers_annotation_names_several_workloads_behind_one_path():
     assert reasons(found) == []
 
 
+def test_two_ingresses_that_name_the_same_workloads_share_a_backend_whatever_their_order():
+    name, said = rancher("deployment:d:web/statefulset:d:db")
+    _, other = rancher("statefulset:d:db/deployment:d:web")
+    to = path(service=name, port="{number: 8080}")
+    made = world(
+        WEB, workload("StatefulSet", "db", PLAIN), ingress(to, annotations=said), ingress(to, name="j", host="b.example", annotations=other)
+    ).intents()  # fmt: skip
+    assert made["i"].endpoint_sets == made["j"].endpoint_sets
+    assert made["i"].backends == made["j"].backends
+
+
 def test_the_name_of_the_service_is_ranchers():
     """As an export of a real cluster has it."""
     key = "dGVzdDM1NjJuZ2lueC90ZXN0MzU2Mi9uZ2lueC5kZXZvcHMtY29tbW9ucy5pYS5hbGYudWsvL3Rlc3QzNTYyLzgwODA="

@@ -35,6 +35,7 @@ class WorkloadBackend(msgspec.Struct, frozen=True, kw_only=True):
 def workload_backend(read: Read, inputs: Inputs, named: Sequence[PodsOf]) -> WorkloadBackend:
     """One backend of all these workloads. Of one that is not known yet nothing is said, and it has no members yet."""
     problems, kept, origins = list[NoBackend](), list[PodsOf](), []
+    named = sorted(named, key=_text)
     for one in named:
         workload = read.get(inputs.of(WORKLOADS[one.workload.kind]), one.workload)
         if workload is None:
@@ -49,7 +50,7 @@ def workload_backend(read: Read, inputs: Inputs, named: Sequence[PodsOf]) -> Wor
     if not kept:
         return WorkloadBackend(problems=tuple(problems))
     first = named[0].workload
-    name = id_of(place(first), "workloads", *sorted(_text(one) for one in named))
+    name = id_of(place(first), "workloads", *map(_text, named))
     wish = EndpointSetWish(id=name, service=first, port_name=Label(""), workloads=tuple(kept))
     backend = Backend(id=name, source=FromEndpointSet(id=name), origins=tuple(origins))
     return WorkloadBackend(backend=backend, wish=wish, problems=tuple(problems))
