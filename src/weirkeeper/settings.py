@@ -97,6 +97,9 @@ class RunSettings(Value, frozen=True, kw_only=True):
     fleet_envoy_image: Annotated[str, _said("Image of the instances' Envoy.")] = (
         "envoyproxy/envoy:distroless-v1.37-latest"
     )
+    fleet_haproxy_image: Annotated[str, _said("Image of the instances' HAProxy (2.6 or newer, with a shell).")] = (
+        "haproxy:2.6"
+    )
     fleet_drain_seconds: Annotated[
         int, _said("Longest time that an instance which is told to go may drain its connections.")
     ] = 30

@@ -38,6 +38,7 @@ Exchange = Annotated[
 ]
 CertificateFolder = Annotated[Path, typer.Option("--folder", help="Folder of the instance's certificate.")]
 Shared = Annotated[Path, typer.Option("--engine-folder", help="Folder that is shared with HAProxy (docs/haproxy.md).")]
+EngineListen = Annotated[str, typer.Option(help="host:port where HAProxy itself answers probes; empty: nowhere.")]
 Threads = Annotated[int | None, typer.Option(help="HAProxy's threads; by default one for each core.", min=1)]
 EngineOption = Annotated[list[str], typer.Option(help="NAME=VALUE, as `weir up` takes it; may be given several times.")]
 
@@ -55,6 +56,7 @@ def agent(  # noqa: PLR0917 - typer makes options of them
     engine_folder: Shared = Path("/run/weirkeeper/haproxy"),
     server_name: ServerName = SERVER_NAME,
     listen: Listen = "0.0.0.0:8081",
+    engine_listen: EngineListen = "",
     threads: Threads = None,
     engine_option: EngineOption = [],  # noqa: B006 - typer copies it
 ) -> None:
@@ -78,6 +80,7 @@ def agent(  # noqa: PLR0917 - typer makes options of them
         server_name=server_name,
         folder=str(engine_folder.absolute()),
         addresses=_checked_addresses(address),
+        alive_at=_checked_place(engine_listen),
         threads=threads,
         options=dict(_pair(text) for text in engine_option),
     )
@@ -179,6 +182,14 @@ def _checked_addresses(texts: list[str]) -> tuple[str, ...]:
         if isinstance(parse(IpAddress, one), Refused):
             raise typer.BadParameter(f"{one!r} is no IP address", param_hint="--address")
     return tuple(texts)
+
+
+def _checked_place(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    parts = (parse(IpAddress, host.strip("[]")), port.isascii() and port.isdecimal() and 0 < int(port) < 65536)
+    if text and (isinstance(parts[0], Refused) or not parts[1]):
+        raise typer.BadParameter(f"{text!r} is not an IP address with a port", param_hint="--engine-listen")
+    return text
 
 
 def _leaf(error: BaseException) -> BaseException:

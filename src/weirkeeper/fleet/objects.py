@@ -10,8 +10,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from weirkeeper.fleet.containers import Body
 from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, OF, FleetPlace, fleet_name, marks
-from weirkeeper.fleet.pods import Body, pod_template, rollout
+from weirkeeper.fleet.pods import CONTAINERS, pod_template, rollout
 from weirkeeper.kube.resources import KNOWN, GroupKind, Resource
 from weirkeeper.model.fleet import FleetExposure, FleetWish
 from weirkeeper.model.text import Id
@@ -24,7 +25,6 @@ SERVICE: GroupKind = ("", "Service")
 KINDS: tuple[Resource, ...] = (KNOWN[ACCOUNT], KNOWN[SERVICE], KNOWN[DEPLOYMENT], KNOWN[DAEMON_SET])
 """In the order in which they are made."""
 SERVICE_TYPES: Mapping[FleetExposure, str] = {"nodePort": "NodePort", "loadBalancer": "LoadBalancer"}
-ENGINE = "envoy"
 
 
 class Key(NamedTuple):
@@ -57,7 +57,7 @@ class Step(NamedTuple):
 
 def fleet_objects(place: FleetPlace, wish: FleetWish) -> dict[Key, Body]:
     """The objects of one fleet; none where its engine is one that we cannot start."""
-    if wish.provider != ENGINE:
+    if wish.provider not in CONTAINERS:
         return {}
     name = fleet_name(place, wish.load_balancer)
     kind = DAEMON_SET if wish.fleet.mode == "daemonset" else DEPLOYMENT
@@ -104,7 +104,7 @@ def accounts(place: FleetPlace, wishes: Iterable[FleetWish]) -> dict[str, frozen
     return {
         f"{place.namespace}/{fleet_name(place, wish.load_balancer)}": frozenset({wish.load_balancer})
         for wish in wishes
-        if wish.provider == ENGINE
+        if wish.provider in CONTAINERS
     }
 
 
@@ -115,7 +115,7 @@ def selector(place: FleetPlace) -> str:
 
 def unstartable(wishes: Sequence[FleetWish]) -> tuple[FleetWish, ...]:
     """Fleets of engines that we cannot start."""
-    return tuple(wish for wish in wishes if wish.provider != ENGINE)
+    return tuple(wish for wish in wishes if wish.provider not in CONTAINERS)
 
 
 def over(body: Body, found: Found) -> Body:

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weirkeeper.fleet.containers import HEALTH_PORTS, health_port
 from weirkeeper.fleet.objects import DIGEST, Found, Key, accounts, fleet_objects, over, selector, steps, unstartable
 from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, FleetPlace, fleet_name, marks
-from weirkeeper.fleet.pods import HEALTH_PORTS, health_port
 from weirkeeper.model.fleet import Fleet, FleetWish, Toleration
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
@@ -271,3 +271,33 @@ def test_what_is_leaving_already_is_waited_for():
 
 def test_the_selector_finds_what_carries_our_marks():
     assert selector(PLACE) == "weirkeeper.io/install=weirkeeper,weirkeeper.io/load-balancer"
+
+
+def test_a_haproxy_and_its_agent_are_nobodys_parent_and_share_their_files():
+    wished = wish(provider="haproxy", ports=(80, 8443))
+    pod = one(DEPLOYMENT, wished)["spec"]["template"]["spec"]
+    assert "initContainers" not in pod
+    [haproxy, agent] = pod["containers"]
+    assert haproxy["image"] == PLACE.haproxy_image
+    assert agent["image"] == PLACE.image
+    assert agent["args"][:2] == ["agent", "haproxy"]
+    shared = next(text.partition("=")[2] for text in agent["args"] if text.startswith("--engine-folder="))
+    assert f"cd {shared} " in haproxy["command"][2]
+    assert {"name": "run", "mountPath": "/run/weirkeeper"} in haproxy["volumeMounts"]
+    assert not any(mount["name"] == "token" for mount in haproxy["volumeMounts"]), "the token is the agent's"
+    assert haproxy["securityContext"]["capabilities"]["add"] == ["NET_BIND_SERVICE"]
+    assert "add" not in agent["securityContext"]["capabilities"]
+    [run] = [volume["emptyDir"] for volume in pod["volumes"] if volume["name"] == "run"]
+    assert run["medium"] == "Memory"
+    assert accounts(PLACE, [wished]).keys() == accounts(PLACE, [wish()]).keys()
+
+
+def test_each_part_of_a_haproxy_pod_is_probed_by_itself():
+    wished = wish(provider="haproxy")
+    [haproxy, agent] = one(DEPLOYMENT, wished)["spec"]["template"]["spec"]["containers"]
+    ports = {container["name"]: {p["name"]: p["containerPort"] for p in container["ports"]} for container in (haproxy, agent)}
+    assert ports["agent"]["health"] == health_port(wished.load_balancer)
+    assert haproxy["livenessProbe"]["httpGet"]["port"] == "alive"
+    assert f"--engine-listen=$(HOST_ADDRESS):{ports['haproxy']['alive']}" in agent["args"]
+    assert agent["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "health"}
+    assert ports["haproxy"]["alive"] not in HEALTH_PORTS

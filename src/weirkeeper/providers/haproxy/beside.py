@@ -33,7 +33,7 @@ LOOK = 0.1
 
 
 class BesideSettings(Value, frozen=True, kw_only=True):
-    """Whose instance it is, where its control plane's streams are, and the folder that it shares with HAProxy."""
+    """Whose instance it is, where its control plane's streams are, and the folder that it shares with HAProxy. ``alive_at``: where HAProxy itself answers probes."""
 
     load_balancer: Id
     instance: str
@@ -41,6 +41,7 @@ class BesideSettings(Value, frozen=True, kw_only=True):
     server_name: str
     folder: str
     addresses: tuple[str, ...] = ()
+    alive_at: str = ""
     threads: int | None = None
     options: dict[str, str] = {}
 
@@ -51,7 +52,7 @@ class Beside:
     def __init__(self, settings: BesideSettings, tls: Callable[[], Awaitable[MutualTls]]) -> None:
         self._settings, self._tls = settings, tls
         folder, chosen = Path(settings.folder), numbers(settings.options)
-        self._generations = Supervised(folder, log_bytes=chosen["max-log-bytes"])
+        self._generations = Supervised(folder, log_bytes=chosen["max-log-bytes"], answers_at=settings.alive_at)
         self.provider = HaproxyProvider()
         self.agent = Agent(settings.load_balancer, self.provider, Journal(folder / JOURNAL))
         frame = Frame(
@@ -59,6 +60,7 @@ class Beside:
             connections=min(chosen["max-connections"], connections_allowed()),
             pool=chosen["pool"],
             stop_seconds=chosen["stop-seconds"],
+            alive=settings.alive_at,
         )
         self.keeper = Keeper(
             settings.load_balancer,

@@ -16,7 +16,7 @@ from weirkeeper.providers.haproxy.adoption import mark_of, said
 from weirkeeper.providers.haproxy.generations import ALIVE, PROOF, STARTING, speaks
 from weirkeeper.providers.haproxy.processes import Running, write
 from weirkeeper.providers.haproxy.runtime_socket import Away, RuntimeSocket
-from weirkeeper.providers.haproxy.translate.skeleton import CONFIGURATION, SOCKET
+from weirkeeper.providers.haproxy.translate.skeleton import CONFIGURATION, SOCKET, alive
 
 MASTER, COMPLAINTS = "master.sock", "complaints.log"
 LOOK = 0.02
@@ -27,17 +27,18 @@ _WORKER = re.compile(r"^(\d+)\s+worker\s+0\s", re.ASCII | re.MULTILINE)
 class Supervised:
     """The workers of one master."""
 
-    def __init__(self, folder: Path, *, log_bytes: int = 16 << 20) -> None:
+    def __init__(self, folder: Path, *, log_bytes: int = 16 << 20, answers_at: str = "") -> None:
+        """``answers_at``: where it says that it is alive, at its gate as well."""
         self.folder = folder
         self.socket = RuntimeSocket(folder / SOCKET)
-        self._log_bytes = log_bytes
+        self._log_bytes, self._answers_at = log_bytes, answers_at
         self._watched: dict[Running, asyncio.StreamReader] = {}
         self._writer: asyncio.StreamWriter | None = None
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def bar(self) -> None:
         """Write the gate, for whoever starts next."""
-        write(self.folder / CONFIGURATION, gate().encode())
+        write(self.folder / CONFIGURATION, gate(self._answers_at).encode())
 
     async def running(self) -> Running | None:
         """The worker that serves; one at the gate does not."""
@@ -134,8 +135,8 @@ class Supervised:
         self._watched, self._writer = {one: reader}, writer
 
 
-def gate() -> str:
-    """A configuration that listens nowhere: it only waits to be programmed."""
+def gate(answers_at: str = "") -> str:
+    """A configuration that serves nobody: it only waits to be programmed."""
     return f"""global
   description gate
   stats socket unix@{SOCKET} mode 600 level admin expose-fd listeners
@@ -146,7 +147,7 @@ defaults
   timeout connect 5s
   timeout client 5s
   timeout server 5s
-"""
+""" + "".join(line + "\n" for line in alive(answers_at))
 
 
 async def ask(master: Path, command: str) -> str:

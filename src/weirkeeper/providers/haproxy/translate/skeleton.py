@@ -20,12 +20,13 @@ MISDIRECTED = 421
 
 
 class Frame(Value, frozen=True, kw_only=True):
-    """What an installation chooses of the skeleton."""
+    """What an installation chooses of the skeleton. ``alive`` is an address with a port at which HAProxy answers probes of its own life; empty: nowhere."""
 
     threads: int | None = None
     connections: int = 20_000
     pool: int = 64
     stop_seconds: int = 60
+    alive: str = ""
 
 
 class Line(NamedTuple):
@@ -33,6 +34,12 @@ class Line(NamedTuple):
 
     text: str
     section: str = ""
+
+
+def alive(place: str) -> Iterator[str]:
+    """The frontend that answers probes."""
+    if place:
+        yield from ("", "frontend alive", f"  bind {place}", "  http-request return status 200")
 
 
 def slot(number: int) -> str:
