@@ -26,8 +26,8 @@ from weirkeeper.model.value import Value
 
 ROOT_LIFE = dt.timedelta(days=3650)
 LEAF_LIFE = dt.timedelta(hours=24)
-BACKDATE = dt.timedelta(minutes=5)
-"""Certificates begin to be valid that long before they are made: clocks differ."""
+BACKDATE = dt.timedelta(hours=1)
+"""Certificates begin to be valid that long before they are made: clocks differ, and one that is behind would find them not valid yet."""
 
 RENEWAL = 2 / 3
 SERVER_NAME = "control-plane.weirkeeper.io"
@@ -126,7 +126,7 @@ def succeeded(
                 next_certificate=certificate,
                 next_key=key,
             )
-    elif now >= _made(keys.next_certificate) + leaf_life:
+    elif now >= made_at(keys.next_certificate) + leaf_life:
         return AuthorityKeys(certificate=keys.next_certificate, key=keys.next_key, bundle=keys.bundle)
     bundle = _trusted(keys, now, leaf_life)
     return None if bundle == keys.bundle else _with_bundle(keys, bundle)
@@ -174,8 +174,13 @@ def new_request() -> tuple[Secret, str]:
 def renewal(chain: str) -> dt.datetime:
     """When the first certificate of this chain is to be renewed: at two thirds of its life. ``ValueError`` where it is none."""
     found = _load(chain)
-    began = found.not_valid_before_utc + BACKDATE
+    began = made_at(chain)
     return began + (found.not_valid_after_utc - began) * RENEWAL
+
+
+def made_at(chain: str) -> dt.datetime:
+    """When the first certificate of this chain was made, by the clock of who made it. ``ValueError`` where it is none."""
+    return _load(chain).not_valid_before_utc + BACKDATE
 
 
 def expiry(chain: str) -> dt.datetime:
@@ -271,7 +276,7 @@ def _trusted(keys: AuthorityKeys, now: dt.datetime, leaf_life: dt.timedelta) -> 
     """The bundle without roots that signed nothing that is still valid."""
     kept = {_load(pem).fingerprint(hashes.SHA256()) for pem in (keys.certificate, keys.next_certificate) if pem}
     # A successor begins to sign one leaf life after it was made; what its predecessor signed until then lasts one more.
-    settled = not keys.next_certificate and now >= _made(keys.certificate) + 2 * leaf_life
+    settled = not keys.next_certificate and now >= made_at(keys.certificate) + 2 * leaf_life
     roots = x509.load_pem_x509_certificates(keys.bundle.encode())
     left = [root for root in roots if root.fingerprint(hashes.SHA256()) in kept or not settled]
     return "".join(root.public_bytes(serialization.Encoding.PEM).decode() for root in left)
@@ -285,10 +290,6 @@ def _with_bundle(keys: AuthorityKeys, bundle: str) -> AuthorityKeys:
         next_certificate=keys.next_certificate,
         next_key=keys.next_key,
     )
-
-
-def _made(certificate: str) -> dt.datetime:
-    return _load(certificate).not_valid_before_utc + BACKDATE
 
 
 def _load(chain: str) -> x509.Certificate:

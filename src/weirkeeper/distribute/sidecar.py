@@ -4,13 +4,15 @@ Comes in: a token file, the roots of the control plane in a file, addresses of t
 knows the engine's form) and put in place by renaming. The key is made here for each certificate and leaves the pod never.
 
 What fails is tried again with a growing pause, at another address each time; a certificate that is still good stays meanwhile. After a restart of this
-program the certificate in the folder is used until it is due.
+program the certificate in the folder is used until it is due. It is due by the clock of whoever made it: how far ours is ahead of that one is seen when it comes.
 """
 
 import asyncio
 import datetime as dt
 import logging
 import os
+import ssl
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import aiohttp
 import msgspec
 
 from weirkeeper.distribute import exchange
-from weirkeeper.distribute.authority import expiry, new_request, renewal
+from weirkeeper.distribute.authority import expiry, made_at, new_request, renewal
 from weirkeeper.distribute.credentials import client_context, spread
 from weirkeeper.distribute.exchange import CertificateAnswer, CertificateRequest
 from weirkeeper.model.secret import Secret
@@ -31,6 +33,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 LOOK = 1.0
 PATIENCE = 10.0
 KEPT = "instance.json"
+NEAR, FAR = 1.5, 60.0
+"""So many seconds are no difference between clocks (a certificate says whole ones); so many are said."""
+NOT_YET_VALID, HAS_EXPIRED = 9, 10
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 
 
 class SidecarSettings(Value, frozen=True, kw_only=True):
@@ -51,6 +57,8 @@ class Held(Value, frozen=True, kw_only=True):
     chain: str
     key: str
     authority: str
+    ahead: float = 0.0
+    """Seconds by which our clock was ahead of that of the control plane when it came; negative: behind. Less than a few count as none."""
 
 
 Written = Callable[[str, Secret, str], Mapping[str, bytes]]
@@ -60,8 +68,9 @@ Written = Callable[[str, Secret, str], Mapping[str, bytes]]
 class Certificates:
     """Keeps the certificate; ``run`` is its task. ``held`` is set when there is one."""
 
-    def __init__(self, settings: SidecarSettings, written: Written) -> None:
-        self._settings, self._written = settings, written
+    def __init__(self, settings: SidecarSettings, written: Written, wall: Callable[[], float] = time.time) -> None:
+        """``wall``: seconds since 1970."""
+        self._settings, self._written, self._wall = settings, written, wall
         self._folder = Path(settings.folder)
         self._present: Held | None = None
         self._shown: Mapping[str, bytes] = {}
@@ -100,7 +109,7 @@ class Certificates:
         """Seconds until the certificate is to be renewed."""
         if self._present is None or self._is_of_another_authority(self._present):
             return 0.0
-        return renewal_and_end(self._present.chain)[0] - dt.datetime.now(dt.UTC).timestamp()
+        return renewal_and_end(self._present.chain)[0] + self._present.ahead - self._wall()
 
     def _is_of_another_authority(self, held: Held) -> bool:
         """Whether none of the roots that came with the certificate is among those given: then the authority was made anew, and nobody takes it any more."""
@@ -114,13 +123,34 @@ class Certificates:
         try:
             answer = await self._asked(server, request)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            return Refused(f"{server}: {type(error).__name__}: {error}")
+            return Refused(f"{server}: {self._of_clocks(error) or f'{type(error).__name__}: {error}'}")
         if isinstance(answer, Refused):
             return Refused(f"{server}: {answer.why}")
-        self._present = Held(chain=answer.certificate, key=key.open(), authority=answer.authority)
+        ahead = self._ahead(answer.certificate)
+        self._present = Held(chain=answer.certificate, key=key.open(), authority=answer.authority, ahead=ahead)
         self.renewals += 1
         put(self._folder, KEPT, msgspec.json.encode(self._present))
         return None
+
+    def _ahead(self, chain: str) -> float:
+        ahead = self._wall() - made_at(chain).timestamp()
+        if abs(ahead) > FAR:
+            log.warning(
+                "the clock of this machine is %.0f s %s that of the control plane: set it right, or certificates will not hold here",
+                abs(ahead), "ahead of" if ahead > 0 else "behind",
+            )  # fmt: skip
+        return ahead if abs(ahead) > NEAR else 0.0
+
+    def _of_clocks(self, error: Exception) -> str:
+        """What is wrong with the clocks, where the control plane's certificate says so."""
+        why = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else None
+        code = why.verify_code if isinstance(why, ssl.SSLCertVerificationError) else None
+        now = dt.datetime.fromtimestamp(self._wall(), dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        if code == NOT_YET_VALID:
+            return f"its certificate is not valid yet: the clock of this machine is behind (it says {now}), or that of the control plane ahead"
+        if code == HAS_EXPIRED:
+            return f"its certificate has expired: the clock of this machine is ahead (it says {now}), or the control plane could not renew it"
+        return ""
 
     async def _asked(self, server: str, request: str) -> CertificateAnswer | Refused:
         settings = self._settings
@@ -178,10 +208,10 @@ class Certificates:
         """What the last run of this program left, if it is still good."""
         try:
             found = msgspec.json.decode((self._folder / KEPT).read_bytes(), type=Held)
-            ends = renewal_and_end(found.chain)[1]
+            ends = renewal_and_end(found.chain)[1] + found.ahead
         except (OSError, ValueError):
             return None
-        return found if ends > dt.datetime.now(dt.UTC).timestamp() else None
+        return found if ends > self._wall() else None
 
 
 def renewal_and_end(chain: str) -> tuple[float, float]:
