@@ -1,7 +1,8 @@
-"""Every string of the corpus at every text of a route and a backend: the configuration keeps its words, one for one, and HAProxy takes it.
+"""Every string of the corpus at every text of a route, a backend and a listener: the configuration keeps its words, one for one, and HAProxy takes it.
 
-*Structure*: an independent reader finds the same lines with the same number of words; the words that differ are those that hold the text. *Engine*: one file with all of
-them is checked by HAProxy itself. *Socket*: the same for what is said on the runtime socket.
+*Structure*: an independent reader finds the same lines with the same number of words; the words that differ are those that hold the text. *Second wall*: the same for strings that
+no check of the model lets in, or they are refused as unspeakable. *Engine*: one file with all of them is checked by HAProxy itself. *Socket*: the same for what is said on the
+runtime socket. *Completeness*: every type of text that the model has is tried.
 """
 
 import ipaddress
@@ -15,12 +16,16 @@ from corpus import corpus
 from leaves import Leaf, leaves, replaced
 from reader import commands, words
 
+from weirkeeper.controllers.shared.regexes import checked_regex
 from weirkeeper.model.backend import Backend, BackendTls, ConsistentHash, FromDns, FromEndpointSet, HealthCheck
 from weirkeeper.model.filters import (
     BasicAuth,
     CookieAffinity,
+    CookieRewrite,
     Cors,
     Credentials,
+    ErrorPages,
+    ExternalAuth,
     FullPath,
     HashOn,
     HeaderEdit,
@@ -28,11 +33,14 @@ from weirkeeper.model.filters import (
     IpRules,
     LocalRateLimit,
     LocationRewrite,
+    Mirror,
     PrefixPath,
+    RegexSubstitution,
     Timeouts,
     UrlRewrite,
 )
 from weirkeeper.model.ids import Ref
+from weirkeeper.model.listener import ClientAddress, ClientValidation, HttpOptions, Listener, ListenerTls
 from weirkeeper.model.match import (
     BeginsWith,
     Contains,
@@ -40,8 +48,11 @@ from weirkeeper.model.match import (
     Exactly,
     ExactPath,
     HeaderMatch,
+    Matches,
     QueryExactly,
     QueryMatch,
+    QueryMatches,
+    RegexPath,
     RouteMatch,
     SegmentPrefix,
     StringPrefix,
@@ -49,15 +60,16 @@ from weirkeeper.model.match import (
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, Redirect, Respond, Route, VirtualHost, WeightedBackend
 from weirkeeper.model.secret import Secret
-from weirkeeper.model.text import Cidr, Method, Refused, WebOrigin, parse
+from weirkeeper.model.text import TEXT_TYPES, Cidr, Id, IpAddress, Method, Refused, RegexText, WebOrigin, parse
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.binary import haproxy_binary
 from weirkeeper.providers.haproxy.files import files
 from weirkeeper.providers.haproxy.held import held_of
 from weirkeeper.providers.haproxy.plan import plan
-from weirkeeper.providers.haproxy.translate import hosts, items
-from weirkeeper.providers.haproxy.translate.items import Endpoints, Host, Port, Server, item
+from weirkeeper.providers.haproxy.translate import guards, hosts, items, listeners
+from weirkeeper.providers.haproxy.translate.items import Endpoints, Host, Port, Section, Server, item
+from weirkeeper.providers.haproxy.translate.quoting import Unspeakable, key
 from weirkeeper.providers.haproxy.translate.skeleton import Frame
 
 CORPUS = corpus()
@@ -94,6 +106,36 @@ FIELDS: dict[str, dict[str, Any]] = {
     "exactly": {"match": RouteMatch(headers=(HeaderMatch(name="X-A", match=Exactly(value="v")),))},  # type: ignore[arg-type]
     "contains": {"match": RouteMatch(headers=(HeaderMatch(name="X-A", match=Contains(value="v")),))},  # type: ignore[arg-type]
     "begins": {"match": RouteMatch(headers=(HeaderMatch(name="X-A", match=BeginsWith(value="v")),))},  # type: ignore[arg-type]
+    "asking": {
+        "auth": (
+            ExternalAuth(
+                backend="b",
+                path="/check",
+                query="a=b",
+                method="POST",
+                host="auth.example",
+                request_headers=("X-Pass",),
+                response_headers=("X-Tell",),
+                sign_in="https://in.example/",
+                sign_in_parameter="rd",
+                redirect="/to",
+                headers=(HeaderValuePair(name="X-Own", value="v"),),
+            ),
+        ),
+        "mirrors": (Mirror(backend="b", host="m.example"),),
+        "error_pages": ErrorPages(codes=(404, 503), backend="b", headers=(HeaderValuePair(name="X-Page", value="v"),)),
+        "cookie_rewrites": (CookieRewrite(attribute="path", old="/in", new="/out"), CookieRewrite(attribute="domain", old="in.example", new="out.example")),
+    },  # type: ignore[arg-type]
+    "expression": {
+        "match": RouteMatch(
+            path=RegexPath(value="/a.*"),
+            headers=(HeaderMatch(name="X-A", match=Matches(value="v")),),
+            query=(QueryMatch(name="q", match=QueryMatches(value="v")),),
+            host_regex="h.*",
+        ),
+        "rewrite": UrlRewrite(path=RegexSubstitution(pattern="^/a(.*)", substitution="/b\\1")),
+    },  # type: ignore[arg-type]
+    "redirect expression": {"action": Redirect(path=RegexSubstitution(pattern="^/a(.*)", substitution="/b\\1"))},  # type: ignore[arg-type]
     "redirect": {"action": Redirect(scheme="https", host="r.example", path=FullPath(value="/to"), status=301)},  # type: ignore[arg-type]
     "redirect prefix": {
         "match": RouteMatch(path=SegmentPrefix(value="/a")),  # type: ignore[arg-type]
@@ -114,10 +156,35 @@ BACKENDS: dict[str, Backend] = {
         tls=BackendTls(server_name="s.example", system_trust=True, verify=True, san_dns=("s.example",), ciphers=("AES",)),
     ),  # type: ignore[arg-type]
     "dns": Backend(id="b", source=FromDns(name="d.example", port=80)),  # type: ignore[arg-type]
+    "grpc": Backend(id="b", source=FromEndpointSet(id="b"), health=HealthCheck(kind="grpc", host="h.example")),  # type: ignore[arg-type]
+}
+LISTENERS: dict[str, Listener] = {
+    "policy": Listener(
+        id="one",
+        load_balancer="l",
+        group="g",
+        port=8443,
+        hostname="p.example",
+        addresses=("127.0.0.1",),
+        tls=ListenerTls(ciphers=("AES",), curves=("P-256",), client_validation=ClientValidation(trust="ca", forward_details=True, forward_certificate=True)),
+        http=HttpOptions(client_address=ClientAddress(header="X-Real-Ip")),
+        origin=ORIGIN,
+    ),  # type: ignore[arg-type]
+    "general": Listener(
+        id="one",
+        load_balancer="l",
+        group="g",
+        port=8443,
+        addresses=("127.0.0.1",),
+        tls=ListenerTls(ciphers=("AES",)),
+        http=HttpOptions(client_address=ClientAddress(trusted=("10.0.0.0/8",))),
+        origin=ORIGIN,
+    ),  # type: ignore[arg-type]
 }
 PLAIN = Backend(id="b", source=FromEndpointSet(id="b"), balancing=ConsistentHash())  # type: ignore[arg-type]
 PLACES = [("route", name, leaf) for name, one in ROUTES.items() for leaf in leaves(one)]
 PLACES += [("backend", name, leaf) for name, one in BACKENDS.items() for leaf in leaves(one)]
+PLACES += [("listener", name, leaf) for name, one in LISTENERS.items() for leaf in leaves(one) if leaf.kind is not IpAddress]
 PLACES = [place for place in PLACES if str(place[2]) != "rate_limits.0.key"]  # another key than the address is refused, and never written
 FIRST = {place[2].kind: place for place in reversed(PLACES)}
 A_FEW = 20
@@ -126,8 +193,13 @@ PORT = Port(port=8080, binds=("127.0.0.1:8080",), group=hosts.group_token("g"))
 
 
 def made(place: tuple[str, str, Leaf], text: str | None = None) -> Host:
-    """The host with that text at that place."""
+    """The host with that text at that place; for a listener, its lines as those of one section."""
     what, name, leaf = place
+    if what == "listener":
+        one = LISTENERS[name] if text is None else replaced(LISTENERS[name], leaf.path, text)
+        port = listeners.port(one.port, (one,), lambda _: True)
+        lines = (*port.lines, f"bind {port.options}", *(f"line [{policy.options}] {key(policy.hostname)}" for policy in port.policies))
+        return Host(sections=(Section(name="port", lines=lines),))
     route, backend = (ROUTES[name], PLAIN) if what == "route" else (ROUTES["hashed"], BACKENDS[name])
     if text is not None and what == "route":
         route = replaced(route, leaf.path, text)
@@ -144,6 +216,8 @@ def texts(place: tuple[str, str, Leaf]) -> list[str]:
 
 
 def _meant(leaf: Leaf, text: str) -> bool:
+    if leaf.kind is RegexText:
+        return not isinstance(checked_regex(text), Refused)  # another one is refused where it is read
     if str(leaf) == "match.path.value" and text.endswith("/"):
         return False  # a segment prefix ends without a slash
     if leaf.kind is WebOrigin:
@@ -193,19 +267,65 @@ def test_no_text_changes_the_structure(place: tuple[str, str, Leaf]) -> None:
     assert tried > 0 or place[2].kind is Method
 
 
+PAYLOADS = list(dict.fromkeys(frame.replace("{}", text) for frame in ("{}", "{}\nbackend evil", "x' {}", "{} if TRUE") for text in CORPUS))
+NEVER_WRITTEN = {
+    "Name", "Sentence", "FieldPath", "Timestamp", "Label", "Digest", "Uid",  # for people, or made by ourselves
+    "Id",  # made by ourselves of names that are checked; digests of ids are written
+    "PemText", "PasswordHash",  # files of their own; a hash is a key of a map, below
+    "IpAddress",  # read as an address before it is written
+}  # fmt: skip
+
+
+def test_every_type_of_text_is_tried() -> None:
+    assert len(PAYLOADS) >= 2000
+    tried = {str(getattr(kind, "__name__", kind)) for kind in FIRST}
+    assert {text.name for text in TEXT_TYPES.values()} - NEVER_WRITTEN == tried - NEVER_WRITTEN
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: f"{place[1]}-{place[2]}")
+def test_what_no_check_lets_in_cannot_change_the_structure_either(place: tuple[str, str, Leaf]) -> None:
+    """The second wall alone: whatever comes to the translation is written as that very text, or not at all."""
+    before = counts(sketch(made(place, "/another" if str(place[2]) == "match.path.value" else None)))
+    kinds = {kind for kind, _ in before}
+    some = PAYLOADS if FIRST[place[2].kind] == place else PAYLOADS[:: len(PAYLOADS) // A_FEW]
+    written = 0
+    for text in some:
+        if place[2].kind is WebOrigin and "*" in text:
+            continue  # it means any characters there
+        try:
+            after = counts(sketch(made(place, text)))
+        except Unspeakable:
+            continue
+        written += 1
+        assert {kind for kind, _ in after} <= kinds | {"http-request"}, text
+        assert len(after) <= len(before) + 1, text
+    assert written or place[2].kind is Method
+
+
+def test_no_user_is_two_keys() -> None:
+    for user in PAYLOADS:
+        credentials = Credentials(user=user, hash=Secret("{SHA}" + user))  # type: ignore[arg-type]
+        found = guards.users(Route(id="r", origin=ORIGIN, action=FORWARD, auth=(BasicAuth(users=(credentials,)),)))  # type: ignore[arg-type]
+        assert all(len(one.split()) == 1 and one.splitlines() == [one] for one in found)
+
+
 def _shows(word: str, text: str) -> bool:
     inner = text.replace("\\", "\\\\").replace('"', '\\"')
     plain = text.rstrip("/") or "/"
-    return any(one in word or one in word.replace("%%", "%") for one in (text, inner, plain))
+    return any(one in word or one in word.replace("%%", "%") for one in (text, inner, plain, text.lower(), text.encode().hex()))
 
 
 def _elsewhere(place: tuple[str, str, Leaf], found: Host, text: str) -> bool:
-    """Whether the text is a key of a map instead, or a path that only its length is needed of."""
+    """Whether the text is a key of a map instead, a name in a digest, or only its length or nothing at all is needed of it."""
+    if place[1] == "grpc" and str(place[2]) == "health.path":
+        return True  # gRPC's health protocol has its own
+    if place[2].kind is Id or (str(place[2]).endswith(".old") and (" " in text or text.startswith("."))):
+        return True  # no attribute of a cookie holds a blank, and the first dot of a domain means nothing
     return any(text.rstrip("/") in row for row in (*found.routes, *found.users)) or str(place[2]).startswith("match.path")
 
 
 def _everything() -> Iterator[Host]:
-    for place in PLACES:
+    for place in [one for one in PLACES if one[0] != "listener"]:
         for text in texts(place):
             yield made(place, text)
 

@@ -90,4 +90,4 @@ def listed(wished: Assembly, port: Port) -> Iterator[str]:
         yield f"{default} !*"
     yield from policy_lines(wished, port)
     for name, file in on_demand(wished, port):
-        yield f"{file} {name}"
+        yield f"{file} {key(name)}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.translate.items import Policy, Port, Section, certificate_file, digest
+from weirkeeper.providers.haproxy.translate.quoting import key
 from weirkeeper.providers.haproxy.translate.sections import STANDING
 from weirkeeper.providers.haproxy.translate.skeleton import (
     POOL,
@@ -97,7 +98,7 @@ def policy_lines(wished: Assembly, port: Port) -> Iterator[str]:
     """The lines of TLS policies in a port's list of certificates. One without its certificate is not there: nobody comes in by its name."""
     for policy in port.policies:
         for certificate in _of_policy(wished, policy):
-            yield f"{certificate} [{policy.options}] {policy.hostname}"
+            yield f"{certificate} [{policy.options}] {key(policy.hostname)}"
 
 
 def default_file(wished: Assembly, port: Port) -> str | None:
