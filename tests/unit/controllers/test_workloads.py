@@ -13,7 +13,9 @@ from weirkeeper.controllers.ingress import IngressSettings
 from weirkeeper.controllers.ingress.controller import WORKLOAD_KINDS
 from weirkeeper.controllers.shared.backends import declare_endpoint_sets
 from weirkeeper.controllers.shared.workloads import declare_selections
+from weirkeeper.feeds.kube.problems import not_listed
 from weirkeeper.flow import Graph
+from weirkeeper.kube.errors import Forbidden
 from weirkeeper.kube.workloads import Deployment, Pod, PodSelection, workload_of
 from weirkeeper.model.endpoint import EndpointSetWish, PodsOf
 from weirkeeper.model.finding import Reason
@@ -192,6 +194,24 @@ def test_one_of_several_is_missing_and_the_others_serve():
     assert [[one.workload.name for one in wish.workloads] for wish in found.endpoint_sets] == [["web"]]
     assert reasons(found) == [Reason.UNSUPPORTED_BACKEND, Reason.CROSS_NAMESPACE, Reason.WORKLOAD_NOT_FOUND]
     assert all("the other workloads serve" in f.for_user for f in found.findings)
+
+
+def test_a_thousand_workloads_behind_one_path_are_too_many():
+    name, said = rancher("/".join(f"deployment:d:web-{n}" for n in range(1000)))
+    found = World(SHOP, ingress(path(service=name, port="{number: 8080}"), annotations=said)).intents()["i"]
+    assert [len(wish.workloads) for wish in found.endpoint_sets] == [100]
+    assert reasons(found) == [Reason.TOO_LARGE]
+
+
+def test_a_workload_that_may_not_be_read_is_told_of_and_not_called_missing():
+    made = World(SHOP, ingress(resource("web")))
+    refused = not_listed(
+        Ref(kind="Feed", name="x"), "the Deployment d/web", Forbidden("no", status=403), ref("Deployment", "web")
+    )
+    made.graph.put(made.inputs.problems, refused.ref, (refused.problem,))
+    made.graph.settle()
+    found = made.intents()["i"]
+    assert (actions(found), reasons(found)) == ([Respond(status=503)], [Reason.NOT_LISTED])
 
 
 def test_a_path_to_a_service_is_one_whatever_ranchers_annotation_says_of_others():

@@ -68,14 +68,14 @@ def part_of(ours: OurClass, *names: str) -> Id:
 
 def reach_of(ours: OurClass, settings: IngressSettings) -> Reach:
     """Where the class sends requests for Services; to pods where its word for it is none of ours."""
-    return Reach(mode=word(EndpointMode, ours.spec.endpoint_mode) or "pods", nodes=settings.node_ports)
+    return Reach(mode=word(EndpointMode, ours.spec.endpoint_mode) or "pods", nodes=settings.reads_nodes)
 
 
 def _reach_findings(ours: OurClass, settings: IngressSettings) -> tuple[Finding, ...]:
     wished = ours.spec.endpoint_mode
     if word(EndpointMode, wished) is None:
         return (_bad(ours, "endpointMode", "is none of pods, clusterIP, nodePort; pods holds"),)
-    if wished == "nodePort" and not settings.node_ports:
+    if wished == "nodePort" and not settings.reads_nodes:
         text = "spec.endpointMode of its parameters is nodePort, but this install reads no nodes; all Services are answered 503"
         remedy = "add the component node-ports to the install (docs/backends.md), or send requests to pods"
         return (error(Reason.BACKENDS_NOT_READ, ours.origin, text, remedy, Effect.DEGRADED),)

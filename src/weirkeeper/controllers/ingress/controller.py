@@ -61,7 +61,7 @@ class IngressController:
 
     def __init__(self, settings: IngressSettings) -> None:
         self.settings = settings
-        if settings.fleets or settings.node_ports:
+        if settings.reads_nodes:
             self.kinds = (*self.kinds, NODES)
         if settings.workloads:
             self.kinds = (*self.kinds, *WORKLOAD_KINDS)

@@ -25,6 +25,8 @@ from weirkeeper.model.text import Label, Name, Refused, parse, shown
 RANCHER = "field.cattle.io/ingressState"
 BIGGEST = 262_144
 """Annotations of an object are no larger than this together (Kubernetes, ValidateAnnotations)."""
+MOST = 100
+"""So many workloads may stand behind one path."""
 KINDS = {kind.lower(): kind for kind in WORKLOADS}
 
 
@@ -88,7 +90,12 @@ def _by_resource(scope: Scope, wished: TypedLocalReference) -> PodsOf:
 
 def _by_ids(scope: Scope, ids: str, service: IngressServiceBackend) -> list[PodsOf | NoBackend]:
     """Rancher's ids: KIND:NAMESPACE:NAME, several of them with / between."""
-    return [_by_id(scope, one, service) for one in ids.split("/") if one]
+    texts = [one for one in dict.fromkeys(ids.split("/")) if one]
+    found = [_by_id(scope, one, service) for one in texts[:MOST]]
+    if len(texts) > MOST:
+        why = f"more than {MOST} workloads are behind one path; the rest is left out"
+        found.append(NoBackend(reason=Reason.TOO_LARGE, why=why, remedy="name fewer"))
+    return found
 
 
 def _by_id(scope: Scope, text: str, service: IngressServiceBackend) -> PodsOf | NoBackend:

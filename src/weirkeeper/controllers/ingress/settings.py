@@ -30,6 +30,11 @@ class IngressSettings(Value, frozen=True, kw_only=True):
     node_ports: bool = True
     workloads: bool = True
 
+    @property
+    def reads_nodes(self) -> bool:
+        """Whether nodes are read, for node ports or for fleets."""
+        return self.node_ports or self.fleets
+
 
 def in_cluster(api_server: tuple[str, ...] = (), *, nginx_classes: bool = False) -> IngressSettings:
     """Settings for a cluster: only classes that name our controller (and ingress-nginx's where wished)."""

@@ -39,7 +39,7 @@ def workload_backend(read: Read, inputs: Inputs, named: Sequence[PodsOf]) -> Wor
     for one in named:
         workload = read.get(inputs.of(WORKLOADS[one.workload.kind]), one.workload)
         if workload is None:
-            found: PodsOf | NoBackend = _missing(one.workload) if known_absent(read, inputs, one.workload) else one
+            found = _without(read, inputs, one)
         else:
             found = _with_port(one, workload)
             origins.append(workload.origin())
@@ -135,7 +135,14 @@ def ports_said(workload: Workload) -> tuple[str, ...]:
     return tuple(f"{port.container_port} ({port.name})" if port.name else str(port.container_port) for port in ports)
 
 
-def _missing(ref: Ref) -> NoBackend:
+def _without(read: Read, inputs: Inputs, wished: PodsOf) -> PodsOf | NoBackend:
+    """What to say of a workload that is not at hand: it cannot be read, or it is not there; where it may still come, nothing."""
+    ref = wished.workload
+    refused = read.get(inputs.unread, ref)
+    if refused is not None:
+        return NoBackend(reason=Reason.NOT_LISTED, why=refused.for_user, remedy=refused.remedy)
+    if not known_absent(read, inputs, ref):
+        return wished
     return NoBackend(
         reason=Reason.WORKLOAD_NOT_FOUND,
         why=f"there is no {ref.kind} {shown(ref.name)} in the namespace {shown(ref.namespace)}",
