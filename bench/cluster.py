@@ -21,7 +21,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench.kube import CLASS, CONTROLLER, NAMESPACE, Api, Refusal, definitions, namespace
+from bench.kube import CLASS, CONTROLLER, NAMESPACE, Api, Refusal, definitions, isolated, namespace
 from bench.stand import WORKERS, child, wait_open
 from weirkeeper.distribute.authority import AuthorityKeys, authority_from
 from weirkeeper.model.text import Refused
@@ -33,6 +33,8 @@ from weirkeeper.testing.instance import certify, instance_bootstrap
 from weirkeeper.testing.ports import Ports, free_port
 
 LOAD_BALANCER = f"ingress/{CLASS}"
+SERVED = (18080, 18443)
+"""Where engines listen inside a network of our own: statuses name these ports, and a state that is kept for the next run has statuses."""
 ROOT = Path(__file__).parent.parent
 PATIENCE = 120.0
 
@@ -85,7 +87,8 @@ class Weir:
 
     def __init__(self, place: Path, name: str) -> None:
         self.name, self.place = name, place
-        self.http, self.https, self.ads, self.desk, self.health = (free_port() for _ in range(5))
+        self.ads, self.desk, self.health = (free_port() for _ in range(3))
+        self.http, self.https = SERVED if isolated() else (free_port(), free_port())
         self.log = place / f"{name}.log"
         self.process: subprocess.Popen
         self.started = 0.0

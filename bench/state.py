@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from bench import kube
 from bench.clients import Connection, connect
-from bench.cluster import KEPT, envoy, kept_api, keys_of, real_api, weir
+from bench.cluster import KEPT, SERVED, envoy, kept_api, keys_of, real_api, weir
 from bench.stand import backends
 from weirkeeper.testing.apiserver_real import ApiServer
 from weirkeeper.testing.certificates import Authority
@@ -67,7 +67,7 @@ class Big(NamedTuple):
 @contextlib.contextmanager
 def big(place: Path, shape: Shape) -> Iterator[Big]:
     """A running API server with everything in it, as an install leaves it that has been at work. Inside a network of our own, where ports and addresses are the same each time, it is kept for the next run."""
-    name, took, fresh = "-".join(map(str, ("state", *shape))), [0.0], Authority()
+    name, took, fresh = "-".join(map(str, ("state", *shape, *SERVED))), [0.0], Authority()
     trust, port = KEPT / f"{name}.pem", BACKEND if kube.isolated() else 0
 
     def fill(kubeconfig: str) -> None:

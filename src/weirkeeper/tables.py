@@ -37,7 +37,7 @@ from weirkeeper.controllers.shared.certificates import (
     unnamed_hosts,
 )
 from weirkeeper.controllers.shared.workloads import declare_selections
-from weirkeeper.flow import MANY, Graph, Memo, Read, Source, Table
+from weirkeeper.flow import MANY, Graph, Handle, Memo, Read, Source, Table
 from weirkeeper.kube.types import Service
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import Certificate, TrustBundle
@@ -146,6 +146,7 @@ class Program:
         self.addresses = self._declare_addresses()
         self.statuses = graph.derive("statuses", self.intents, self._status)
         self.public: Table[Ref, str] | None = None
+        self._tell()
 
     def declare_public(self) -> None:
         """Declare the public endpoints of Services and workloads: only where somebody writes them down, as they cost a row for each."""
@@ -160,6 +161,14 @@ class Program:
 
         by_target = graph.index("ways_by_target", led, lambda key, _: (key.target,))
         self.public = graph.group("public_endpoints", by_target, text)
+        self._tell()
+
+    def _tell(self) -> None:
+        """What an outcome is made of."""
+        tables: list[Handle] = [self.findings, self.statuses, self.fleets, *self.items.values()]
+        tables += [composed.virtual_hosts for composed in self.composed.values()]
+        tables += [] if self.public is None else [self.public]
+        self.graph.tell(tables)
 
     def _front(self, read: Read, name: Id) -> Front:
         listeners = [listener for _, listener in read.lookup(self._listeners_by_front, name)]

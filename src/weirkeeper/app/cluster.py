@@ -276,4 +276,4 @@ class ClusterApplication(Ring):
     def _unknown(self) -> str:
         if self.intake.synced.is_set() or self.dispatcher.stand_in:
             return ""
-        return "; ".join(self.feed.unready()[:SHOWN]) or "the first settle is not done"
+        return "; ".join(self.feed.unready(SHOWN)) or "the first settle is not done"

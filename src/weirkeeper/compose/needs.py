@@ -28,7 +28,7 @@ def needs(value: object, path: str = "") -> Iterator[tuple[str, str]]:
             yield variant, path
         for field in fields:
             part = getattr(value, field.name)
-            if part == field.default:
+            if part is field.default or part == field.default:
                 continue
             where = f"{path}.{field.name}" if path else field.name
             for need in field.needs:

@@ -48,6 +48,8 @@ def _in_order(routes: list[Route]) -> list[Route]:
 
 
 def _without_duplicates(routes: list[Route]) -> tuple[list[Route], list[Finding]]:
+    if len(routes) == 1 or len({route.match.path for route in routes}) == len(routes):
+        return routes, []
     winners: dict[bytes, Route] = {}
     kept, findings = [], []
     said = _said if len(routes) > MANY else _match_bytes

@@ -15,7 +15,7 @@ from weirkeeper.flow.explain import Explained, MissingRead
 from weirkeeper.flow.graph import Difference, Graph, Settled
 from weirkeeper.flow.memo import MANY, Memo
 from weirkeeper.flow.read import Read
-from weirkeeper.flow.table import Change, FlowError, Index, Packing, Source, Table
+from weirkeeper.flow.table import Change, FlowError, Handle, Index, Packing, Source, Table
 
 __all__ = [
     "MANY",
@@ -24,6 +24,7 @@ __all__ = [
     "Explained",
     "FlowError",
     "Graph",
+    "Handle",
     "Index",
     "Memo",
     "MissingRead",

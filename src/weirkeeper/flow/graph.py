@@ -40,15 +40,23 @@ class Difference(NamedTuple):
 class Settled:
     """What one settle did; it stays as it is when the graph moves on."""
 
-    __slots__ = ("_changes", "runs")
+    __slots__ = ("_changes", "_told", "runs")
 
-    def __init__(self, changes: dict[Handle, dict[Any, Change[Any]]], runs: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        changes: dict[Handle, dict[Any, Change[Any]]],
+        runs: Mapping[str, int],
+        told: AbstractSet[Handle] | None = None,
+    ) -> None:
         self._changes = changes
+        self._told = told
         self.runs = runs
         """How many times the function of each table ran, by name; a table that is not in it answers 0."""
 
     def changes(self, table: Table[K, V]) -> Mapping[K, Change[V]]:
         """The net changes of a table: a row that came and went, or changed and changed back, is not among them."""
+        if self._told is not None and table not in self._told:
+            raise FlowError(f"the changes of {table.name} are not told")
         return self._changes.get(table, {})
 
 
@@ -59,6 +67,7 @@ class Graph:
         self._steps: dict[Handle, Step] = {}
         self._nodes: Nodes = {}
         self._plans: dict[Handle, Callable[[Nodes], Step]] = {}
+        self._told: frozenset[Handle] | None = None
         self._busy = False
 
     # Declaring
@@ -102,6 +111,13 @@ class Graph:
         table: Table[G, W] = Table(name)
         return self._declare(table, lambda nodes: derive.derive_step(table, nodes, index, fn))
 
+    def tell(self, tables: Iterable[Handle]) -> None:
+        """From now on a settle tells the changes of these tables alone: those of all others need not be kept until its end."""
+        self._told = frozenset(tables)
+        for handle, node in self._nodes.items():
+            if isinstance(node, Store):
+                node.log = {} if handle in self._told else None
+
     # Running
 
     def put(self, source: Source[K, V], key: K, value: V | None) -> None:
@@ -123,13 +139,15 @@ class Graph:
                     if count:
                         runs[step.node.table.name] = count
         stores = [node for node in self._nodes.values() if isinstance(node, Store) and node.log]
-        return Settled({store.table: store.changes() for store in stores}, runs)
+        return Settled({store.table: store.changes() for store in stores}, runs, self._told)
 
     def fresh(self) -> Graph:
         """The same definitions, built anew from the present inputs and settled; the same handles work for both."""
         other = Graph()
         for handle, plan in self._plans.items():
             other._declare(handle, plan)
+        if self._told is not None:
+            other.tell(self._told)
         for handle, step in self._steps.items():
             if isinstance(step.kind, Input) and isinstance(handle, Source):
                 target = other._input(handle)

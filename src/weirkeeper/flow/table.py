@@ -173,9 +173,11 @@ class Store:
         self.values = Facet(table)
         self.presence = Facet(table)
         self.children: list[Dirty] = []  # of derivations whose own input this is
-        self.log: dict[Any, Any] = {}  # key -> value before the changes published since the last good settle
+        self.log: (
+            dict[Any, Any] | None
+        ) = {}  # key -> row before the changes published since the last good settle; None: nobody asks
         self.fan: Fan | None = None  # who contends for the keys, when it is a spread table
-        self._drafts: dict[Any, Any] = {}  # key -> value before the writes not yet published
+        self._drafts: dict[Any, Any] = {}  # key -> row before the writes not yet published
 
     def find(self, key: Hashable) -> Any:
         return self.rows.get(key)
@@ -186,41 +188,51 @@ class Store:
 
     def write(self, key: Hashable, value: Any) -> None:
         """Sets or deletes (None) a row; an equal value is no write, and the old object stays."""
-        before = self.find(key)
-        if same(before, value):
+        row = self.rows.get(key)
+        if row is None:
+            if value is None:
+                return
+        elif same(self.unfold(row), value):
             return
-        note(self._drafts, key, before, value)
-        if value is None:
+        folded = self.fold(value)
+        note(self._drafts, key, row, folded)
+        if folded is None:
             del self.rows[key]
         else:
-            self._keep(key, value)
+            self.rows[key] = folded
 
     def fold(self, value: Any) -> Any:
-        """The value in the form in which it waits to be written."""
+        """The row that stands for the value, waiting or written."""
         return value
 
     def unfold(self, folded: Any) -> Any:
-        """The value that waits in this form."""
+        """The value that a row stands for."""
         return folded
-
-    def _keep(self, key: Hashable, value: Any) -> None:
-        self.rows[key] = value
 
     def publish(self) -> None:
         drafts, self._drafts = self._drafts, {}
+        if not drafts:
+            return
+        rows, log = self.rows, self.log
+        values, presence = self.values.watches, self.presence.watches
+        for dirty in self.children:
+            dirty.update(dict.fromkeys(drafts))
         for key, before in drafts.items():
-            after = self.find(key)
-            note(self.log, key, before, after)
-            for dirty in self.children:
-                dirty[key] = None
-            self.values.fire(key)
-            if before is None or after is None:
+            after = rows.get(key)
+            if log is not None:
+                note(log, key, before, after)
+            if values:
+                self.values.fire(key)
+            if presence and (before is None or after is None):
                 self.presence.fire(key)
 
     def changes(self) -> dict[Any, Change[Any]]:
         """The net changes since this was last asked."""
-        log, self.log = self.log, {}
-        return {key: Change(before, self.find(key)) for key, before in log.items()}
+        log = self.log
+        if not log:
+            return {}
+        self.log = {}
+        return {key: Change(self.unfold(before), self.find(key)) for key, before in log.items()}
 
 
 class Packing(Protocol):
@@ -256,9 +268,6 @@ class PackedStore(Store):
 
     def unfold(self, folded: Any) -> Any:
         return None if folded is None else self._packing.unpack(folded)
-
-    def _keep(self, key: Hashable, value: Any) -> None:
-        self.rows[key] = self._packing.pack(value)
 
 
 class _Unpacked(Mapping[Any, Any]):

@@ -13,7 +13,7 @@ LOCAL = "local"
 """The name of the cluster that objects from files, and from the home cluster, belong to."""
 
 
-class Ref(Value, frozen=True, kw_only=True, order=True):
+class Ref(Value, frozen=True, kw_only=True, order=True, cache_hash=True):
     """One object: cluster, API group ("" for core), kind, namespace ("" where there is none) and name."""
 
     cluster: str = LOCAL

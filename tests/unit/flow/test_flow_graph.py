@@ -461,3 +461,18 @@ def test_rows_are_read_only():
     g, services, *_ = shop()
     with pytest.raises(TypeError):
         g.rows(services)["x"] = "1"  # type: ignore[index]
+
+
+def test_only_the_changes_that_are_told_are_kept() -> None:
+    g = Graph()
+    numbers: Source[str, int] = g.source("numbers")
+    shown = g.derive("shown", numbers, lambda _, __, value: str(value))
+    g.tell([shown])
+    g.put(numbers, "n", 1)
+    settled = g.settle()
+    assert settled.changes(shown) == {"n": Change(None, "1")}
+    with pytest.raises(FlowError, match="the changes of numbers are not told"):
+        settled.changes(numbers)
+    g.put(numbers, "n", 2)
+    assert g.settle().changes(shown) == {"n": Change("1", "2")}
+    assert g.difference(g.fresh()) == ()

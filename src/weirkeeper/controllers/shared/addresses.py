@@ -4,6 +4,7 @@ Comes in: text from an ExternalName, an EndpointSlice or a URL. Goes out: a reas
 """
 
 import ipaddress
+import re
 
 API_SERVER_NAMES = (
     "kubernetes",
@@ -13,9 +14,20 @@ API_SERVER_NAMES = (
 )
 METADATA_NAMES = ("metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal")
 
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_ORDINARY = re.compile(rf"(?!(?:0|127|169|22[4-9]|23[0-9])\.){_OCTET}(?:\.{_OCTET}){{3}}", re.ASCII)
+"""An IPv4 address outside of all ranges that have a reason below: nearly all are that, and need no closer look."""
+
+
+def ordinary(text: str) -> bool:
+    """Whether this is, at a glance, an address that any endpoint may have; where it is not, look closer."""
+    return _ORDINARY.fullmatch(text) is not None
+
 
 def refused_address(text: str, *, local: bool = False) -> str | None:
     """Why no endpoint may have this address; ``local`` lets loopback through (backends on a developer's machine)."""
+    if ordinary(text):
+        return None
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -5,10 +5,11 @@ out, and the owner of the slice is told (``declare_slice_findings``).
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TypeVar
 
 from weirkeeper.controllers.base import EndpointSetWish, Inputs
-from weirkeeper.controllers.shared.addresses import refused_address
+from weirkeeper.controllers.shared.addresses import ordinary, refused_address
 from weirkeeper.controllers.shared.nodes import NodePlace, node_endpoints, node_place
 from weirkeeper.controllers.shared.report import error, field
 from weirkeeper.controllers.shared.workloads import declare_pods, pod_endpoints
@@ -137,14 +138,15 @@ def _members(found: EndpointSlice, port_name: str, *, allow_local: bool) -> Iter
         for port in found.ports or ()
         if port.port and (port.name or "") == port_name and (port.protocol or "TCP") == "TCP"
     ]
-    for member in found.endpoints or ():
+    for member in (found.endpoints or ()) if ports else ():
         # "Consumers should only use the first address" (EndpointSlice API, endpoints.addresses).
         address = member.addresses[0] if member.addresses else ""
-        typed = parse(IpAddress, address)
-        if not ports or isinstance(typed, Refused) or refused_address(address, local=allow_local):
+        if not ordinary(address) and (
+            refused_address(address, local=allow_local) or isinstance(parse(IpAddress, address), Refused)
+        ):
             continue
         for port in ports:
-            yield _endpoint(member, typed, port)
+            yield _endpoint(member, IpAddress(address), port)
 
 
 def _endpoint(member: SliceEndpoint, address: IpAddress, port: int) -> Endpoint:
@@ -164,7 +166,9 @@ def state_of(conditions: EndpointConditions) -> EndpointState:
     return EndpointState.SERVING if conditions.serving and conditions.terminating else EndpointState.NOT_READY
 
 
+@lru_cache(maxsize=4096)
 def _label(text: str | None) -> Label:
+    """Nodes and zones: few, and named by every endpoint."""
     typed = parse(Label, text or "")
     return Label("") if isinstance(typed, Refused) else typed
 

@@ -15,6 +15,7 @@ calls `wish` after each settle and holds its first output while `pending` (see `
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import Any, NamedTuple, NoReturn
 
 from weirkeeper.controllers.base import Kind
@@ -157,21 +158,20 @@ class KubeFeed:
         yield from self._wishes.pending
         yield from (part for part in self._selected if not self._parts[part].listed)
 
-    def unready(self) -> tuple[str, ...]:
-        """Why the start is held, one sentence for each reason; nothing when it is not."""
+    def unready(self, most: int | None = None) -> tuple[str, ...]:
+        """Why the start is held, one sentence for each reason, so many at most; nothing when it is not."""
         parts = (
             f"{_named(part)} is not listed yet{_because(state.error)}"
             for part, state in self._parts.items()
             if not state.listed
         )
         unknown = (f"nothing is known yet of {kind}.{group}" for group, kind in self._unknown())
-        refused = self._wishes.refused
         names = (
-            f"{ref} is not known yet{_because(refused.get(ref))}"
-            for ref in self._wishes.pending
+            f"{ref} is not known yet{_because(error)}"
+            for ref, error in self._wishes.waiting()
             if not self._excused(ref)
         )
-        return (*parts, *unknown, *names)
+        return tuple(islice(chain(parts, unknown, names), most))
 
     @property
     def held(self) -> Mapping[str, int]:

@@ -308,7 +308,13 @@ class Wishes:
     @property
     def pending(self) -> tuple[Ref, ...]:
         """What is read now and not answered yet."""
-        return tuple(ref for _, ref, _ in self._unanswered())
+        return tuple(ref for _, _, ref, _ in self._unanswered())
+
+    def waiting(self) -> Iterator[tuple[Ref, ApiFailure | None]]:
+        """The same, one by one, each with what is in the way; a server that is away is not."""
+        for kind, place, ref, wish in self._unanswered():
+            error = self._error(ref, wish, kind, place)
+            yield ref, None if isinstance(error, Unreachable) else error
 
     @property
     def refused(self) -> dict[Ref, ApiFailure]:
@@ -321,11 +327,11 @@ class Wishes:
                     found[ref] = error
         return found
 
-    def _unanswered(self) -> Iterator[tuple[GroupKind, Ref, Wish]]:
+    def _unanswered(self) -> Iterator[tuple[GroupKind, Place, Ref, Wish]]:
         for (kind, _), place in self._places.items():
             for ref, wish in place.wishes.items():
                 if wish.answer is Answer.PENDING and wish.read_until is None:
-                    yield kind, ref, wish
+                    yield kind, place, ref, wish
 
     def _error(self, ref: Ref, wish: Wish, kind: GroupKind, place: Place) -> ApiFailure | None:
         covering = [self._watched.get(scope) for scope in self._covering(ref, wish, kind, place)]

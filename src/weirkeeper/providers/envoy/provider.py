@@ -105,8 +105,9 @@ class EnvoyProvider:
         split = self._split(graph, composed)
 
         def exact(read: Read, key: HostKey, host: VirtualHost) -> Iterator[Row]:
-            if (depth := read.get(split.depths, key)) is not None:
-                yield _split_row(key, depth, host.origins)
+            if self._is_cut(key, host):
+                if (depth := read.get(split.depths, key)) is not None:
+                    yield _split_row(key, depth, host.origins)
             elif not key.hostname.startswith("*"):
                 part = hosts.host_part(host, _defaults(read, composed, key.load_balancer), self.options.trie_from)
                 yield _exact_row(key, part)
@@ -138,14 +139,16 @@ class EnvoyProvider:
         """Hosts with very many paths, and what their pieces hold."""
 
         def cut(_: Read, key: HostKey, host: VirtualHost) -> pieces.Split | None:
-            many = len(host.routes) >= self.options.pieces_from and not key.hostname.startswith("*")
-            return pieces.split(host.routes) if many else None
+            return pieces.split(host.routes) if self._is_cut(key, host) else None
 
         cuts = graph.derive("envoy/splits", composed.virtual_hosts, cut)
         return _Split(
             depths=graph.derive("envoy/split-depths", cuts, lambda _, __, found: found.depth),
             pieces=graph.spread("envoy/piece-routes", cuts, _piece_routes),
         )
+
+    def _is_cut(self, key: HostKey, host: VirtualHost) -> bool:
+        return len(host.routes) >= self.options.pieces_from and not key.hostname.startswith("*")
 
     def _pieces(self, graph: Graph, composed: Composed, split: "_Split") -> Items:
         def rows(read: Read, piece: Piece, held: Held) -> Iterator[Row]:

@@ -5,7 +5,7 @@ told apart (421 where the group has a TLS policy). A wildcard that stands for on
 deeper names go on to the routes of the host ``*``, which are appended.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from envoy.config.route.v3 import route_components_pb2 as rc
@@ -21,14 +21,20 @@ from weirkeeper.providers.envoy.translate.filter_matcher import always_skipped
 from weirkeeper.providers.envoy.translate.matchers import authority_matcher
 from weirkeeper.providers.envoy.translate.pieces import DEEPEST
 from weirkeeper.providers.envoy.translate.retries import default_retry
-from weirkeeper.providers.envoy.translate.routes import backends_of, routes
+from weirkeeper.providers.envoy.translate.routes import backends_of, route_bytes, routes
 from weirkeeper.providers.envoy.translate.trie import path_trie
 from weirkeeper.providers.envoy.translate.values import packed, quoted
-from weirkeeper.providers.envoy.translate.wire import nested
+from weirkeeper.providers.envoy.translate.wire import fields, nested
 
 MISDIRECTED = 421
-VIRTUAL_HOST_ROUTES, VIRTUAL_HOST_MATCHER, CONFIG_HOSTS = 3, 21, 2
-SCOPE_CONFIGURATION = scoped_route_pb2.ScopedRouteConfiguration.DESCRIPTOR.fields_by_name["route_configuration"].number
+_Scope = scoped_route_pb2.ScopedRouteConfiguration
+VIRTUAL_HOST_NAME, VIRTUAL_HOST_DOMAINS, VIRTUAL_HOST_ROUTES, VIRTUAL_HOST_MATCHER = fields(
+    rc.VirtualHost, "name", "domains", "routes", "matcher"
+)
+CONFIG_NAME, CONFIG_HOSTS = fields(route_pb2.RouteConfiguration, "name", "virtual_hosts")
+SCOPE_NAME, SCOPE_KEY, SCOPE_CONFIGURATION = fields(_Scope, "name", "key", "route_configuration")
+(SCOPE_FRAGMENTS,) = fields(_Scope.Key, "fragments")
+(FRAGMENT_TEXT,) = fields(_Scope.Key.Fragment, "string_key")
 
 
 class HostPart(NamedTuple):
@@ -46,23 +52,29 @@ def host_part(host: VirtualHost, defaults: Timeouts, trie_from: int) -> HostPart
     """The host's own bytes."""
     one_label = host.wildcard_labels == 1 and host.hostname.startswith("*.")
     demanded = authority_matcher("[^.]+" + quoted(host.hostname[1:])) if one_label else None
-    made = [made for route in host.routes for made in routes(route, defaults, host.hostname)]
-    if demanded is not None:
-        for route in made:
-            route.match.headers.append(demanded)
-    trie = path_trie(made) if len(made) >= trie_from and not host.hostname.startswith("*") else None
-    if trie is not None:
-        body = nested(VIRTUAL_HOST_MATCHER, trie)
+    trie = None
+    if demanded is None and (len(host.routes) < trie_from or host.hostname.startswith("*")):
+        listed = [body for route in host.routes for body in route_bytes(route, defaults, host.hostname)]
     else:
-        body = b"".join(nested(VIRTUAL_HOST_ROUTES, r.SerializeToString(deterministic=True)) for r in made)
+        made = [made for route in host.routes for made in routes(route, defaults, host.hostname)]
+        if demanded is not None:
+            for route in made:
+                route.match.headers.append(demanded)
+        trie = None if host.hostname.startswith("*") else path_trie(made)
+        listed = [] if trie is not None else [one.SerializeToString(deterministic=True) for one in made]
+    body = nested(VIRTUAL_HOST_MATCHER, trie) if trie is not None else _each(VIRTUAL_HOST_ROUTES, listed)
     return HostPart(
         hostname=host.hostname,
         head=_head(host.hostname),
         routes=body,
-        tail=b"" if trie is not None else nested(VIRTUAL_HOST_ROUTES, _not_found(demanded)),
+        tail=b"" if trie is not None else NOT_FOUND if demanded is None else _not_found_where(demanded),
         needs=tuple(sorted({(names.CLUSTER, b) for route in host.routes for b in backends_of(route)})),
         origins=host.origins or tuple(dict.fromkeys(route.origin for route in host.routes)),
     )
+
+
+def _each(field: int, bodies: Iterable[bytes]) -> bytes:
+    return b"".join([nested(field, body) for body in bodies])
 
 
 def refusing_part(hostname: str, status: int) -> HostPart:
@@ -118,20 +130,22 @@ def _hosts(parts: Sequence[HostPart]) -> bytes:
 
 
 def _scope(key: str, config: bytes) -> bytes:
-    head = scoped_route_pb2.ScopedRouteConfiguration(name=key, key=_key(key))
-    name = route_pb2.RouteConfiguration(name=key).SerializeToString()
-    made: bytes = head.SerializeToString(deterministic=True) + nested(SCOPE_CONFIGURATION, name + config)
-    return made
-
-
-def _key(key: str) -> scoped_route_pb2.ScopedRouteConfiguration.Key:
-    fragment = scoped_route_pb2.ScopedRouteConfiguration.Key.Fragment(string_key=key)
-    return scoped_route_pb2.ScopedRouteConfiguration.Key(fragments=[fragment])
+    text = key.encode()
+    fragment = nested(SCOPE_FRAGMENTS, nested(FRAGMENT_TEXT, text))
+    return (
+        nested(SCOPE_NAME, text)
+        + nested(SCOPE_KEY, fragment)
+        + nested(SCOPE_CONFIGURATION, nested(CONFIG_NAME, text) + config)
+    )
 
 
 def _head(hostname: str) -> bytes:
-    made: bytes = rc.VirtualHost(name=hostname, domains=[hostname]).SerializeToString(deterministic=True) + RETRY
-    return made
+    text = hostname.encode()
+    return nested(VIRTUAL_HOST_NAME, text) + nested(VIRTUAL_HOST_DOMAINS, text) + RETRY
+
+
+def _not_found_where(demanded: object) -> bytes:
+    return nested(VIRTUAL_HOST_ROUTES, _not_found(demanded))
 
 
 def _not_found(demanded: object) -> bytes:

@@ -4,8 +4,10 @@ A route that cannot be translated as wished never lets a request through: it ans
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, assert_never
 
+import msgspec
 from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2 as rc
 
@@ -21,7 +23,11 @@ from weirkeeper.model.filters import (
     LocalRateLimit,
     Timeouts,
 )
-from weirkeeper.model.route import Forward, Redirect, Respond, Route
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.match import RouteMatch
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.route import Forward, Redirect, Respond, Route, WeightedBackend
+from weirkeeper.model.text import Id, Timestamp
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.translate.affinity import hash_policies, session_config
 from weirkeeper.providers.envoy.translate.answers import change_answers
@@ -39,7 +45,12 @@ from weirkeeper.providers.envoy.translate.redirects import redirect_action
 from weirkeeper.providers.envoy.translate.retries import limit_time, retry_policy
 from weirkeeper.providers.envoy.translate.rewrites import rewrite_url
 from weirkeeper.providers.envoy.translate.values import duration
+from weirkeeper.providers.envoy.translate.wire import fields, nested
 
+ROUTE_NAME, ROUTE_MATCH, ROUTE_ACTION = fields(rc.Route, "name", "match", "route")
+(ACTION_CLUSTER,) = fields(rc.RouteAction, "cluster")
+SOMEWHERE = Forward(backends=(WeightedBackend(backend=Id("-")),))
+EVERYTHING, NEVER, NOBODY = RouteMatch(), Timestamp(""), Origin(ref=Ref(kind="", name=""))
 REFUSED = 500
 NO_BACKEND = 503
 
@@ -57,6 +68,59 @@ def routes(route: Route, defaults: Timeouts, hostname: str) -> Iterator[Any]:
         _tell_key_filter(upgrade)
         yield upgrade
     yield made
+
+
+def route_bytes(route: Route, defaults: Timeouts, hostname: str) -> list[bytes]:
+    """The same, serialised. Most routes differ from others by name, match and backend alone: the rest is made once."""
+    backend = _lone_backend(route)
+    if backend is None:
+        return [made.SerializeToString(deterministic=True) for made in routes(route, defaults, hostname)]
+    alike = msgspec.structs.replace(
+        route,
+        id=SOMEWHERE.backends[0].backend,
+        match=EVERYTHING,
+        action=SOMEWHERE,
+        priority=0,
+        created_at=NEVER,
+        also=(),
+        origin=NOBODY,
+    )
+    action, rest = _manner(alike, defaults)
+    head = nested(ROUTE_NAME, route.id.encode()) + nested(ROUTE_MATCH, _match_bytes(route.match))
+    if action is None:
+        return [head + rest]
+    return [head + nested(ROUTE_ACTION, nested(ACTION_CLUSTER, backend.encode()) + action) + rest]
+
+
+def _lone_backend(route: Route) -> Id | None:
+    """The backend of a route that has just one and nothing that depends on its own name or path."""
+    action = route.action
+    if not isinstance(action, Forward) or len(action.backends) != 1 or route.rewrite is not None:
+        return None
+    share = action.backends[0]
+    if share.weight <= 0 or share.request_headers or share.response_headers:
+        return None
+    return None if route.body_limit is not None or route.buffer_requests else share.backend
+
+
+@lru_cache(maxsize=256)
+def _manner(route: Route, defaults: Timeouts) -> tuple[bytes | None, bytes]:
+    """The action without its cluster, and what else a route has without its name and match."""
+    made = _route(route, defaults, "")
+    action = None
+    if made.WhichOneof("action") == "route":
+        made.route.ClearField("cluster")
+        action = made.route.SerializeToString(deterministic=True)
+        made.ClearField("route")
+    made.ClearField("name")
+    made.ClearField("match")
+    return action, made.SerializeToString(deterministic=True)
+
+
+@lru_cache(maxsize=4096)
+def _match_bytes(match: RouteMatch) -> bytes:
+    body: bytes = route_match(match).SerializeToString(deterministic=True)
+    return body
 
 
 def backends_of(route: Route) -> Iterator[str]:

@@ -4,6 +4,13 @@ Protobuf merges concatenated messages, so a host's routes are serialised once an
 host does not serialise the others again.
 """
 
+from typing import Any
+
+
+def fields(message: Any, *names: str) -> tuple[int, ...]:
+    """The numbers of these fields of a message."""
+    return tuple(message.DESCRIPTOR.fields_by_name[name].number for name in names)
+
 
 def nested(field: int, body: bytes) -> bytes:
     """A length-delimited field with this content."""
