@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import datetime as dt
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 from cluster_program import LOAD_BALANCER, ingress, tls_secret
+from last_good import FILE, TIMES, all_written, folder_in, written
 from replicas_as_processes import Plane, authority_keys, gone
 from shop_stage import ANSWERS, ROUTES, host, stage
 
@@ -29,17 +29,6 @@ SERVING = 5.0
 BUSY = 20.0
 CATCH_UP = 15.0
 SECURE = "secure.example"
-FILE = "last-good.snapshot"
-TIMES = {"snapshot_seconds": 0.2, "lease_seconds": 10, "renew_seconds": 7, "retry_seconds": 1.5}
-
-
-@contextlib.contextmanager
-def folder_in(place):
-    folder = Path(tempfile.mkdtemp(prefix="weir-last-good-", dir=place))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def on_a_disk(folder):
@@ -58,23 +47,6 @@ async def secure(shop, fingerprint, within=60.0):
         return found.status == 200 and found.fingerprint == fingerprint
 
     await eventually(look, within, what="TLS is served", pause=0.02)
-
-
-async def written(folder, after):
-    """A snapshot newer than that moment is there."""
-
-    async def look():
-        file = folder / FILE
-        return file.exists() and file.stat().st_mtime > after
-
-    await eventually(look, 60, what="the last good configuration is written")
-
-
-async def all_written(shop, folder):
-    """Everything that is served now is in the snapshot: one more change is, and it came last."""
-    now = time.time()
-    shop.server.put(ingress("last", "last.example", "one"))
-    await written(folder, now)
 
 
 def put_secure(shop):

@@ -26,6 +26,8 @@ import test_cluster_killed as r02  # noqa: E402
 import test_cluster_leader as r13  # noqa: E402
 import test_cluster_restart as r03  # noqa: E402
 import test_cluster_secrets as secrets  # noqa: E402
+import test_cluster_versions as r12  # noqa: E402
+from versions import previous  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results" / "soak"
 Row = dict[str, Any]
@@ -63,7 +65,12 @@ async def forbidden(folder: Path, share: float) -> Row:
     return await secrets.secrets(folder, forbidden=60 * share)
 
 
-CHECKS: dict[str, Check] = {"r01-away": away, "r02-killed": killed, "r03-cold": cold, "r13-leader": leader, "secrets": forbidden}
+async def versions(folder: Path, share: float) -> Row:
+    """R12: the version before, this one, and back, five times over."""
+    return await r12.there_and_back(folder, previous(folder / "previous"), least=int(60_000 * share), rate=300, rounds=max(1, round(5 * share)))
+
+
+CHECKS: dict[str, Check] = {"r01-away": away, "r02-killed": killed, "r03-cold": cold, "r12-versions": versions, "r13-leader": leader, "secrets": forbidden}
 
 
 def main() -> None:

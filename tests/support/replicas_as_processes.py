@@ -35,10 +35,12 @@ WARM = 60.0
 
 
 class Plane:
-    """One replica: started again and again with the same settings."""
+    """One replica: started again and again with the same settings. ``source`` is where the program lies, if not where ours does."""
 
-    def __init__(self, root: Path, name: str, kubeconfig: str, http_port: int, https_port: int, **settings: Any) -> None:
-        self.name, self.folder = name, root / name
+    def __init__(
+        self, root: Path, name: str, kubeconfig: str, http_port: int, https_port: int, *, source: Path | None = None, **settings: Any
+    ) -> None:
+        self.name, self.folder, self.source = name, root / name, source
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "kubeconfig").write_text(kubeconfig)
         self.http_port, self.ads_port, self.health_port = http_port, free_port(), free_port()
@@ -62,6 +64,8 @@ class Plane:
 
     def start(self) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("WEIR_", "KUBE"))}
+        if self.source is not None:
+            environment["PYTHONPATH"] = str(self.source)
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "weirkeeper", "run", *self._flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,

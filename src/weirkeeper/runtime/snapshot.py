@@ -1,7 +1,7 @@
 """The last good configuration on disk, so that a restart without an API server serves what was served before.
 
 Comes in: the items that engines should have. Goes out: one file, replaced as a whole; and the items of such a file. The file is refused when its digest or format
-is another, when a newer version of the product wrote it, or another install: never half-used. Bodies of private items (keys) are only kept where the folder is in memory
+is another, when a version of the product wrote it that is newer by more than one minor version, or another install: never half-used. (One step back is a rollback.) Bodies of private items (keys) are only kept where the folder is in memory
 (tmpfs); elsewhere they are withheld: engines that run keep what they hold of them.
 
 Only compiled items are kept, no objects: nothing is decided from a snapshot but what to serve until the objects are there.
@@ -121,7 +121,7 @@ def opened(content: bytes, version: str) -> Kept | str:
         kept = _decoder.decode(body)
     except msgspec.MsgspecError as error:
         return f"it cannot be decoded: {error}"
-    return kept if _parts(kept.version) <= _parts(version) else f"a newer version wrote it: {kept.version}"
+    return f"a much newer version wrote it: {kept.version}" if _too_new(kept.version, version) else kept
 
 
 def is_in_memory(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
@@ -146,6 +146,12 @@ def _path(mounted: str) -> str:
 
 def _withheld(item: EngineItem) -> EngineItem:
     return msgspec.structs.replace(item, body=b"", tail=b"", withheld=True)
+
+
+def _too_new(theirs: str, ours: str) -> bool:
+    """Whether more than one minor version lies between."""
+    major, minor = (*_parts(ours), 0, 0)[:2]
+    return _parts(theirs)[:2] > (major, minor + 1)
 
 
 def _parts(version: str) -> tuple[int, ...]:
