@@ -130,6 +130,7 @@ def _lines(general: Listener, listeners: Sequence[Listener]) -> Iterator[str]:
         yield f"tcp-request connection reject if {{ fe_conn gt {min(limits)} }}"
     if http.reject_underscores:
         yield "option http-restrict-req-hdr-names reject"
+    yield r"http-request return status 400 if { req.hdrs -m reg '\x00' }"  # HAProxy passes NUL on, which RFC 9110, 5.5 calls dangerous
     yield from _path_rules(http)
     yield from _client(http.client_address)
     asked = list(_validations(listeners))
@@ -146,7 +147,7 @@ def _path_rules(http: HttpOptions) -> Iterator[str]:
     if http.normalise_path:
         yield f"{refused} {{ path -m sub -i \\\\ '#' %00 }}"
         yield "http-request set-var(txn.asked) query if { path -m sub % }"
-        yield "http-request normalize-uri percent-decode-unreserved if { path -m sub % }"
+        yield "http-request normalize-uri percent-decode-unreserved strict if { path -m sub % }"
         yield "http-request set-query '%[var(txn.asked)]' if { var(txn.asked) -m found }"
         yield "http-request normalize-uri path-strip-dot"
         yield "http-request normalize-uri path-strip-dotdot full"
