@@ -9,9 +9,6 @@ from commands import Kubectl
 from installs import Install, events_of, reached, shown, until, until_answered
 from samples import echo, ingress, service
 
-from weirkeeper.testing.client import Target
-from weirkeeper.testing.load import Ask, Mix, Plan, load
-
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
 PORT = 8088
@@ -86,33 +83,6 @@ def test_two_instances_on_two_hosts_then_one_then_none(starter, shop):
     until_served(starter, shop, 1)
     shop.must("delete", "ingress", "shop")
     until(lambda: left(starter) == [], "nothing is left of the fleet", STARTED)
-
-
-def test_scaling_down_fails_no_request_of_a_client_that_follows_the_status(starter, shop):
-    """Requests to both addresses, to each for as long as the status shows it."""
-    shop.apply(wished(shop, 2))
-    until_served(starter, shop, 2)
-    host = host_of(shop)
-    running = {address: load(plan(address, host)) for address in shown(shop, "shop")}
-    with running.popitem()[1] as first, running.popitem()[1] as second:
-        loads = {one.plan.target.address: one for one in (first, second)}
-        shop.apply(wished(shop, 1))
-        until(lambda: len(shown(shop, "shop")) == 1, "one address is left", STARTED)
-        (stays,) = shown(shop, "shop")
-        (goes,) = loads.keys() - {stays}
-        left_then = loads[goes].stop()
-        until(lambda: len(starter.kubectl.items("pods", "-l", OURS)) == 1, "the other instance has ended", STARTED)
-        stayed = loads[stays].stop()
-    for result in (left_then, stayed):
-        assert len(result.records) >= 200
-        assert result.failures(lambda r: (r.status, r.answer) == (200, "shop")) == []
-
-
-def plan(address, host):
-    """Requests on new connections."""
-    target = Target(address=address, port=PORT)
-    ask = Ask(name=host, host=host)
-    return Plan(target=target, asks=(ask,), mix=Mix.NEW_CONNECTION, connections=2, rate=50.0, seconds=120.0, least=200)
 
 
 def test_an_instance_on_a_lost_node_starts_elsewhere_and_its_address_moves(starter, shop):
