@@ -25,6 +25,8 @@ from weirkeeper.providers.haproxy.translate.items import (
 )
 
 V = TypeVar("V")
+RING, HEAVIEST = 1280, 256
+"""What the weights of a ring are brought up to in all, and the largest that HAProxy takes."""
 
 
 class Rows(Generic[V]):
@@ -98,7 +100,8 @@ class Assembly:
 
     def servers(self, section: Section) -> tuple[Server, ...]:
         """The servers that a section is to have."""
-        return self.endpoints.get(section.source, ()) if section.source is not None else ()
+        found = self.endpoints.get(section.source, ()) if section.source is not None else ()
+        return _on_a_ring(found) if section.ring else found
 
     def settle(self) -> None:
         """Forget what was touched: the engine has all of it."""
@@ -162,6 +165,14 @@ class Assembly:
         self.touched_names.update(old.names if old else (), new.names if new else ())
         self.touched_names.update(host for host, wished in self.named.items() if wished == name)
         _set(self.chains, name, new)
+
+
+def _on_a_ring(servers: tuple[Server, ...]) -> tuple[Server, ...]:
+    """The same proportions in larger numbers: HAProxy gives a server 16 places on a ring for each unit, and few places are unequal shares."""
+    if not servers:
+        return servers
+    times = max(1, min(HEAVIEST // max(1, *(one.weight for one in servers)), RING // len(servers)))
+    return tuple(Server(address=one.address, port=one.port, weight=one.weight * times) for one in servers)
 
 
 K = TypeVar("K")

@@ -41,6 +41,11 @@ class Section(Value, frozen=True, kw_only=True):
         return not self.lines and self.source is not None and not self.reads
 
     @property
+    def ring(self) -> bool:
+        """Whether its servers are found on a ring of hashes."""
+        return any(line.startswith(("balance hash", "balance random")) for line in self.lines)
+
+    @property
     def scripted(self) -> bool:
         """Whether a rule of it calls the script."""
         return any(line.startswith(("http-request lua.", "http-response lua.")) for line in self.lines)
