@@ -20,6 +20,7 @@ from weirkeeper.model.observation import (
     FleetService,
     InstanceLeaving,
     InstanceObservation,
+    InstancesMissing,
     ItemObservation,
     ItemState,
     LoadBalancerObservation,
@@ -28,6 +29,7 @@ from weirkeeper.model.observation import (
 from weirkeeper.model.sharing import shared
 from weirkeeper.model.text import Id
 from weirkeeper.providers.base import EngineItem, ItemKey, Provider, StatusWish
+from weirkeeper.status.shortages import Shortage
 from weirkeeper.tables import InstanceKey, LeavingKey, Program, RejectedItem
 
 K = TypeVar("K")
@@ -41,6 +43,7 @@ Event: TypeAlias = (
     | InstanceObservation
     | InstanceLeaving
     | FleetService
+    | InstancesMissing
     | Today
 )
 
@@ -59,11 +62,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     runs: Mapping[str, int]
     fleets: Mapping[Id, FleetWish | None] = {}
     public: Mapping[Ref, str | None] = {}
+    shortages: Mapping[Id, Shortage | None] = {}
 
     @property
     def empty(self) -> bool:
         """Whether nothing changed that anybody outside would see."""
-        return not (any(self.items.values()) or self.findings or self.statuses or self.fleets or self.public)
+        return not (
+            any(self.items.values()) or self.findings or self.statuses or self.fleets or self.public or self.shortages
+        )
 
     def after(self, earlier: "Outcome") -> "Outcome":
         """Both as one: what the later one says of a thing counts."""
@@ -76,6 +82,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             runs=Counter(earlier.runs) + Counter(self.runs),
             fleets={**earlier.fleets, **self.fleets},
             public={**earlier.public, **self.public},
+            shortages={**earlier.shortages, **self.shortages},
         )
 
 
@@ -113,6 +120,8 @@ class Reconciler:
                 case InstanceLeaving():
                     leaving = LeavingKey(event.load_balancer, event.instance)
                     self.graph.put(self.program.leaving, leaving, True if event.leaving else None)
+                case InstancesMissing():
+                    self.graph.put(self.program.missing, event.load_balancer, True if event.lasting else None)
                 case FleetService():
                     self.graph.put(self.program.fleet_services, event.load_balancer, event if event.ports else None)
                 case Today():
@@ -146,6 +155,7 @@ class Reconciler:
             hosts=_hosts(settled, program),
             runs=dict(settled.runs),
             fleets=_after(settled.changes(program.fleets)),
+            shortages=_after(settled.changes(program.shortages)),
             public={} if program.public is None else _after(settled.changes(program.public)),
         )
 

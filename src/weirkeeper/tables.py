@@ -55,6 +55,7 @@ from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, S
 from weirkeeper.status.addresses import Addresses, behind_service, front_addresses
 from weirkeeper.status.ingress import ingress_status
 from weirkeeper.status.public_endpoints import Front, Target, Way, public_text, ways
+from weirkeeper.status.shortages import Shortage, missing, shortage
 
 K = TypeVar("K", HostKey, Part, ServerName)
 V = TypeVar("V")
@@ -112,6 +113,7 @@ class Program:
         self.observations: Source[Id, LoadBalancerObservation] = graph.source("observations")
         self.instances: Source[InstanceKey, InstanceObservation] = graph.source("instances")
         self.leaving: Source[LeavingKey, bool] = graph.source("leaving")
+        self.missing: Source[Id, bool] = graph.source("missing")
         self.fleet_services: Source[Id, FleetService] = graph.source("fleet_services")
         self.clock = clock(graph)
         self.providers = tuple(providers)
@@ -138,11 +140,15 @@ class Program:
         self.items: dict[str, Table[ItemKey, EngineItem]] = {}
         for provider in providers:
             self._declare_provider(provider)
-        self.findings = self._declare_findings()
         self._listeners_by_front = graph.index(
             "listeners_by_front", self.listeners, lambda part, _: (part.load_balancer,)
         )
+        self._instances_by_front = graph.index(
+            "instances_by_front", self.instances, lambda key, _: (key.load_balancer,)
+        )
         self.fleets = graph.derive("fleets", self.load_balancers, self._fleet)
+        self.shortages = graph.derive("shortages", self.fleets, self._shortage)
+        self.findings = self._declare_findings()
         self.addresses = self._declare_addresses()
         self.statuses = graph.derive("statuses", self.intents, self._status)
         self.public: Table[Ref, str] | None = None
@@ -165,7 +171,7 @@ class Program:
 
     def _tell(self) -> None:
         """What an outcome is made of."""
-        tables: list[Handle] = [self.findings, self.statuses, self.fleets, *self.items.values()]
+        tables: list[Handle] = [self.findings, self.statuses, self.fleets, self.shortages, *self.items.values()]
         tables += [composed.virtual_hosts for composed in self.composed.values()]
         tables += [] if self.public is None else [self.public]
         self.graph.tell(tables)
@@ -228,7 +234,6 @@ class Program:
     def _declare_addresses(self) -> Table[Id, Addresses]:
         """Where each load balancer answers. Statuses read this, so that an instance more or less changes them all and nothing else."""
         graph = self.graph
-        instances = graph.index("instances_by_front", self.instances, lambda key, _: (key.load_balancer,))
         listeners = self._listeners_by_front
 
         def addresses(read: Read, name: Id, front: LoadBalancer) -> Addresses | None:
@@ -236,11 +241,7 @@ class Program:
             found = front_addresses(
                 front.published,
                 seen=read.get(self.observations, name),
-                instances=[
-                    instance
-                    for key, instance in read.lookup(instances, name)
-                    if not read.contains(self.leaving, LeavingKey(name, key.instance))
-                ],
+                instances=self._staying(read, name),
                 service=None if said is None else read.get(self.inputs.of(Service), said),
                 ports=[listener.port for _, listener in read.lookup(listeners, name)],
             )
@@ -250,6 +251,20 @@ class Program:
             return behind_service(found, fleet.exposure, read.get(self.fleet_services, name))
 
         return graph.derive("addresses", self.load_balancers, addresses)
+
+    def _staying(self, read: Read, name: Id) -> list[InstanceObservation]:
+        """The instances that serve and were not told to go, as each replica sees them."""
+        return [
+            instance
+            for key, instance in read.lookup(self._instances_by_front, name)
+            if not read.contains(self.leaving, LeavingKey(name, key.instance))
+        ]
+
+    def _shortage(self, read: Read, name: Id, wish: FleetWish) -> Shortage | None:
+        return shortage(wish, (one.instance for one in self._staying(read, name)))
+
+    def _missing(self, read: Read, name: Id, found: Shortage) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
+        return _by_object("missing", name, (missing(found),) if read.contains(self.missing, name) else ())
 
     def _fleet(self, read: Read, name: Id, front: LoadBalancer) -> FleetWish | None:
         wished = front.infrastructure.fleet
@@ -326,6 +341,7 @@ class Program:
                 "conflict_findings", self.listener_conflicts, lambda _, part, f: _by_object("conflict", str(part), (f,))
             ),
             graph.spread("unserved_findings", self.load_balancers, self._unserved),
+            graph.spread("missing_findings", self.shortages, self._missing),
             *self._said,
         ]
         every = graph.union("all_findings", tables)

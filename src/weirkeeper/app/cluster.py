@@ -18,6 +18,7 @@ from weirkeeper.app.channel import RELAY, Channel, Row, relay_address
 from weirkeeper.app.commons import Commons
 from weirkeeper.app.fleets import Fleets, shipped_instances
 from weirkeeper.app.last_good import LastGood, memory_of
+from weirkeeper.app.notices import notices
 from weirkeeper.app.numbers import Numbers
 from weirkeeper.app.plugins import Plugins, cluster_plugins
 from weirkeeper.app.ring import Ring, run_until
@@ -150,6 +151,15 @@ class ClusterApplication(Ring):
             self.metrics,
             alive={"settle": settle_question(self.intake)},
             ready={"configuration": self._unknown, "channel": self.channel.closed},
+            notices=notices(
+                self.intake,
+                rejected=lambda: self._numbers.rejected,
+                lost=lambda: len(self.feed.lost),
+                certificate_end=self.channel.certificate_end,
+                certificate_seconds=settings.certificate_seconds,
+                leader=lambda: self.leadership.leader is not None and bool(self.leadership.leader.holder),
+                instances=lambda: "" if self._fleets is None else self._fleets.notice(),
+            ),
         )
 
     # Running
@@ -261,6 +271,7 @@ class ClusterApplication(Ring):
         self._numbers.found(outcome.findings)
         if self._fleets is not None:
             self._fleets.wished(outcome.fleets)
+            self._fleets.short(outcome.shortages)
         if self._public is not None:
             self._public.wished(outcome.public)
         if not self._told:

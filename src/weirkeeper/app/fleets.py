@@ -3,6 +3,7 @@
 Comes in: settings, outcomes. Goes out: who may have certificates, and objects. Where the install starts no instances (`fleet` is off) nothing is ever wished here.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 from weirkeeper.app.channel import Channel
@@ -19,9 +20,11 @@ from weirkeeper.runtime.fleet_writer import FleetWriter
 from weirkeeper.runtime.intake import Intake
 from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.metrics import Metrics
+from weirkeeper.runtime.shortages import Shortages
 from weirkeeper.runtime.supervise import Worker
 from weirkeeper.runtime.writes import LedClient
 from weirkeeper.settings import RunSettings
+from weirkeeper.status.shortages import Shortage
 
 
 class Fleets:
@@ -48,11 +51,22 @@ class Fleets:
             log=log,
             gate=feed.gate,
         )
+        self._shortages = Shortages(lambda one: intake.offer((one,)))
+        metrics.gauge("instances_missing", lambda: self._shortages.lacking)
         self._services = FleetServices(client, self._place, lambda one: intake.offer((one,)), log=log, gate=feed.gate)
 
     def workers(self) -> list[Worker]:
         """What every replica runs."""
         return [Worker("pods of fleets", self._pods.run), Worker("services of fleets", self._services.run)]
+
+    def notice(self) -> str:
+        """What is amiss; empty where all is well."""
+        many = self._shortages.lasting
+        return f"{many} load balancers have had fewer instances than wished for a while" if many else ""
+
+    def short(self, changes: Mapping[Id, Shortage | None]) -> None:
+        """Which load balancers lack instances, after each settle."""
+        self._shortages.changed(changes)
 
     def wished(self, changes: Mapping[Id, FleetWish | None]) -> None:
         """What changed, after each settle."""
@@ -62,7 +76,9 @@ class Fleets:
 
     async def lead(self) -> None:
         """What the leader runs."""
-        await self._writer.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._writer.run(), name="objects of fleets")
+            group.create_task(self._shortages.run(), name="shortages")
 
 
 def shipped_instances(settings: RunSettings, client: Client, intake: Intake, feed: KubeFeed, log: Log) -> FleetPods:

@@ -33,6 +33,11 @@ class Numbers:
         self._severities: dict[Ref, Counter[str]] = {}
         self._findings: Counter[str] = Counter()
 
+    @property
+    def rejected(self) -> int:
+        """How many items engines refuse now."""
+        return len(self._rejected)
+
     def saw(self, row: Row) -> None:
         """An engine was observed."""
         if isinstance(row, InstanceObservation):
@@ -70,7 +75,7 @@ class Numbers:
             "items": lambda: {(("provider", name),): len(box) for name, box in dispatcher.mailboxes.items()},
             "instances": lambda: self._of("provider", Counter(self._serving.values()), self._providers),
             "findings": lambda: self._of("severity", self._findings, [one.value for one in Severity]),
-            "rejected_items": lambda: len(self._rejected),
+            "rejected_items": lambda: self.rejected,
             "snapshot_in_use": lambda: float(dispatcher.stand_in),
             "snapshot_age_seconds": lambda: -1 if last_good is None else last_good.age(),
             "held": lambda: {(("kind", kind),): count for kind, count in feed.held.items()},

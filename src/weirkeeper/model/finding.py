@@ -92,6 +92,7 @@ class Reason(StrEnum):
     HELD_CHANGE = "WK507"
     TOO_FEW_HOSTS = "WK508"
     NO_FLEET = "WK509"
+    INSTANCES_MISSING = "WK510"
 
 
 class Finding(Value, frozen=True, kw_only=True):

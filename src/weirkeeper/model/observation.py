@@ -72,6 +72,13 @@ class FleetService(Value, frozen=True, kw_only=True):
     addresses: tuple[PublicAddress, ...] = ()
 
 
+class InstancesMissing(Value, frozen=True, kw_only=True):
+    """A load balancer has had too few instances for so long that its owner should know. ``lasting`` is off when it has all again, or nobody watches."""
+
+    load_balancer: Id
+    lasting: bool = True
+
+
 class StatusWish(Value, frozen=True, kw_only=True):
     """What an object's status should say: addresses of its load balancer, as pairs of IP address and host name, one of which is empty."""
 

@@ -225,4 +225,8 @@ REASONS: dict[Reason, About] = {
         "Instances are wished that the control plane should start, but this install starts none.",
         "Add the component `fleet` to the install, or take the wish out.",
     ),
+    Reason.INSTANCES_MISSING: _about(
+        "A load balancer has had fewer instances than wished for a minute: they do not run, or have no full configuration. The others serve.",
+        "Look at the events of its pods (`kubectl describe pods -l weirkeeper.io/load-balancer` in the namespace of instances), and at the log of its Envoys.",
+    ),
 }

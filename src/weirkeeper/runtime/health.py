@@ -1,7 +1,7 @@
 """Whether the program lives and whether it is ready, for those who restart it or send it traffic; and its numbers.
 
 Comes in: questions, each a name and a function that answers with a reason, or with nothing where all is well. Goes out: `/livez`, `/readyz` and `/metrics` over
-HTTP. Nothing of a tenant is shown: reasons name parts of the program, never objects. A loop that is blocked or stopped does not answer at all, which a probe
+HTTP. `/readyz` also notes what is amiss elsewhere (`[!]`): that takes no replica away from engines. Nothing of a tenant is shown: reasons name parts of the program, never objects. A loop that is blocked or stopped does not answer at all, which a probe
 takes as a failure; so only what can get stuck beside the loop needs a question of its own.
 """
 
@@ -36,11 +36,12 @@ class Health:
         *,
         alive: Mapping[str, Question],
         ready: Mapping[str, Question],
+        notices: Mapping[str, Question] | None = None,
         limits: Limits = LIMITS,
     ) -> None:
         self._address, self._limits = address, limits
         self._metrics = metrics
-        self._alive, self._ready = alive, ready
+        self._alive, self._ready, self._notices = alive, ready, notices or {}
         self.port = 0
         """The port in use, once it runs."""
 
@@ -73,7 +74,7 @@ class Health:
         return _said(self._alive)
 
     async def _is_ready(self, _: web.Request) -> web.Response:
-        return _said(self._ready)
+        return _said(self._ready, self._notices)
 
     async def _numbers(self, _: web.Request) -> web.Response:
         return web.Response(
@@ -118,8 +119,9 @@ def host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104
 
 
-def _said(questions: Mapping[str, Question]) -> web.Response:
+def _said(questions: Mapping[str, Question], notices: Mapping[str, Question] | None = None) -> web.Response:
     answers = {name: ask() for name, ask in questions.items()}
     wrong = any(answers.values())
     lines = [f"[{'-' if why else '+'}] {name}{f': {why}' if why else ''}\n" for name, why in answers.items()]
+    lines += [f"[!] {name}: {why}\n" for name, ask in (notices or {}).items() if (why := ask())]
     return web.Response(status=503 if wrong else 200, text="".join([*lines, "not well\n" if wrong else "ok\n"]))

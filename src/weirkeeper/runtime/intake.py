@@ -29,6 +29,7 @@ from weirkeeper.model.observation import (
     FleetService,
     InstanceLeaving,
     InstanceObservation,
+    InstancesMissing,
     ItemObservation,
     LoadBalancerObservation,
     Today,
@@ -232,6 +233,8 @@ def _key(event: Event) -> tuple[Hashable, ...]:
             return (event.provider, event.load_balancer, event.instance, event.replica)
         case InstanceLeaving():
             return ("leaving", event.load_balancer, event.instance)
+        case InstancesMissing():
+            return ("missing", event.load_balancer)
         case FleetService():
             return ("fleet service", event.load_balancer)
         case Synced():

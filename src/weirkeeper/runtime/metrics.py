@@ -58,6 +58,11 @@ NAMES: Mapping[str, Name] = {
     "instances": Name(
         "gauge", "Engine instances connected to this replica that have a full configuration (`provider`)."
     ),
+    "instances_missing": Name(
+        "gauge",
+        "Instances that fleets should have more, on the replica that leads.",
+        "For over a minute: the object that wishes for them has an event (WK510); look at the events of the pods.",
+    ),
     "items": Name("gauge", "Engine items that are wished (`provider`)."),
     "findings": Name("gauge", "Findings by `severity`.", "`weir check` and the events of the objects say which."),
     "rejected_items": Name(

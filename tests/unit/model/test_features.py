@@ -16,7 +16,7 @@ from weirkeeper.providers.memory import PROVIDER as MEMORY
 
 NOT_PROGRAMMED = {
     "About", "AddressClaim", "AddressGrant", "Capabilities", "CertificateWish", "DnsRecord", "EndpointSetWish", "PodsOf", "Feature", "Finding",
-    "FleetService", "InstanceLeaving", "InstanceObservation", "ItemObservation", "LoadBalancerObservation", "Need", "Origin", "PublicAddress", "Published", "Ref", "Refused", "StatusWish", "TextType", "Infrastructure", "Fleet", "FleetWish", "Toleration",
+    "FleetService", "InstanceLeaving", "InstanceObservation", "InstancesMissing", "ItemObservation", "LoadBalancerObservation", "Need", "Origin", "PublicAddress", "Published", "Ref", "Refused", "StatusWish", "TextType", "Infrastructure", "Fleet", "FleetWish", "Toleration",
 }  # fmt: skip
 """Structs that no engine is given."""
 

@@ -33,9 +33,18 @@ async def asked(health, path):
 
 
 def test_livez_and_readyz_say_why_not():
-    health = Health("127.0.0.1:0", Metrics(), alive={"settle": lambda: ""}, ready={"feeds": lambda: "Ingress is awaited"})
+    health = Health(
+        "127.0.0.1:0", Metrics(), alive={"settle": lambda: ""}, ready={"feeds": lambda: "Ingress is awaited"}
+    )
     assert asyncio.run(asked(health, "/livez")) == (200, "[+] settle\nok\n")
     assert asyncio.run(asked(health, "/readyz")) == (503, "[-] feeds: Ingress is awaited\nnot well\n")
+
+
+def test_what_is_amiss_elsewhere_is_noted_and_takes_no_replica_away():
+    notes = {"items": lambda: "engines refuse 2 items", "instances": lambda: ""}
+    health = Health("127.0.0.1:0", Metrics(), alive={}, ready={"feeds": lambda: ""}, notices=notes)
+    assert asyncio.run(asked(health, "/readyz")) == (200, "[+] feeds\n[!] items: engines refuse 2 items\nok\n")
+    assert asyncio.run(asked(health, "/livez")) == (200, "ok\n")
 
 
 def test_metrics_are_served_as_prometheus_reads_them():
@@ -103,6 +112,7 @@ def test_every_number_that_is_counted_is_documented_and_the_other_way_round():
     counted = set(re.findall(r"metrics\.count\(\s*\"([a-z_]+)\"", source))
     assert counted == {name for name, known in NAMES.items() if known.kind == "counter"}
     asked = set(re.findall(r'^ {12}"([a-z_]+)": (?:lambda|self\._)', source, re.MULTILINE))
+    asked |= set(re.findall(r"metrics\.gauge\(\s*\"([a-z_]+)\"", source))
     assert {name for name, known in NAMES.items() if known.kind == "gauge"} <= asked
 
 

@@ -14,8 +14,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual
 
     def _run_once(self):
-        if not self._ready and self._scheduled:
-            self._virtual = max(self._virtual, self._scheduled[0].when())
+        due = min((timer.when() for timer in self._scheduled if not timer.cancelled()), default=None)
+        if not self._ready and due is not None:
+            self._virtual = max(self._virtual, due)
         super()._run_once()
 
 

@@ -9,9 +9,9 @@ from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.feeds.base import Seen
 from weirkeeper.kube.types import AddressStatus, LoadBalancerStatus, ObjectStatus, VersionedMetadata
 from weirkeeper.model.address import PublicAddress, Published
-from weirkeeper.model.finding import Reason
+from weirkeeper.model.finding import Reason, Severity
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.observation import FleetService, InstanceLeaving, InstanceObservation
+from weirkeeper.model.observation import FleetService, InstanceLeaving, InstanceObservation, InstancesMissing
 from weirkeeper.providers.memory import PROVIDER
 from weirkeeper.reconcile import Reconciler
 
@@ -102,6 +102,36 @@ def test_an_instance_that_is_told_to_go_gives_its_address_back_while_it_still_se
     assert told(program, leaving("b")) == (("10.0.0.1",), PORTS)
     assert told(program, instance("b", serving=False), leaving("c")) == (("10.0.0.1",), PORTS)
     assert told(program, leaving("b", leaving=False)) == (("10.0.0.1", "10.0.0.2"), PORTS)
+
+
+def owned(scale):
+    """An Ingress with a load balancer of its own."""
+    program = Reconciler([IngressController(IngressSettings(fleets=True))], [PROVIDER])
+    annotated = yaml.safe_load(INGRESS)
+    annotated["metadata"]["annotations"] = {"scale": str(scale)}
+    objects(program, CLASS, yaml.safe_dump(annotated))
+    return program
+
+
+def missing_of(program, *events):
+    """The severities and texts with which its object is told that instances are missing."""
+    program.receive(events)
+    program.settle()
+    found = program.graph.rows(program.program.findings).get(REF, ())
+    return [(f.severity, f.for_user.partition(";")[0]) for f in found if f.reason is Reason.INSTANCES_MISSING]
+
+
+def test_instances_that_are_missing_for_long_are_told_on_the_object_that_wishes_for_them():
+    program, of = owned(2), "ingress/edge/d/shop"
+    one, two = (msgspec.structs.replace(instance(name, f"10.0.0.{name}"), load_balancer=of) for name in "12")
+    assert missing_of(program) == []
+    assert missing_of(program, InstancesMissing(load_balancer=of)) == [(Severity.ERROR, "0 of 2 instances serve")]
+    again = msgspec.structs.replace(one, replica="q")
+    assert missing_of(program, one, again) == [(Severity.WARNING, "1 of 2 instances serve")]
+    assert missing_of(program, two) == []
+    left = InstanceLeaving(load_balancer=of, instance="2")
+    assert missing_of(program, left) == [(Severity.WARNING, "1 of 2 instances serve")]
+    assert missing_of(program, InstancesMissing(load_balancer=of, lasting=False)) == []
 
 
 def exposed(how, publish=None):
