@@ -49,7 +49,7 @@ REFUSED_HOLD = 90.0
 MANY = 64
 PACE = Pace()
 WIDE = Pace(watch=(85, 110), grace=10.0, peek=300.0)
-"""For names beyond the first `MANY`: a thousand watches that begin anew twice a minute would cost more than what they watch."""
+"""For names and selections beyond the first `MANY`: a thousand watches that begin anew twice a minute would cost more than what they watch."""
 
 
 class Part(NamedTuple):
@@ -223,7 +223,7 @@ class KubeFeed:
                 self._tasks[at] = group.create_task(self._reflectors[at].run(), name=f"watch {_named(at)}")
 
     def _reflector(self, at: Part | Scope, resource: Resource) -> Reflector[Any]:
-        by_name = isinstance(at, Scope)
+        narrow = isinstance(at, Scope) or at.labels != ""
         return Reflector(
             self._client,
             resource,
@@ -233,7 +233,7 @@ class KubeFeed:
             namespace=at.namespace,
             label_selector="" if isinstance(at, Scope) else at.labels or self._labels.get(at.kind, ""),
             field_selector=at.field_selector if isinstance(at, Scope) else "",
-            pace=WIDE if by_name and len(self._reflectors) > MANY else self._pace,
+            pace=WIDE if narrow and len(self._reflectors) > MANY else self._pace,
             gate=self.gate,
             clock=self._clock,
             sleep=self._sleep,
