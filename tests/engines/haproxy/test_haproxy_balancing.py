@@ -77,7 +77,11 @@ async def counted(site: Site, balancing: LoadBalancing, affinity: Affinity | Non
         server.close()
     for one in connected:
         one.abort()
-    await eventually(lambda: not connected, 5, what="all connections are closed")
+
+    async def closed() -> bool:
+        return not connected
+
+    await eventually(closed, 5, what="all connections are closed")
     return found, met
 
 
