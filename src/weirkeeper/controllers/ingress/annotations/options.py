@@ -150,10 +150,10 @@ class Options(Value, frozen=True, kw_only=True):
     https_port: int | None = None
     allow_http: bool = True
     load_balancer: Name | None = None
+    workload_ports: tuple[PodPort, ...] = ()
     closed: bool = False
     findings: tuple[Finding, ...] = ()
 
-    workload_ports: tuple[PodPort, ...] = ()
     @property
     def regex(self) -> bool:
         """Whether paths of the hosts are expressions: ``rewrite-target`` switches it on too, as ingress-nginx does."""
