@@ -52,6 +52,7 @@ cluster: setup         ## against kubelab where it is there, else the cluster th
 soak: setup            ## the long versions: every trouble of an API server under a thousand schedules
 	@SCHEDULES=1000 $(PYTEST) -q -n $(JOBS) tests/api/test_faults_reflector.py
 	@$(BIN)/python tests/soak
+	@WEIR_TEST_REQUESTS=60000 tests/cluster/run tests/cluster/test_upgrade.py
 
 bench: setup           ## every benchmark, with its in-run peers; figures under bench/results
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'

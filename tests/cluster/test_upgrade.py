@@ -13,6 +13,7 @@ from weirkeeper.testing.certificates import Authority
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
 REQUESTS = int(os.environ.get("WEIR_TEST_REQUESTS", "20000"))
+ROUNDS = max(1, REQUESTS // 20_000)
 KINDS = 3
 
 
@@ -52,7 +53,8 @@ def pods(install):
 def test_all_of_an_install_is_replaced_and_no_request_fails(external, shop, tmp_path):
     everything = external.addresses
     with following(shop, "shop", host_of(shop), tmp_path, least=REQUESTS // KINDS, secure=443) as clients:
-        replace_all(external)
+        for _ in range(ROUNDS):
+            replace_all(external)
         clients.stop()
     until_shown(shop, "shop", everything)
     print(clients.told())
@@ -92,7 +94,7 @@ def test_from_the_version_before_to_this_one_and_back_no_request_fails(external,
         run_with(external, previous)
         until_shown(shop, "shop", everything)
         with following(shop, "shop", host_of(shop), tmp_path, least=REQUESTS // KINDS, secure=443) as clients:
-            for wished in (this, previous):
+            for wished in (this, previous) * ROUNDS:
                 run_with(external, wished)
                 until_shown(shop, "shop", everything)
             clients.stop()

@@ -21,6 +21,8 @@ CONTAINERS: Mapping[str, Callable[[FleetPlace, FleetWish], Body]] = {
 """The engines that we can start, each with its containers."""
 MEMORY = {"envoy": "64Mi", "haproxy": "512Mi"}
 """How large the files are that an engine shares with what is ours, at most: HAProxy's are its whole configuration."""
+SETTLING = 10
+"""Seconds from an instance that is ready to the next one that is told to go: until clients have heard of its address."""
 LOST_AFTER = 10
 """Seconds on a host that is not heard of, before the instance is started elsewhere."""
 
@@ -48,10 +50,10 @@ def pod_template(place: FleetPlace, wish: FleetWish) -> Body:
 
 def rollout(fleet: Fleet) -> Body:
     """How a new template comes in: one host after the other. A host takes no second instance beside the first."""
-    rolling = {"maxUnavailable": 1, "maxSurge": 0}
+    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
     if fleet.mode == "daemonset":
-        return {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": rolling}}
-    return {"replicas": fleet.replicas, "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling}}
+        return {"minReadySeconds": SETTLING, "updateStrategy": rolling}
+    return {"replicas": fleet.replicas, "minReadySeconds": SETTLING, "strategy": rolling}
 
 
 def _network(fleet: Fleet) -> Body:

@@ -149,8 +149,9 @@ def test_without_a_port_there_is_no_service():
 
 def test_the_pod_is_that_of_the_shipped_daemon_set():
     """Names, arguments but those about which load balancer, security and files: what is right for the one is right for the other."""
-    shipped = yaml.safe_load(SHIPPED.read_text())["spec"]["template"]["spec"]
-    ours = json.loads(msgspec.json.encode(one(DEPLOYMENT)))["spec"]["template"]["spec"]
+    both = yaml.safe_load(SHIPPED.read_text())["spec"], json.loads(msgspec.json.encode(one(DEPLOYMENT)))["spec"]
+    assert len({spec["minReadySeconds"] for spec in both}) == 1
+    shipped, ours = (spec["template"]["spec"] for spec in both)
     for same in (
         "automountServiceAccountToken",
         "hostNetwork",
@@ -167,6 +168,7 @@ def test_the_pod_is_that_of_the_shipped_daemon_set():
             assert mine["volumeMounts"] == theirs["volumeMounts"], mine["name"]
             assert mine.get("resources") == theirs.get("resources"), mine["name"]
             assert flags(mine) == flags(theirs), mine["name"]
+            assert hook(mine) == hook(theirs), mine["name"]
 
 
 def test_an_instance_that_is_told_to_go_has_the_time_to_leave_and_to_drain():
@@ -179,6 +181,12 @@ def test_an_instance_that_is_told_to_go_has_the_time_to_leave_and_to_drain():
     assert spec["terminationGracePeriodSeconds"] >= leave + 600 + 10
     [port] = [port["containerPort"] for port in sidecar["ports"] if port["name"] == "health"]
     assert envoy["lifecycle"] == {"preStop": {"httpGet": {"path": "/drained", "port": port}}}
+
+
+def hook(container):
+    """What is done before it is stopped; at which port is each fleet's own."""
+    found = container.get("lifecycle", {}).get("preStop", {})
+    return found.get("sleep"), found.get("httpGet", {}).get("path")
 
 
 def flags(container):
