@@ -95,7 +95,9 @@ async def _leads(one):
 
 
 async def says(server, name, addresses):
+    """In any order: who came first stays first."""
+
     async def look():
-        return await status_of(server, name) == addresses
+        return sorted(await status_of(server, name)) == addresses
 
     await eventually(look, 60, what=f"the status of {name} says {addresses}")

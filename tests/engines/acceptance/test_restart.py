@@ -17,7 +17,7 @@ from weirkeeper.testing.client import Target, get
 from weirkeeper.testing.echo import echo_process
 from weirkeeper.testing.eventually import poll_until
 from weirkeeper.testing.load import Ask, Plan, load
-from weirkeeper.testing.ports import free_port
+from weirkeeper.testing.ports import free_port, listeners
 
 HOST = "good-0.example"
 EDITS = 20
@@ -98,6 +98,7 @@ def test_a_killed_weir_leaves_envoy_serving_and_the_next_one_takes_over(up: Up) 
     up.answers()
     engines = up.engines()
     assert len(engines) == 1
+    assert list(listeners(up.port)) == engines, f"others answer on our port: {listeners(up.port)}"
     plan = Plan(target=Target(port=up.port), asks=(Ask(name="host", host=HOST),), connections=4, rate=200, seconds=60)
     with load(plan) as under_load:
         assert ended(first, signal.SIGKILL) == -signal.SIGKILL
@@ -111,7 +112,7 @@ def test_a_killed_weir_leaves_envoy_serving_and_the_next_one_takes_over(up: Up) 
         assert up.engines() == engines, "the running Envoy was taken over, not replaced"
         result = under_load.stop()
     failures = result.failures(lambda record: record.status == 200 and record.answer == "good")
-    assert failures == [], f"{len(failures)} of {len(result.records)}: {failures[:5]}"
+    assert failures == [], f"{len(failures)} of {len(result.records)}: {failures[:5]}; on the port listen {listeners(up.port)}"
     assert ended(second, signal.SIGINT) == 0
     assert up.processes() == []
 

@@ -16,6 +16,7 @@ from weirkeeper.model.observation import ItemObservation, ItemState
 from weirkeeper.model.text import Digest, Id, Label, Name, Sentence
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.testing.echo import EchoServer
+from weirkeeper.testing.engines.admin import AdminAway
 from weirkeeper.testing.eventually import eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")]
@@ -140,7 +141,10 @@ def test_an_envoy_whose_certificate_names_another_load_balancer_gets_nothing(sta
                     await front.answers("one.example", "a")
 
                     async def turned_away() -> bool:
-                        stats = await stranger.admin.stats("cluster.weirkeeper.")
+                        try:
+                            stats = await stranger.admin.stats("cluster.weirkeeper.")
+                        except AdminAway:
+                            return False  # nobody has waited for it to start
                         return stats["cluster.weirkeeper.upstream_rq_total"] > 3
 
                     await eventually(turned_away, what="the stranger has asked and asked again")

@@ -1,6 +1,7 @@
 """Ports, certificates, waiting, PROXY prefixes, WebSocket frames: the small parts of the kit."""
 
 import asyncio
+import os
 import socket
 import ssl
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from weirkeeper.testing import websocket
 from weirkeeper.testing.certificates import Authority, broken_pairs, questionable_pairs
 from weirkeeper.testing.eventually import DeadlinePassed, eventually, poll_until
-from weirkeeper.testing.ports import Ports, can_bind, free_ports
+from weirkeeper.testing.ports import Ports, can_bind, free_ports, listeners
 from weirkeeper.testing.proxy_protocol import SIGNATURE, proxy_v1, proxy_v2
 
 
@@ -21,6 +22,24 @@ def test_ports_are_different_and_two_holders_never_share(tmp_path):
         taken = [holder.take() for holder in (one, two) * 20]
         assert len(set(taken)) == 40
     assert len(set(free_ports(5))) == 5
+
+
+def test_a_reserved_port_is_seen_by_who_does_not_know_of_the_locks_and_servers_may_use_it(tmp_path):
+    with Ports(tmp_path) as one:
+        port = one.take()
+        assert not can_bind(port)
+        assert listeners(port) == {}
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        for shares in (False, True):
+            for address in ("127.0.0.1", "0.0.0.0"):
+                with socket.create_server((address, port), reuse_port=shares) as server:
+                    with socket.create_connection(("127.0.0.1", port)):
+                        server.accept()[0].close()
+                    assert list(listeners(port)) == [os.getpid()]
+                    assert "pytest" in listeners(port)[os.getpid()]
+    with socket.create_server(("127.0.0.1", port)):
+        assert list(listeners(port)) == [os.getpid()]
 
 
 def test_a_port_in_use_is_not_free():
