@@ -23,6 +23,7 @@ class Translation:
         self.graph = Graph()
         self._composed = neutral.sources(self.graph)
         self._items = provider.declare(self.graph, self._composed)
+        self.graph.tell([self._items])
         self._places: dict[tuple[str, Any], Key] = {}
         self.misunderstood: dict[Key, str] = {}
         """Items that could not be read, and why. What was read of them before stays."""

@@ -147,11 +147,11 @@ class _Builder:
     def __init__(self, held: Held, wished: Assembly) -> None:
         self._held, self._wished = held, wished
         self._free = list(held.free)
-        self._placed: dict[str, str] = {}
         self._new: list[Step] = []
         self._rows: list[Step] = []
         self._old_rows: list[Step] = []
         self._servers: list[Step] = []
+        self._moved_in: list[Step] = []
         self._old_servers: list[Step] = []
         self._abandoned: list[Step] = []
         self._shown: list[Step] = []
@@ -162,6 +162,7 @@ class _Builder:
         return (
             self._shown,
             self._servers,
+            self._moved_in,
             self._new,
             self._rows,
             self._old_rows,
@@ -172,8 +173,7 @@ class _Builder:
 
     def parts_at_once(self) -> Iterable[list[Step]]:
         """Those that need no reload. A section that is left serves until then: rows still name it."""
-        return (self._shown, [s for s in self._servers if s.table.partition("/")[2] not in self._placed.values()],
-                self._old_servers, self._hidden)  # fmt: skip
+        return (self._shown, self._servers, self._old_servers, self._hidden)
 
     def sections(self) -> set[Cause]:
         """Places for new sections, and the end of old ones."""
@@ -185,7 +185,7 @@ class _Builder:
             elif section is not None and place is None:
                 causes |= self._begin(section)
             elif section is not None and place is not None:
-                self._compare(section, place)
+                self._servers += self._compared(section, place)
         return causes
 
     def endpoints(self) -> None:
@@ -195,7 +195,7 @@ class _Builder:
             for name in sorted(self._wished.by_source.get(source, ())):
                 place = self._held.place(name)
                 if place is not None and name not in touched:
-                    self._compare(self._wished.sections.rows[name], place)
+                    self._servers += self._compared(self._wished.sections.rows[name], place)
 
     def maps(self) -> None:
         """Rows of maps: first what is named, then who names it."""
@@ -226,8 +226,8 @@ class _Builder:
             return {Cause.SECTION}
         if not self._free:
             return {Cause.POOL}
-        place = self._placed[section.name] = self._free.pop()
-        self._compare(section, place)
+        place = self._free.pop()
+        self._moved_in += self._compared(section, place)
         self._new.append(_row_added(POOL, section.name, place))
         return set()
 
@@ -237,13 +237,14 @@ class _Builder:
         for server in sorted(self._held.table(f"servers/{place}")):
             self._abandoned.append(_server_out(place, server))
 
-    def _compare(self, section: Section, place: str) -> None:
+    def _compared(self, section: Section, place: str) -> Iterator[Step]:
+        """The servers that come or change; those that go are noted."""
         table = f"servers/{place}"
         held, wished = self._held.table(table), servers_of(self._wished, section)
         for server, text in sorted(wished.items()):
             if held.get(server) != text:
                 known = server in held or (place, server) in self._held.leaving
-                self._servers += _server_in(place, server, text, section, known=known)
+                yield from _server_in(place, server, text, section, known=known)
         self._old_servers += [_server_out(place, server) for server in sorted(held.keys() - wished.keys())]
 
     def _row(self, name: str, touched: str, value: str | None) -> None:

@@ -176,3 +176,13 @@ def test_an_answer_of_its_own_is_shared() -> None:
     made = Assembly()
     made.take(one | two)
     assert len([name for name in made.sections.rows if name.startswith("answer-500")]) == 1
+
+
+def test_a_section_moves_in_only_where_no_reload_is_due(held: Held, wished: Assembly) -> None:
+    """Its servers are not put into the pool by steps that do not wait: the reload gives it a section of its own."""
+    wished.take(host("n.example", route("b")) | host("e.example", route("a", request_headers=HeaderEdit(set=(HeaderValuePair(name="x", value="y"),)))))
+    wished.take(members("a", 81))
+    found = plan(held, wished, FRAME)
+    assert found.causes == (Cause.SECTION,)
+    assert [step.command for step in found.at_once if "pool-" in step.command] == []
+    assert any("/10.0.0.1_81" in step.command for step in found.at_once), "endpoints of sections that are there do not wait"
