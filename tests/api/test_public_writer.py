@@ -2,8 +2,11 @@
 
 import asyncio
 
+import pytest
 from leading import Replica, on_server
 
+from weirkeeper.kube.access import Access, StaticToken, Trust
+from weirkeeper.kube.client import Client
 from weirkeeper.kube.resources import KNOWN
 from weirkeeper.model.ids import Ref
 from weirkeeper.runtime.logging import Log
@@ -25,7 +28,7 @@ class Publisher(Replica):
     def __init__(self, client, namespace, who="one"):
         super().__init__(client, namespace, who)
         self.public = PublicWriter(
-            client, self.led, KEY, marked_kinds(workloads=True), [namespace], Log(self.log), self.metrics
+            client, self.led, KEY, "weir-test", marked_kinds(workloads=True), [namespace], Log(self.log), self.metrics
         )
 
     async def __aenter__(self):
@@ -92,6 +95,27 @@ def test_what_an_earlier_leader_left_goes_and_what_is_right_is_not_written(eithe
             assert found["metadata"]["resourceVersion"] == right["metadata"]["resourceVersion"]
 
     on_server(either_server, scenario)
+
+
+@pytest.mark.cluster
+def test_what_another_install_wrote_is_not_taken_back(real):
+    async def scenario(client, namespace, api):
+        access = Access(
+            real.url, credentials=StaticToken(real.tokens["admin"]), trust=Trust(authority=real.authority.pem())
+        )
+        async with Client(access, user_agent="another/1") as another:
+            await another.create(SERVICE, service("theirs", {KEY: "[9]"}), namespace)
+        await client.create(SERVICE, service("ours", {KEY: "[9]"}), namespace)
+        async with Publisher(client, namespace) as one:
+            one.public.wished({})
+            await one.marked(SERVICE, "ours", None)
+            await one.marked(SERVICE, "theirs", "[9]")
+            one.public.wished({one.ref(SERVICE, "theirs"): "[1]"})
+            await one.marked(SERVICE, "theirs", "[1]")
+            one.public.wished({one.ref(SERVICE, "theirs"): None})
+            await one.marked(SERVICE, "theirs", None)
+
+    on_server(real, scenario)
 
 
 def test_one_that_is_refused_does_not_hold_up_the_others_and_is_tried_again():

@@ -91,7 +91,7 @@ class ClusterApplication(Ring):
         if settings.public_endpoints:
             self.reconciler.program.declare_public()
             self._public = PublicWriter(
-                client, self._writes, settings.public_endpoints, marked_kinds(workloads=settings.workloads),
+                client, self._writes, settings.public_endpoints, settings.name, marked_kinds(workloads=settings.workloads),
                 settings.watch_namespaces, log, self.metrics,
             )  # fmt: skip
         self._told = False

@@ -7,12 +7,14 @@ one is ever touched. A write that fails is tried again; the others go on.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
+
+import msgspec
 
 from weirkeeper.kube.client import Client
 from weirkeeper.kube.errors import ApiFailure, Conflict, Forbidden, Invalid, NotFound
 from weirkeeper.kube.resources import KNOWN, Resource
-from weirkeeper.kube.types import KubeObject, VersionedMetadata
+from weirkeeper.kube.types import KubeObject, KubeStruct, VersionedMetadata
 from weirkeeper.kube.workloads import APPS, WORKLOADS
 from weirkeeper.model.ids import Ref
 from weirkeeper.runtime.leader import NotLeader
@@ -28,11 +30,32 @@ ABOUT_ONE = (Conflict, Forbidden, Invalid)
 """What is refused of one object and says nothing of the others."""
 
 
-class Marked(KubeObject, frozen=True, kw_only=True, rename="camel"):
-    """Any object: its annotations, and the version that a write must name."""
+class Book(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Which fields one writer wrote last."""
 
-    metadata: VersionedMetadata
+    manager: str = ""
+    fields_v1: dict[str, Any] | None = msgspec.field(default=None, name="fieldsV1")
+
+
+class BookedMetadata(VersionedMetadata, frozen=True, kw_only=True, rename="camel"):
+    """Metadata with the server's book of who wrote what."""
+
+    managed_fields: tuple[Book, ...] | None = ()
+
+
+class Marked(KubeObject, frozen=True, kw_only=True, rename="camel"):
+    """Any object: its annotations, who wrote them, and the version that a write must name."""
+
+    metadata: BookedMetadata
     metadata_only: ClassVar[bool] = True
+
+    def writer(self, key: str) -> str:
+        """Who wrote an annotation last; empty where that is not known."""
+        for book in self.metadata.managed_fields or ():
+            annotations = ((book.fields_v1 or {}).get("f:metadata") or {}).get("f:annotations") or {}
+            if f"f:{key}" in annotations:
+                return book.manager
+        return ""
 
 
 def marked_kinds(*, workloads: bool) -> tuple[Resource, ...]:
@@ -45,10 +68,12 @@ class PublicWriter:
     """The public endpoints of one install."""
 
     def __init__(  # noqa: PLR0917 - the parts of the program
-        self, client: Client, writes: LedClient, key: str, kinds: Sequence[Resource], namespaces: Sequence[str], log: Log, metrics: Metrics
+        self, client: Client, writes: LedClient, key: str, manager: str, kinds: Sequence[Resource], namespaces: Sequence[str],
+        log: Log, metrics: Metrics,
     ) -> None:  # fmt: skip
-        """`key` is the annotation; `namespaces`: where to look, everywhere when empty."""
+        """`key` is the annotation; `manager` the name under which the server books our writes; `namespaces`: where to look, everywhere when empty."""
         self._client, self._writes, self._key, self._log, self._metrics = client, writes, key, log, metrics
+        self._manager = manager
         self._kinds = {(kind.group, kind.kind): kind for kind in kinds}
         self._namespaces = tuple(namespaces) or ("",)
         self._texts: dict[Ref, str] = {}
@@ -86,7 +111,9 @@ class PublicWriter:
             except TimeoutError:
                 all_seen = False
             else:
-                await asyncio.sleep(PAUSE)  # an address that comes or goes changes all of them: several are written as one
+                await asyncio.sleep(
+                    PAUSE
+                )  # an address that comes or goes changes all of them: several are written as one
 
     async def _look(self) -> bool:
         """Find what is not as wished among all objects; whether all could be read."""
@@ -102,8 +129,12 @@ class PublicWriter:
     async def _wrong(self, kind: Resource, namespace: str) -> set[Ref]:
         pages = self._client.pages(kind, namespace, type=Marked, timeout=10.0)
         found = [item.object async for page in pages for item in page.items if item.object is not None]
-        refs = {self._ref(kind, one): one.annotations.get(self._key) for one in found}
-        return {ref for ref, text in refs.items() if text != self._texts.get(ref)}
+        return {ref for one in found if self._is_wrong(one, self._texts.get(ref := self._ref(kind, one)))}
+
+    def _is_wrong(self, one: Marked, wished: str | None) -> bool:
+        """Whether the annotation is to be written; what another install wrote is not ours to take back."""
+        text = one.annotations.get(self._key)
+        return text != wished and (wished is not None or one.writer(self._key) in ("", self._manager))
 
     async def _write_all(self) -> bool:
         """Write what is due, a few at a time; whether something is left. Where the server answers nobody, the rest waits."""
@@ -130,7 +161,7 @@ class PublicWriter:
             return
         try:
             found = await self._client.get(kind, ref.name, ref.namespace, type=Marked)
-            if found.annotations.get(self._key) != text:
+            if self._is_wrong(found, text):
                 meta = {"resourceVersion": found.metadata.resource_version, "annotations": {self._key: text}}
                 await self._writes.patch(kind, ref.name, {"metadata": meta}, ref.namespace)
                 self._metrics.count("public_endpoint_writes")
