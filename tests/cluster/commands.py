@@ -17,13 +17,13 @@ class Said(NamedTuple):
 
 
 class Kubectl:
-    """`kubectl`, in one namespace."""
+    """`kubectl`, in one namespace; with an empty one, in whichever the objects say."""
 
     def __init__(self, namespace: str = "default") -> None:
         self.namespace = namespace
 
     def __call__(self, *arguments: str, stdin: str = "") -> Said:
-        command = ["kubectl", "--namespace", self.namespace, *arguments]
+        command = ["kubectl", *(("--namespace", self.namespace) if self.namespace else ()), *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=180, check=False)
         return Said(done.returncode, done.stdout, done.stderr)
 

@@ -19,11 +19,16 @@ SHOWN = 30.0
 
 
 class Install:
-    """One install: its namespace, its name, which is its class's too, and the nodes with its Envoys."""
+    """One install: its namespaces, its name, which is its class's too, and the nodes with its Envoys."""
+
+    component = "envoy"
+    ports = (80, 443)
+    patience = 0.0
+    """How long an Ingress may need, after its status shows an address, until all of it is served: HAProxy reloads at most once in two seconds."""
 
     def __init__(self, folder: str, name: str, label: str) -> None:
         self.folder, self.name, self.label = folder, name, label
-        self.kubectl = Kubectl(name)
+        self.kubectl, self.instances = Kubectl(name), Kubectl(f"{name}-envoys")
 
     @property
     def of_class(self) -> str:
@@ -33,7 +38,7 @@ class Install:
     @property
     def addresses(self) -> list[str]:
         """The addresses of the nodes on which its Envoys run, in order."""
-        pods = self.kubectl.items("pods", "-l", "app.kubernetes.io/component=envoy")
+        pods = self.instances.items("pods", "-l", f"app.kubernetes.io/component={self.component}")
         return sorted({pod["status"]["hostIP"] for pod in pods if pod["status"].get("hostIP")})
 
     def apply(self, nodes: list[str]) -> None:
@@ -41,26 +46,35 @@ class Install:
         for node in nodes:
             self.kubectl.must("label", "--overwrite", "node", node, f"weirkeeper.io/{self.label}=true")
         self.kubectl.must("apply", "-f", str(ROOT / "deploy" / "crds"))
-        self.kubectl.must("apply", "-k", str(HERE / "installs" / self.folder))
+        Kubectl("").must("apply", "-k", str(HERE / "installs" / self.folder))
         self.rolled_out()
 
     def rolled_out(self) -> None:
         """Wait until every pod of it is ready."""
-        for what in (f"deployment/{self.name}", f"daemonset/{self.name}-envoy"):
-            said = self.kubectl("rollout", "status", what, f"--timeout={ROLLED_OUT}")
-            assert said.code == 0, f"{what}: {said.out}{said.error}\n{self.told()}"
+        for kubectl in (self.kubectl, self.instances):
+            for what in kubectl.must("get", "deployments,daemonsets", "-l", f"install={self.name}", "-o", "name").split():
+                said = kubectl("rollout", "status", what, f"--timeout={ROLLED_OUT}")
+                assert said.code == 0, f"{what}: {said.out}{said.error}\n{self.told()}"
 
     def remove(self) -> None:
         """Take it away again."""
-        self.kubectl.must("delete", "-k", str(HERE / "installs" / self.folder), "--ignore-not-found", "--wait=true")
+        Kubectl("").must("delete", "-k", str(HERE / "installs" / self.folder), "--ignore-not-found", "--wait=true")
 
     def told(self) -> str:
-        """Its pods, and the last lines that each one logged: for a person who looks at a failed test."""
-        return self.kubectl("get", "pods", "-o", "wide").out
+        """Its pods, for a person who looks at a failed test."""
+        return "".join(kubectl("get", "pods", "-o", "wide").out for kubectl in (self.kubectl, self.instances))
 
     def control_plane(self) -> list[dict]:
         """The pods of its control plane."""
         return self.kubectl.items("pods", "-l", "app.kubernetes.io/component=control-plane")
+
+
+class HaproxyInstall(Install):
+    """One whose HAProxies its control plane starts, at ports of its own."""
+
+    component = "instance"
+    ports = (8090, 8490)
+    patience = 5.0
 
 
 def shown(kubectl: Kubectl, name: str) -> list[str]:

@@ -48,7 +48,7 @@ def host_of(kubectl):
 
 def pods(starter):
     """The instances that run."""
-    found = starter.kubectl.items("pods", "-l", OURS)
+    found = starter.instances.items("pods", "-l", OURS)
     return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
 
 
@@ -59,7 +59,7 @@ def hosts(starter):
 
 def left(starter):
     """Everything that belongs to a fleet."""
-    found = starter.kubectl.items("deployments,daemonsets,services,serviceaccounts,pods", "-l", OURS)
+    found = starter.instances.items("deployments,daemonsets,services,serviceaccounts,pods", "-l", OURS)
     return [f"{one['kind']} {one['metadata']['name']}" for one in found]
 
 
@@ -145,11 +145,11 @@ def test_behind_a_load_balancer_the_status_lists_what_was_given_to_its_service(s
     """The lab has no cloud: what one would write is written here."""
     of_class, _ = labelled
     shop.apply(*class_with(of_class, {"exposure": "loadBalancer"}), ingress("shop", of_class, host_of(shop), "shop"))
-    until(lambda: starter.kubectl.items("services", "-l", OURS), "a Service of the fleet", STARTED)
-    (front,) = starter.kubectl.items("services", "-l", OURS)
+    until(lambda: starter.instances.items("services", "-l", OURS), "a Service of the fleet", STARTED)
+    (front,) = starter.instances.items("services", "-l", OURS)
     given = {"status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.77"}]}}}
     name = front["metadata"]["name"]
-    starter.kubectl.must("patch", "service", name, "--subresource=status", "--type=merge", "-p", json.dumps(given))
+    starter.instances.must("patch", "service", name, "--subresource=status", "--type=merge", "-p", json.dumps(given))
     until(lambda: shown(shop, "shop") == ["198.51.100.77"], "the address that was given", STARTED)
     assert port_shown(shop) == 80
 
@@ -160,6 +160,12 @@ def labelled(shop, nodes):
     of_class = f"np-{shop.namespace}"
     label = f"weirkeeper.io/{of_class}"
     yield of_class, label
+    shop.must(
+        "patch", "loadbalancerclassparameters", of_class, "--type=merge", "-p", '{"spec": {"ports": {"http": 8081}}}'
+    )
+    until(lambda: port_shown(shop) == 8081, "the port that was changed", STARTED)
+    (front,) = starter.instances.items("services", "-l", OURS)
+    assert front["status"] == given["status"]
     for kind in ("ingressclass", "loadbalancerclassparameters"):
         shop("delete", kind, of_class)
     for node in nodes:
@@ -205,4 +211,15 @@ def test_what_went_while_nobody_led_leaves_nothing(starter, shop):
     shop.must("delete", "ingress", "shop")
     assert left(starter) != []
     starter.kubectl.must("scale", plane, "--replicas=2")
-    until(lambda: left(starter) == [], "nothing is left of the fleet", STARTED)
+
+
+def fleets(starter):
+    """Every object of a fleet but pods, and of which load balancer it is."""
+    found = starter.instances.items("deployments,services,serviceaccounts", "-l", OURS)
+    return sorted((one["kind"], one["metadata"]["annotations"]["weirkeeper.io/load-balancer-id"]) for one in found)
+
+
+def expected(kubectl, of_class, names):
+    """What there is of a load balancer for each of these Ingresses."""
+    kinds = ("Deployment", "Service", "ServiceAccount")
+    return sorted((kind, f"ingress/{of_class}/{kubectl.namespace}/{name}") for kind in kinds for name in names)

@@ -1,5 +1,6 @@
 """What is shipped under deploy/, looked at without a cluster: rights, settings, security of the pods."""
 
+import json
 from pathlib import Path
 
 import manifests
@@ -16,6 +17,7 @@ PATCHES = [
     manifests.documents(patch["patch"])[0]
     for path in sorted(SHIPPED.rglob("kustomization.yaml"))
     for patch in manifests.documents(path.read_text())[0].get("patches", ())
+    if "target" not in patch
 ]
 FILES = [one["data"]["settings.yaml"] for one in (*OBJECTS, *PATCHES) if one["kind"] == "ConfigMap" and one.get("data")]
 RULES = [
@@ -25,6 +27,8 @@ RULES = [
     for rule in one["rules"]
 ]
 PODS = [one for one in OBJECTS if one["kind"] in ("Deployment", "DaemonSet")]
+(PLANE,) = [one for one in PODS if one["metadata"]["name"] == "weirkeeper"]
+ENVOYS = [one for one in PODS if one["metadata"]["name"] == "weirkeeper-envoy"]
 WRITING = {"create", "update", "patch", "delete", "deletecollection"}
 NEVER = {
     "pods/exec", "pods/attach", "pods/portforward", "nodes/proxy", "serviceaccounts/token", "roles", "rolebindings", "clusterroles",
@@ -52,18 +56,29 @@ def test_no_rule_is_wider_than_it_has_to_be(name, rule):
     assert not NEVER & set(rule["resources"])
 
 
+def everywhere(folder):
+    """What the ClusterRoles of a folder give, as (verb, resource)."""
+    files = [one for path in (SHIPPED / folder).rglob("*.yaml") for one in manifests.documents(path.read_text())]
+    rules = [rule for one in files if one.get("kind") == "ClusterRole" for rule in one["rules"]]
+    return {(verb, what) for rule in rules for verb in rule["verbs"] for what in rule["resources"]}
+
+
 def test_what_is_written_everywhere_is_little():
-    roles = [one for one in OBJECTS if one["kind"] == "ClusterRole"]
-    written = {
-        what for role in roles for rule in role["rules"] if WRITING & set(rule["verbs"]) for what in rule["resources"]
+    assert {what for verb, what in everywhere("base") if verb in WRITING} == WRITTEN_EVERYWHERE
+    more = {
+        path.name: {(verb, what) for verb, what in everywhere(path) if verb in WRITING}
+        for path in (SHIPPED / "components").iterdir()
     }
-    assert written == WRITTEN_EVERYWHERE
+    kinds = ("services", "deployments", "statefulsets", "daemonsets")
+    assert {name: what for name, what in more.items() if what} == {"public-endpoints": {("patch", kind) for kind in kinds}}
 
 
-def test_pods_are_only_looked_at_and_only_in_the_own_namespace():
-    rules = [(one["kind"], rule) for one in OBJECTS if one["kind"] in ("Role", "ClusterRole") for rule in one["rules"]]
-    looking = [(kind, rule["verbs"]) for kind, rule in rules if "pods" in rule["resources"]]
-    assert looking == [("Role", ["list", "watch"])]
+def test_pods_are_only_looked_at_and_everywhere_only_where_ingresses_lead_to_workloads():
+    rules = [(one["metadata"]["name"], rule) for one in OBJECTS if one["kind"] in ("Role", "ClusterRole") for rule in one["rules"]]
+    looking = {name: rule["verbs"] for name, rule in rules if "pods" in rule["resources"]}
+    assert looking == {"weirkeeper-instances": ["list", "watch"], "weirkeeper-workloads": ["list", "watch"]}
+    assert [folder.name for folder in (SHIPPED / "components").iterdir() if ("watch", "pods") in everywhere(folder)] == ["workloads"]
+    assert ("watch", "pods") not in everywhere("instances") | everywhere("base")
 
 
 def test_secrets_are_written_by_name_only_and_never_made():
@@ -81,8 +96,7 @@ def test_secrets_are_read_only_where_somebody_bound_the_role():
 
 
 def test_every_variable_is_a_setting():
-    (plane,) = [one for one in PODS if one["kind"] == "Deployment"]
-    (container,) = containers(plane)
+    (container,) = containers(PLANE)
     names = {one["name"].removeprefix("WEIR_").lower() for one in container["env"]}
     assert names - {"config"} <= set(kinds())
     assert {"name", "namespace", "identity", "pod_address"} <= names
@@ -95,15 +109,14 @@ def test_the_settings_files_are_understood(text, tmp_path):
 
 
 def test_a_second_install_claims_classes_of_its_own():
-    (internal,) = [one for one in PATCHES if one["kind"] == "IngressClass"]
+    (internal,) = [one for one in PATCHES if one["kind"] == "IngressClass" and "controller" in one["spec"]]
     (shipped,) = [one for one in OBJECTS if one["kind"] == "IngressClass"]
     assert internal["spec"]["controller"] != shipped["spec"]["controller"]
     assert any(f"classControllers: [{internal['spec']['controller']}]" in text for text in FILES)
 
 
 def test_ports_are_those_of_the_settings():
-    (plane,) = [one for one in PODS if one["kind"] == "Deployment"]
-    ports = {one["name"]: str(one["containerPort"]) for one in containers(plane)[0]["ports"]}
+    ports = {one["name"]: str(one["containerPort"]) for one in containers(PLANE)[0]["ports"]}
     settings = RunSettings()
     wished = {"ads": settings.ads_address, "exchange": settings.exchange_address, "health": settings.health_address}
     assert ports == {name: address.rpartition(":")[2] for name, address in wished.items()}
@@ -123,11 +136,27 @@ def test_containers_have_no_more_power_than_they_need(workload):
         assert "hostPath" not in volume
 
 
-def test_envoys_have_no_right_and_a_token_of_our_own_audience():
-    (envoys,) = [one for one in PODS if one["kind"] == "DaemonSet"]
+@pytest.mark.parametrize("envoys", ENVOYS, ids=lambda one: one["kind"])
+def test_envoys_have_no_right_and_a_token_of_our_own_audience(envoys):
     spec = envoys["spec"]["template"]["spec"]
     assert spec["automountServiceAccountToken"] is False
     bound = {s["name"] for one in OBJECTS if one["kind"].endswith("Binding") for s in one["subjects"]}
     assert spec["serviceAccountName"] not in bound
     tokens = [s["serviceAccountToken"] for v in spec["volumes"] for s in v.get("projected", {}).get("sources", ())]
     assert [one["audience"] for one in tokens] == [RunSettings().token_audience]
+
+
+def test_envoys_differ_only_by_their_network():
+    """What is right for the one way to run them is right for the other: programs, arguments, files, probes, what they may use."""
+    on_hosts, behind_service = ([_without_network(c) for c in containers(one)] for one in ENVOYS)
+    assert {one["kind"] for one in ENVOYS} == {"DaemonSet", "Deployment"}
+    assert on_hosts == behind_service
+
+
+def _without_network(container):
+    """The container, without what follows from the network that it is on."""
+    alike = json.loads(json.dumps(container).replace("HOST_ADDRESS", "POD_ADDRESS").replace("status.hostIP", "status.podIP"))
+    alike["securityContext"]["capabilities"].pop("add", None)
+    for port in alike.get("ports", ()):
+        port.pop("hostPort", None)
+    return alike

@@ -82,4 +82,4 @@ def test_a_new_authority_costs_no_request(external, shop):
 
 def bundle(install):
     """What Envoys are told to trust."""
-    return install.kubectl.read("configmap", f"{install.name}-authority").get("data", {}).get("ca.crt")
+    return install.instances.read("configmap", f"{install.name}-authority").get("data", {}).get("ca.crt")

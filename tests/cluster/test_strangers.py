@@ -2,7 +2,6 @@
 
 import lab
 import pytest
-from commands import Kubectl
 from installs import reached, until, until_answered, until_status
 from samples import echo, ingress, service
 
@@ -58,23 +57,23 @@ def served(external, kubectl):
     until_answered(external.addresses[0], f"http://{host}/", "shop")
     yield host
     for name in ("stranger", "friend"):
-        external.kubectl("delete", "pod", name, "--ignore-not-found", "--wait=false")
+        external.instances("delete", "pod", name, "--ignore-not-found", "--wait=false")
 
 
 def test_a_certificate_of_another_load_balancer_opens_nothing(external, served):
     account = f"{external.name}-envoy"
-    external.kubectl.apply(
+    external.instances.apply(
         instance("stranger", external, certificate_of="ingress/another", account=account),
         instance("friend", external, certificate_of=f"ingress/{external.of_class}", account=account),
     )
-    until_answered(address_of(external.kubectl, "friend"), f"http://{served}/", "shop")
-    stranger = address_of(external.kubectl, "stranger")
+    until_answered(address_of(external.instances, "friend"), f"http://{served}/", "shop")
+    stranger = address_of(external.instances, "stranger")
     until(lambda: "ingress/another" in told(external), "the control plane says whom it refused")
     assert reached(stranger, f"http://{served}/") is None
 
 
 def test_an_account_that_may_not_run_instances_gets_no_certificate(external, served, kubectl):
-    bundle = external.kubectl.read("configmap", f"{external.name}-authority")["data"]
+    bundle = external.instances.read("configmap", f"{external.name}-authority")["data"]
     metadata = {"name": f"{external.name}-authority"}
     kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": bundle})
     kubectl.apply(instance("stranger", external, certificate_of=f"ingress/{external.of_class}", account="default"))
@@ -97,6 +96,10 @@ def told(install):
 def test_no_replica_of_one_install_reads_objects_of_another(external, internal):
     for install, other in ((external, internal), (internal, external)):
         account = f"system:serviceaccount:{install.kubectl.namespace}:{install.name}"
-        may = Kubectl(other.kubectl.namespace)
-        for what in (f"secrets/{other.name}-authority", f"configmaps/{other.name}-authority", f"leases/{other.name}"):
+        for may, what in (
+            (other.kubectl, f"secrets/{other.name}-authority"), (other.kubectl, f"leases/{other.name}"),
+            (other.instances, f"configmaps/{other.name}-authority"),
+        ):  # fmt: skip
             assert may("auth", "can-i", "update", what, f"--as={account}").out.strip() == "no", (account, what)
+            own = f"--as=system:serviceaccount:{other.kubectl.namespace}:{other.name}"
+            assert may("auth", "can-i", "update", what, own).out.strip() == "yes", (other.name, what)
