@@ -9,7 +9,7 @@ import sys
 import time
 
 RING = ("settle", "b1", "b3", "b8", "b7", "b6")
-CLUSTER = ("propagation", "b2", "b4", "b5", "b9")
+CLUSTER = ("propagation", "b1_haproxy", "b2", "b4", "b5", "b9")
 ALL = (*RING, *CLUSTER)
 
 

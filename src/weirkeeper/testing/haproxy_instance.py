@@ -47,7 +47,7 @@ class HaproxyInstance:
         self.folder, self.engine = folder, folder / "e"
         self.engine.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.port = free_port()
-        self._command = [
+        self.command = [
             sys.executable, "-m", "weirkeeper", "agent", "haproxy", f"--load-balancer={load_balancer}", f"--instance={name}",
             *(f"--control-plane={server}" for server in servers), "--exchange=127.0.0.1:9", f"--folder={folder / 'tls'}",
             f"--engine-folder={self.engine}", f"--token-file={folder / 'token'}", f"--authority-file={folder / 'ca.crt'}",
@@ -71,7 +71,7 @@ class HaproxyInstance:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("WEIR_", "KUBE"))}
         with (self.folder / "agent.log").open("ab") as log:
             self._agent = subprocess.Popen(
-                [*self._command, *more], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+                [*self.command, *more], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
             )
 
     def start_supervisor(self) -> None:
@@ -102,6 +102,14 @@ class HaproxyInstance:
         with contextlib.suppress(Away):
             return [int(found) for found in _PROCESSES.findall(await ask(self.engine / MASTER, "show proc"))]
         return []
+
+    def end_now(self) -> None:
+        """The same as `end`, for those without a loop."""
+        asyncio.run(self.end())
+
+    def processes_now(self) -> list[int]:
+        """The same as `processes`, for those without a loop."""
+        return asyncio.run(self.processes())
 
     @property
     def log(self) -> str:
