@@ -70,7 +70,7 @@ class Draining:
 
 
 async def drained(admin: Path, limit: float) -> int:
-    """Tell clients to go elsewhere; how many connections are left when none is, or after ``limit`` seconds. Where there is no Envoy (any more), aiohttp's errors."""
+    """Tell clients to go elsewhere; how many connections are left when none is, or after ``limit`` seconds. Where there is no Envoy (any more), aiohttp's errors and `OSError`."""
     loop = asyncio.get_running_loop()
     end, left, told = loop.time() + limit, 0, False
     while True:
@@ -82,6 +82,8 @@ async def drained(admin: Path, limit: float) -> int:
             if not left:
                 return 0
         if loop.time() >= end:
+            if not told:
+                raise TimeoutError("its admin takes connections and does not answer")
             return left
         await asyncio.sleep(LOOK)
 
