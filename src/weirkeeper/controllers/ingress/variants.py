@@ -3,6 +3,7 @@
 import msgspec
 
 from weirkeeper.controllers.ingress.annotations.options import Options
+from weirkeeper.controllers.shared.reach import address_id
 from weirkeeper.model.backend import (
     Backend,
     BackendTls,
@@ -67,7 +68,7 @@ def backend_variant(backend: Backend, wished: Variant, name: Id, origin: Origin)
     over_tls = backend.tls is not None if wished.over_tls is None else wished.over_tls
     source = backend.source
     if wished.service_address and isinstance(source, FromEndpointSet):
-        source = FromServiceAddress(id=Id(f"{source.id}/address"))
+        source = FromServiceAddress(id=address_id(source.id))
     varied = msgspec.structs.replace(
         backend,
         protocol=wished.protocol or backend.protocol,

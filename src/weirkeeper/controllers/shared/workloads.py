@@ -119,17 +119,17 @@ def _with_port(wished: PodsOf, workload: Workload) -> PodsOf | NoBackend:
         return wished
     if wished.port_name:
         return (
-            wished if any(port.name == wished.port_name for port in ports) else _no_port(wished, ports_said(workload))
+            wished if any(port.name == wished.port_name for port in ports) else _no_port(wished, _ports_said(workload))
         )
     if len(ports) != 1:
-        return _no_port(wished, ports_said(workload))
+        return _no_port(wished, _ports_said(workload))
     name = parse(Label, ports[0].name)
     if not isinstance(name, Refused) and name:
         return msgspec.structs.replace(wished, port_name=name)
     return msgspec.structs.replace(wished, port=ports[0].container_port)
 
 
-def ports_said(workload: Workload) -> tuple[str, ...]:
+def _ports_said(workload: Workload) -> tuple[str, ...]:
     """The TCP ports of its containers, for a person."""
     ports = workload.spec.template.spec.tcp_ports()
     return tuple(f"{port.container_port} ({port.name})" if port.name else str(port.container_port) for port in ports)
