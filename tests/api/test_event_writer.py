@@ -187,3 +187,26 @@ def test_kubectl_describe_shows_what_a_user_can_act_on(real):
             assert "Normal   Programmed" in shown
 
     on_server(real, scenario)
+
+
+def test_that_thousands_are_served_is_left_to_their_statuses(monkeypatch):
+    monkeypatch.setattr(event_writer, "MOST_WAITING", 3)
+
+    async def scenario(client, namespace, api):
+        found = [await client.create(INGRESS, ingress(f"shop-{n}", namespace), namespace) for n in range(9)]
+        async with Talker(client, namespace) as one:
+            shops = [one.see(made) for made in found]
+            one.find(shops[0], "the first is missing")
+            await one.told("the first is missing")  # it leads
+            for number, shop in enumerate(shops):
+                one.events.live(shop.ref, shop.metadata.uid, (AddressStatus(ip=f"192-0-2-{number}"),))
+            one.find(shops[8], "a is missing")
+            await one.told(
+                "the first is missing",
+                "a is missing",
+                "served at 192-0-2-0",
+                "served at 192-0-2-1",
+                "served at 192-0-2-2",
+            )
+
+    on_server(Fake, scenario)

@@ -68,6 +68,7 @@ class Graph:
         self._nodes: Nodes = {}
         self._plans: dict[Handle, Callable[[Nodes], Step]] = {}
         self._told: frozenset[Handle] | None = None
+        self._telling: list[Store] = []
         self._busy = False
 
     # Declaring
@@ -114,9 +115,10 @@ class Graph:
     def tell(self, tables: Iterable[Handle]) -> None:
         """From now on a settle tells the changes of these tables alone: those of all others need not be kept until its end."""
         self._told = frozenset(tables)
-        for handle, node in self._nodes.items():
-            if isinstance(node, Store):
-                node.log = {} if handle in self._told else None
+        stores = [node for node in self._nodes.values() if isinstance(node, Store)]
+        self._telling = [store for store in stores if store.table in self._told]
+        for store in stores:
+            store.log = {} if store.table in self._told else None
 
     # Running
 
@@ -138,8 +140,7 @@ class Graph:
                     count = step.run()
                     if count:
                         runs[step.node.table.name] = count
-        stores = [node for node in self._nodes.values() if isinstance(node, Store) and node.log]
-        return Settled({store.table: store.changes() for store in stores}, runs, self._told)
+        return Settled({store.table: store.changes() for store in self._telling if store.log}, runs, self._told)
 
     def fresh(self) -> Graph:
         """The same definitions, built anew from the present inputs and settled; the same handles work for both."""
@@ -234,6 +235,11 @@ class Graph:
         self._plans[handle] = plan
         self._steps[handle] = step
         self._nodes[handle] = step.node
+        if isinstance(step.node, Store):
+            if self._told is None:
+                self._telling.append(step.node)
+            else:
+                step.node.log = None
         return handle
 
     def _node(self, handle: Handle) -> Any:

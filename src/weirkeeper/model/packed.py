@@ -21,7 +21,9 @@ class Packed(Generic[T]):
 
     def pack(self, value: T, /) -> bytes:
         """The bytes of a value."""
-        return self._encoder.encode(value)
+        room = bytearray()
+        self._encoder.encode_into(value, room)
+        return bytes(room)  # what the encoder answers itself is up to half again as large in memory as it says
 
     def unpack(self, body: bytes, /) -> T:
         """The value again; equal to what was packed."""

@@ -8,6 +8,7 @@ from sys import intern
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import force_setattr
 
 T = TypeVar("T")
 LONGEST = 128
@@ -15,20 +16,26 @@ LONGEST = 128
 
 
 def shared(value: T) -> T:
-    """The same value, with equal parts held once."""
+    """The same value, with equal parts held once. It is changed in place, to something equal."""
     found: T = _shared(value, {})
     return found
 
 
 def _shared(value: Any, known: dict[tuple[Any, ...], Any]) -> Any:
-    if type(value) is str:
+    if value is None:
+        return None
+    kind = type(value)
+    if kind is str:
         return intern(value) if len(value) <= LONGEST else value
-    if type(value) is tuple:
+    if kind is tuple:
         return tuple([_shared(one, known) for one in value]) if value else ()
     if not isinstance(value, msgspec.Struct):
         return value
-    parts = {name: _shared(getattr(value, name), known) for name in value.__struct_fields__}
-    place = (type(value), *map(id, parts.values()))  # parts that are equal are the same by now
-    if place not in known:
-        known[place] = msgspec.structs.replace(value, **parts)
-    return known[place]
+    place: list[Any] = [kind]
+    for name in kind.__struct_fields__:
+        part = getattr(value, name)
+        same = _shared(part, known)
+        if same is not part:
+            force_setattr(value, name, same)
+        place.append(id(same))  # parts that are equal are the same by now
+    return known.setdefault(tuple(place), value)

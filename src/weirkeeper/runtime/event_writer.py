@@ -42,6 +42,9 @@ MOST_SPOKEN = 20_000
 AT_A_TIME = 200
 """So many objects are looked at in one turn of the loop."""
 
+MOST_WAITING = 100
+"""While so many wait, nobody is told that an object is served: the start of an install with thousands would be followed by minutes of that, and statuses say the same."""
+
 RANKS = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 OLD = 10
 """Added to the rank of what a new leader repeats."""
@@ -124,7 +127,7 @@ class EventWriter:
     def live(self, ref: Ref, uid: str, listed: Entries) -> None:
         """Tell that an object is served for the first time."""
         one = live(ref, uid, listed, self._versions)
-        if one is not None:
+        if one is not None and len(self._turns) < MOST_WAITING:
             self._push(RANKS[Severity.INFO], one)
 
     def _forget(self, ref: Ref) -> None:

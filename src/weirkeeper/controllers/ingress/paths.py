@@ -4,6 +4,8 @@
 of the host has expressions on, all its paths are matched from the start and in any letter case, as in ingress-nginx; plain paths stay literal.
 """
 
+from functools import lru_cache
+
 from weirkeeper.controllers.shared.regexes import checked_regex, quoted
 from weirkeeper.kube.types import IngressPath
 from weirkeeper.model.finding import Reason
@@ -12,6 +14,8 @@ from weirkeeper.model.text import PathText, Refused, RegexText, parse, shown
 
 TYPES = ("Exact", "Prefix", "ImplementationSpecific")
 ROOT = SegmentPrefix(value=PathText("/"))
+SHORT = 128
+"""The longest path that is remembered: `/` and `/api` stand in most Ingresses."""
 _HEX = frozenset("0123456789abcdefABCDEF")
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
 _SPECIAL = frozenset("^$*+?()[]{}|\\")
@@ -26,15 +30,20 @@ class WrongPath(Refused, frozen=True):
 
 def path_match(path: IngressPath, *, own_regex: bool, host_regex: bool) -> PathMatch | WrongPath:
     """The match of a path."""
-    text = path.path or "/"
-    if path.path_type not in TYPES:
+    match_of = _known_match_of if len(path.path) + len(path.path_type) <= SHORT else _match_of
+    return match_of(path.path, path.path_type, own_regex, host_regex)
+
+
+def _match_of(written: str, path_type: str, own_regex: bool, host_regex: bool) -> PathMatch | WrongPath:
+    text = written or "/"
+    if path_type not in TYPES:
         listed = ", ".join(TYPES)
-        return WrongPath(f"the path type {shown(path.path_type)} is none of {listed}", remedy="write one of them")
-    if not path.path and path.path_type != "ImplementationSpecific":
-        return WrongPath(f"a path of type {path.path_type} must not be empty")
+        return WrongPath(f"the path type {shown(path_type)} is none of {listed}", remedy="write one of them")
+    if not written and path_type != "ImplementationSpecific":
+        return WrongPath(f"a path of type {path_type} must not be empty")
     if not text.startswith("/") and not (own_regex and text.startswith(("^/", "(/"))):
         return WrongPath(f"the path {shown(text)} does not begin with /")
-    if own_regex or (host_regex and path.path_type == "ImplementationSpecific"):
+    if own_regex or (host_regex and path_type == "ImplementationSpecific"):
         return _regex(text)
     typed = parse(PathText, decoded(text))
     if isinstance(typed, Refused):
@@ -42,7 +51,10 @@ def path_match(path: IngressPath, *, own_regex: bool, host_regex: bool) -> PathM
     strange = _never_asked_for(typed)
     if strange:
         return WrongPath(f"the path {shown(text)} {strange}")
-    return _literal(typed, exact=path.path_type == "Exact", host_regex=host_regex)
+    return _literal(typed, exact=path_type == "Exact", host_regex=host_regex)
+
+
+_known_match_of = lru_cache(maxsize=2048)(_match_of)
 
 
 def decoded(text: str) -> str:

@@ -166,7 +166,7 @@ def state_of(conditions: EndpointConditions) -> EndpointState:
     return EndpointState.SERVING if conditions.serving and conditions.terminating else EndpointState.NOT_READY
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _label(text: str | None) -> Label:
     """Nodes and zones: few, and named by every endpoint."""
     typed = parse(Label, text or "")

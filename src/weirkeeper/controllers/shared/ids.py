@@ -5,12 +5,14 @@ percent-encoded; an id that would be too long ends in a digest of the whole.
 """
 
 import hashlib
+import re
 
 from weirkeeper.model.ids import LOCAL, Ref
 from weirkeeper.model.text import Id, trusted
 
 LONGEST = 512
 _VISIBLE = frozenset(chr(c) for c in range(0x21, 0x7F)) - frozenset("/%")
+_PLAIN = re.compile(r"[!-$&-.0-~]*", re.ASCII)
 _CODES = {c: f"%{c:02x}" for c in range(256)}
 _ESCAPES = {c: _CODES[c] for c in range(0x80) if chr(c) not in _VISIBLE}
 
@@ -25,6 +27,8 @@ def id_of(*parts: str) -> Id:
 
 def escaped(part: str) -> str:
     """A part without separators."""
+    if _PLAIN.fullmatch(part):
+        return part  # nearly all are; to look is cheaper than to translate
     if part.isascii():
         return part.translate(_ESCAPES)
     return "".join(c if c in _VISIBLE else "".join(_CODES[b] for b in c.encode(errors="replace")) for c in part)

@@ -3,9 +3,14 @@
 Comes in: an origin and sentences. Goes out: a ``Finding``. Use ``shown`` for any text of a tenant that goes into a sentence.
 """
 
+from functools import lru_cache
+
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import FieldPath, Sentence, trusted
+
+SHORT = 128
+"""The longest field path that is remembered: most objects have the same few."""
 
 
 def finding(
@@ -47,7 +52,14 @@ def info(reason: Reason, origin: Origin, sentence: str, remedy: str, effect: Eff
 
 def field(path: str) -> FieldPath:
     """A field path; text of a tenant in it (an annotation's name) loses what cannot be printed."""
+    return _known_field(path) if len(path) <= SHORT else _field(path)
+
+
+def _field(path: str) -> FieldPath:
     return trusted(FieldPath, _clean(path, 512).replace("\n", " ").replace("\t", " "))
+
+
+_known_field = lru_cache(maxsize=2048)(_field)
 
 
 def _clean(text: str, longest: int) -> str:

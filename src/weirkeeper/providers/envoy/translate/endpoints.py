@@ -44,7 +44,7 @@ def _member(member: Endpoint) -> bytes:
     return before + address + after
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _around(length: int, port: int) -> tuple[bytes, bytes]:
     """What comes before and after an address of that length."""
     blank = "\0" * length

@@ -100,7 +100,8 @@ def _lone_backend(route: Route) -> Id | None:
     share = action.backends[0]
     if share.weight <= 0 or share.request_headers or share.response_headers:
         return None
-    return None if route.body_limit is not None or route.buffer_requests else share.backend
+    # what is remembered of one route for others holds no password
+    return None if route.body_limit is not None or route.buffer_requests or route.auth else share.backend
 
 
 @lru_cache(maxsize=256)
@@ -117,7 +118,7 @@ def _manner(route: Route, defaults: Timeouts) -> tuple[bytes | None, bytes]:
     return action, made.SerializeToString(deterministic=True)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _match_bytes(match: RouteMatch) -> bytes:
     body: bytes = route_match(match).SerializeToString(deterministic=True)
     return body
