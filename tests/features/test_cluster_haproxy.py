@@ -1,10 +1,14 @@
 """HAProxies behind a cluster's control plane: agents of their own beside them, as processes, over mutual TLS."""
 
 import asyncio
+import os
+import signal
+import socket
 
 import pytest
 from cluster_program import LOAD_BALANCER, Install, api_server, endpoint_slice, ingress, ingress_class, running, service
 
+from weirkeeper.model.finding import Reason
 from weirkeeper.testing.client import fetch
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
@@ -49,3 +53,58 @@ async def _served(tmp_path):
                 server.remove("Ingress", "shop", "default", api_version="networking.k8s.io/v1")
                 await answers(one, "shop.example", 404)
                 assert await beside.number("weirkeeper_haproxy_reloads_total") == before == 1
+
+
+def test_a_port_that_is_taken_is_said_and_harms_no_other_and_is_tried_again(tmp_path):
+    asyncio.run(_taken(tmp_path))
+
+
+def refusals(install):
+    graph, program = install.app.reconciler.graph, install.app.reconciler.program
+    return [one for found in graph.rows(program.findings).values() for one in found if one.reason is Reason.ENGINE_REJECTED]
+
+
+async def _taken(tmp_path):
+    async with EchoServer(name="shop") as echo, api_server(
+        ingress_class(), service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port), ingress("shop", "shop.example", "shop")
+    ) as server:
+        one = Install(tmp_path, server.kubeconfig(), providers=("haproxy",))
+        with socket.create_server(("0.0.0.0", one.https_port)):
+            async with running(one), haproxy_instance(tmp_path / "i0", one.app.channel.authority.keys, LOAD_BALANCER, "i0", [one.server]) as beside:
+                await answers(one, "shop.example")
+
+                async def said():
+                    return [finding for finding in refusals(one) if f":{one.https_port}" in finding.for_user]
+
+                await eventually(said, 30, what="the finding says which port")
+                reloads = await beside.number("weirkeeper_haproxy_reloads_total")
+                server.put(ingress("other", "other.example", "shop"))
+                await answers(one, "other.example")
+                assert await beside.number("weirkeeper_haproxy_reloads_total") == reloads, "a port that stays taken costs no reload"
+
+
+def test_a_haproxy_that_hangs_is_noticed_and_serves_again_when_its_supervisor_starts_it_anew(tmp_path):
+    asyncio.run(_hung(tmp_path))
+
+
+async def _hung(tmp_path):
+    async with EchoServer(name="shop") as echo, api_server(
+        ingress_class(), service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port), ingress("shop", "shop.example", "shop")
+    ) as server:
+        one = Install(tmp_path, server.kubeconfig(), providers=("haproxy",))
+        async with running(one), haproxy_instance(tmp_path / "i0", one.app.channel.authority.keys, LOAD_BALANCER, "i0", [one.server]) as beside:
+            await answers(one, "shop.example")
+            hung = await beside.processes()
+            for pid in hung:
+                os.kill(pid, signal.SIGSTOP)
+
+            async def noticed():
+                return await beside.answer("/ready") not in {"", "yes\n"}
+
+            await eventually(noticed, 5, what="it is not ready")
+            server.put(ingress("meanwhile", "meanwhile.example", "shop"))
+            for pid in hung:
+                os.kill(pid, signal.SIGKILL)
+            await answers(one, "meanwhile.example")
+            await answers(one, "shop.example")
+            await beside.ready()
