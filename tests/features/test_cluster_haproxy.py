@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+from contextlib import AsyncExitStack
 
 import pytest
 from cluster_program import LOAD_BALANCER, Install, api_server, endpoint_slice, ingress, ingress_class, running, service
@@ -108,3 +109,45 @@ async def _hung(tmp_path):
             await answers(one, "meanwhile.example")
             await answers(one, "shop.example")
             await beside.ready()
+
+
+def test_an_agent_that_is_killed_takes_haproxy_over_as_it_is(tmp_path):
+    asyncio.run(_taken_over(tmp_path))
+
+
+async def _taken_over(tmp_path):
+    async with EchoServer(name="shop") as echo, api_server(
+        ingress_class(), service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port), ingress("shop", "shop.example", "shop")
+    ) as server:
+        one = Install(tmp_path, server.kubeconfig(), providers=("haproxy",))
+        async with running(one), haproxy_instance(tmp_path / "i0", one.app.channel.authority.keys, LOAD_BALANCER, "i0", [one.server]) as beside:
+            await answers(one, "shop.example")
+            before = await beside.processes()
+            beside.kill_agent()
+            server.put(ingress("meanwhile", "meanwhile.example", "shop"))
+            beside.start_agent()
+            await answers(one, "meanwhile.example")
+            await beside.ready()
+            assert await beside.processes() == before
+            assert await beside.number("weirkeeper_haproxy_reloads_total") == 0
+
+
+def test_agent_and_haproxy_start_again_without_a_control_plane_as_they_were_told_last(tmp_path):
+    asyncio.run(_alone(tmp_path))
+
+
+async def _alone(tmp_path):
+    async with EchoServer(name="shop") as echo, api_server(
+        ingress_class(), service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port), ingress("shop", "shop.example", "shop")
+    ) as server:
+        one = Install(tmp_path, server.kubeconfig(), providers=("haproxy",))
+        async with AsyncExitStack() as stack:
+            async with running(one):
+                beside = await stack.enter_async_context(
+                    haproxy_instance(tmp_path / "i0", one.app.channel.authority.keys, LOAD_BALANCER, "i0", [one.server])
+                )
+                await answers(one, "shop.example")
+            beside.kill_agent()
+            await beside.kill_engine()
+            beside.start_agent()
+            await answers(one, "shop.example")
