@@ -7,10 +7,16 @@ the resourceVersion that it was made from, a deletion a uid or version, so what 
 Why the limit is a fence for a process that is stopped in mid-request: on waking, timers that are due run before any task that waits for a connection does, so the
 request is cancelled before its first byte is written; what the kernel already has was sent in time.
 
+A write that is under way when its writer is cancelled is waited for, as long as its own limit: so nothing is on its way when the Lease is given back.
+
+A creation has no version to name. What is created (Events, Quarantines, Holds) has a name that is made of what it says: stored late, as an API server that
+was slow may do after our end, it changes no value; the next leader finds it there and counts it, or deletes what is not wished.
+
 Not led, and so not here: the Lease itself, TokenReviews, and the Lease in which a follower says what it sees (`detour.py`), which nobody else writes.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from weirkeeper.kube.client import Client, Json
@@ -36,7 +42,7 @@ class LedClient:
         self, resource: Resource, body: Mapping[str, Any], namespace: str = "", *, timeout: float | None = None  # noqa: ASYNC109
     ) -> Json:  # fmt: skip
         """The object as created; `AlreadyExists` where one of that name is there."""
-        return await self._client.create(resource, body, namespace, timeout=self._allowed(timeout))
+        return await _whole(self._client.create(resource, body, namespace, timeout=self._allowed(timeout)))
 
     async def ensure(self, resource: Resource, name: str, namespace: str = "") -> Json:
         """The object as it is; an empty one is made where there is none, by an apply that says nothing and so changes nothing.
@@ -44,23 +50,25 @@ class LedClient:
         The server asks for the right to patch and, where there is nothing, to create *this name*: unlike a creation, it can be limited by `resourceNames`.
         """
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}}
-        return await self._client.patch(
+        return await _whole(self._client.patch(
             resource, name, body, namespace, content_type=APPLY_PATCH, query={"fieldManager": "weirkeeper"}, timeout=self._allowed(None)
-        )  # fmt: skip
+        ))  # fmt: skip
 
     async def replace(
         self, resource: Resource, name: str, body: Mapping[str, Any], namespace: str = "", subresource: str = "", *, timeout: float | None = None  # noqa: ASYNC109
     ) -> Json:  # fmt: skip
         """The object as replaced; `Conflict` where the body's resourceVersion is not the latest."""
         _versioned(body)
-        return await self._client.replace(resource, name, body, namespace, subresource, timeout=self._allowed(timeout))
+        limit = self._allowed(timeout)
+        return await _whole(self._client.replace(resource, name, body, namespace, subresource, timeout=limit))
 
     async def patch(
         self, resource: Resource, name: str, body: Mapping[str, Any], namespace: str = "", subresource: str = "", *, timeout: float | None = None  # noqa: ASYNC109
     ) -> Json:  # fmt: skip
         """The object after a merge patch (RFC 7396); `Conflict` where the resourceVersion in it is not the latest."""
         _versioned(body)
-        return await self._client.patch(resource, name, body, namespace, subresource, timeout=self._allowed(timeout))
+        limit = self._allowed(timeout)
+        return await _whole(self._client.patch(resource, name, body, namespace, subresource, timeout=limit))
 
     async def delete(
         self, resource: Resource, name: str, namespace: str = "", *,
@@ -68,8 +76,9 @@ class LedClient:
     ) -> Json:  # fmt: skip
         """What the server says of the deletion; `Conflict` where another object of that name is there."""
         assert uid or resource_version, f"a deletion of {resource.kind} {namespace}/{name} names no uid and no version"
-        return await self._client.delete(
-            resource, name, namespace, uid=uid, resource_version=resource_version, timeout=self._allowed(timeout)
+        limit = self._allowed(timeout)
+        return await _whole(
+            self._client.delete(resource, name, namespace, uid=uid, resource_version=resource_version, timeout=limit)
         )
 
     def _allowed(self, wished: float | None) -> float:
@@ -80,6 +89,18 @@ class LedClient:
                 f"{self._leadership.remaining:.2f} s are left of our lease, the write may take {limit:.2f} s"
             )
         return limit
+
+
+async def _whole(request: Coroutine[Any, Any, Json]) -> Json:
+    """The answer. Where we are cancelled meanwhile, the request is brought to its end first: cut off, it might be stored after we have said that we are done."""
+    sent = asyncio.ensure_future(request)
+    try:
+        return await asyncio.shield(sent)
+    except asyncio.CancelledError:
+        await asyncio.wait((sent,))
+        if not sent.cancelled():
+            sent.exception()  # looked at: nobody else will
+        raise
 
 
 def _versioned(body: Mapping[str, Any]) -> None:
