@@ -15,7 +15,7 @@ CRDS = ROOT / "deploy" / "crds"
 sys.path.insert(0, str(Path(__file__).parent))
 
 from commands import Kubectl  # noqa: E402 - the path above leads to it
-from installs import Install  # noqa: E402
+from installs import HaproxyInstall, Install  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -70,4 +70,12 @@ def internal(nodes: list[str]) -> Install:
     """The shipped example of a second install, with an Envoy on the third node."""
     install = Install("internal", "internal-weirkeeper", "internal")
     install.apply(nodes[2:3])
+    return install
+
+
+@pytest.fixture(scope="session")
+def haproxies(nodes: list[str]) -> Install:
+    """An install that starts two HAProxies, on nodes of its choice."""
+    install = HaproxyInstall("haproxy", "haproxy-weirkeeper", "haproxy")
+    install.apply([])
     return install

@@ -39,7 +39,7 @@ class ClusterStage:
 
     def place(self, feature: Feature) -> Place:
         found = poll_until(lambda: shown(self.kubectl, self.name), SHOWN, what="an address in the status", pause=0.1)
-        return Place(found[0])
+        return Place(found[0], *self.install.ports)
 
     def shows_nothing(self, feature: Feature) -> Place:
         """Another Ingress, made later, shows its address: by then the first one would have."""
@@ -47,7 +47,7 @@ class ClusterStage:
         self.kubectl.apply(ingress("later", self.install.of_class, "later.example", backend))
         found = poll_until(lambda: shown(self.kubectl, "later"), SHOWN, what="the later Ingress's address", pause=0.1)
         assert shown(self.kubectl, self.name) == []
-        return Place(found[0])
+        return Place(found[0], *self.install.ports)
 
     def leave(self) -> None:
         """Take all of it away; a host that nobody has is answered 404 again before the next feature begins."""
@@ -58,7 +58,7 @@ class ClusterStage:
             poll_until(lambda at=address: self._nobody(at), GONE, what=f"404 at {address}", pause=0.1)
 
     def _nobody(self, address: str) -> bool:
-        return followed(Place(address), "http://nobody.example/", "GET").status == 404
+        return followed(Place(address, *self.install.ports), "http://nobody.example/", "GET").status == 404
 
     def _ready(self, service: str) -> int:
         slices = self.kubectl.items("endpointslices", "-l", f"kubernetes.io/service-name={service}")
