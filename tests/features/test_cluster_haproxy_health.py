@@ -1,0 +1,66 @@
+"""A HAProxy that is gone or hangs is noticed within five seconds, said by the agent beside it, and serves everything again."""
+
+import asyncio
+import os
+import signal
+import time
+
+import pytest
+from cluster_program import LOAD_BALANCER, Install, api_server, endpoint_slice, ingress, ingress_class, running, service
+
+from weirkeeper.testing.client import fetch
+from weirkeeper.testing.echo import EchoServer
+from weirkeeper.testing.eventually import eventually
+from weirkeeper.testing.haproxy_instance import haproxy_instance
+
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("haproxy health")]
+
+NOTICED, BACK = 5.0, 30.0
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=["gone", "hung"])
+def test_it_is_noticed_said_and_programmed_in_full(tmp_path, sign):
+    asyncio.run(_noticed(tmp_path, sign))
+
+
+async def _noticed(tmp_path, sign):
+    async with EchoServer(name="shop") as echo, api_server(ingress_class(), service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port)) as server:
+        one = Install(tmp_path, server.kubeconfig(), providers=("haproxy",))
+        async with running(one):
+            keys = one.app.channel.authority.keys
+            for number in range(5):
+                server.put(ingress(f"s{number}", f"s{number}.example", "shop"))
+            async with haproxy_instance(tmp_path / "i0", keys, LOAD_BALANCER, "i0", [one.server], addresses=["192.0.2.7"]) as beside:
+                for number in range(5):
+                    await eventually(lambda n=number: _answers(one, f"s{n}.example"), 60, what="it serves")
+                await eventually(lambda: _serving(beside, 1.0), 10, what="the agent says that it serves")
+                before = await beside.processes()
+                began = time.monotonic()
+                struck = before if sign == signal.SIGKILL else before[1:]  # the first is its supervisor's, which takes no connections
+                for pid in struck:
+                    os.kill(pid, sign)
+                await eventually(lambda: _noticed_by(beside, struck), NOTICED, what=f"it is noticed; {beside.log[-1500:]}")
+                assert time.monotonic() - began <= NOTICED
+                for number in range(5):
+                    await eventually(lambda n=number: _answers(one, f"s{n}.example"), BACK, what=f"all of it is back; {beside.log[-2000:]}")
+                await eventually(lambda: _serving(beside, 1.0), 10, what="the agent says that it serves again")
+                assert set(await beside.processes()) - set(before), "another process serves"
+
+
+async def _noticed_by(beside, before):
+    """The number says so, or it is back already: then other processes serve."""
+    if await beside.number("weirkeeper_agent_serving") == 0.0:
+        return True
+    now = await beside.processes()
+    return bool(now) and not set(before) & set(now)
+
+
+async def _serving(beside, wished):
+    return await beside.number("weirkeeper_agent_serving") == wished
+
+
+async def _answers(install, host):
+    try:
+        return (await fetch(f"http://{host}/", via=install.http_port)).status == 200
+    except OSError:
+        return False
