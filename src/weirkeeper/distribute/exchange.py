@@ -17,7 +17,7 @@ from weirkeeper.distribute.accounts import Accounts, Review, permitted
 from weirkeeper.distribute.authority import LEAF_LIFE, AuthorityKeys, issue_instance
 from weirkeeper.errors import WeirkeeperError
 from weirkeeper.model.text import Id, Refused, parse, shown
-from weirkeeper.model.value import Value
+from weirkeeper.model.value import Told
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ MOST_REVIEWS = 16
 PATIENCE = 5.0
 
 
-class CertificateRequest(Value, frozen=True, kw_only=True):
+class CertificateRequest(Told, frozen=True, kw_only=True):
     """What an instance asks for."""
 
     load_balancer: str
@@ -35,7 +35,7 @@ class CertificateRequest(Value, frozen=True, kw_only=True):
     csr: str
 
 
-class CertificateAnswer(Value, frozen=True, kw_only=True):
+class CertificateAnswer(Told, frozen=True, kw_only=True):
     """What it gets, in PEM. ``expires`` and ``renew`` are seconds since 1970."""
 
     certificate: str

@@ -24,7 +24,7 @@ from aiohttp import web
 from weirkeeper.distribute.authority import SERVER_NAME
 from weirkeeper.distribute.credentials import TlsSource, client_context, is_replica, spread
 from weirkeeper.model.observation import InstanceObservation, ItemObservation, ItemState
-from weirkeeper.model.value import Value
+from weirkeeper.model.value import Told
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ Row: TypeAlias = ItemObservation | InstanceObservation
 Key: TypeAlias = tuple[str, ...]
 
 
-class Message(Value, frozen=True, kw_only=True):
+class Message(Told, frozen=True, kw_only=True):
     """Rows of one replica: all that it has (``whole``), or those that changed."""
 
     replica: str

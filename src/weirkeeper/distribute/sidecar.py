@@ -25,7 +25,7 @@ from weirkeeper.distribute.credentials import client_context, spread
 from weirkeeper.distribute.exchange import CertificateAnswer, CertificateRequest
 from weirkeeper.model.secret import Secret
 from weirkeeper.model.text import Refused
-from weirkeeper.model.value import Value
+from weirkeeper.model.value import Told, Value
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class SidecarSettings(Value, frozen=True, kw_only=True):
     folder: str
 
 
-class Held(Value, frozen=True, kw_only=True):
+class Held(Told, frozen=True, kw_only=True):
     """A certificate with its key, and the roots that came with it, as it is kept for the next start of this program."""
 
     chain: str

@@ -7,13 +7,13 @@ their parts cannot contain the separators (CVE-2020-8553 and GHSA-fgjj-px3w-67xx
 from typing import NamedTuple
 
 from weirkeeper.model.text import Hostname, Id, trusted
-from weirkeeper.model.value import Value
+from weirkeeper.model.value import Told
 
 LOCAL = "local"
 """The name of the cluster that objects from files, and from the home cluster, belong to."""
 
 
-class Ref(Value, frozen=True, kw_only=True, order=True, cache_hash=True):
+class Ref(Told, frozen=True, kw_only=True, order=True, cache_hash=True):
     """One object: cluster, API group ("" for core), kind, namespace ("" where there is none) and name."""
 
     cluster: str = LOCAL

@@ -6,7 +6,7 @@ from weirkeeper.model.address import PublicAddress
 from weirkeeper.model.fleet import FleetExposure
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Digest, Id, IpAddress, Label, Name, Sentence, Timestamp
-from weirkeeper.model.value import Value
+from weirkeeper.model.value import Told, Value
 
 
 class ItemState(StrEnum):
@@ -17,7 +17,7 @@ class ItemState(StrEnum):
     REJECTED = "rejected"
 
 
-class ItemObservation(Value, frozen=True, kw_only=True):
+class ItemObservation(Told, frozen=True, kw_only=True):
     """The state of one engine item, the version it holds for, and the engine's words where it was rejected."""
 
     provider: Name
@@ -39,7 +39,7 @@ class LoadBalancerObservation(Value, frozen=True, kw_only=True):
     instances: int = 0
 
 
-class InstanceObservation(Value, frozen=True, kw_only=True):
+class InstanceObservation(Told, frozen=True, kw_only=True):
     """One instance of a load balancer, as one replica of the control plane sees it through the instance's own stream.
 
     ``replica`` is the control plane replica that the stream ends at (an instance that moves to another one is seen twice until the first lets go).

@@ -6,10 +6,10 @@ other): rules are known by name where they have one, else by what they match.
 
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import FieldPath, Timestamp, Uid
-from weirkeeper.model.value import Value
+from weirkeeper.model.value import Told
 
 
-class Origin(Value, frozen=True, kw_only=True):
+class Origin(Told, frozen=True, kw_only=True):
     """An object, the field path inside it, its uid and its time of creation."""
 
     ref: Ref

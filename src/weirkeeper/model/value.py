@@ -24,6 +24,10 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     """
 
 
+class Told(Value, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """Base of what replicas, programs and versions tell each other, or keep for the next: a newer one may say more, and what is not known is passed over."""
+
+
 class Fraction(Value, frozen=True, kw_only=True):
     """A share of requests: numerator of denominator."""
 

@@ -16,7 +16,7 @@ from weirkeeper.model.observation import ItemObservation, LoadBalancerObservatio
 from weirkeeper.model.observation import StatusWish as StatusWish
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Digest, Hostname, Id
-from weirkeeper.model.value import Value
+from weirkeeper.model.value import Told, Value
 
 
 class ItemKey(NamedTuple):
@@ -27,7 +27,7 @@ class ItemKey(NamedTuple):
     name: str
 
 
-class EngineItem(Value, frozen=True, kw_only=True):
+class EngineItem(Told, frozen=True, kw_only=True):
     """One piece of engine configuration: bytes as the engine takes them, their digest as version, and what must be there first.
 
     ``tail`` continues ``body``: an end that many items have in common is held once. ``needs`` are keys of items of the same load balancer that the engine must have taken before this one may go live. ``serves`` are the DNS names
