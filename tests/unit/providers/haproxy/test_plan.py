@@ -186,3 +186,18 @@ def test_a_section_moves_in_only_where_no_reload_is_due(held: Held, wished: Asse
     assert found.causes == (Cause.SECTION,)
     assert [step.command for step in found.at_once if "pool-" in step.command] == []
     assert any("/10.0.0.1_81" in step.command for step in found.at_once), "endpoints of sections that are there do not wait"
+
+
+def test_a_haproxy_without_lua_complains_about_the_sections_that_need_it() -> None:
+    from weirkeeper.providers.haproxy.blame import blamed  # noqa: PLC0415
+    from weirkeeper.providers.haproxy.translate.skeleton import SCRIPTED, Line  # noqa: PLC0415
+
+    rule = "  http-request lua.authorize 'to b'"
+    text = [Line("global"), SCRIPTED, Line("backend b.1", "b.1"), Line(rule, "b.1"), Line("backend c.2", "c.2")]
+    complaints = (
+        "[ALERT]    (1) : config : parsing [haproxy.cfg:2] : unknown keyword 'lua-load-per-thread' in 'global' section\n"
+        "[ALERT]    (1) : config : parsing [haproxy.cfg:4] : 'http-request' expects ..., but got 'lua.authorize'. Did you mean 'allow' maybe ?\n"
+    )
+    found = blamed(complaints, text)
+    assert {name for name in found if name} == {"b.1"}
+    assert "lua.authorize" in found["b.1"]
