@@ -241,14 +241,18 @@ async def receiving(
     lasting: Collection[str] = (),
     counted: Callable[[str], None] = lambda _why: None,
     shutdown: float = 0.5,
+    handler_cancellation: bool = False,
 ) -> AsyncIterator[int]:
     """Answer at this address for as long as the block runs; gives the port. `OSError` where the address is taken.
 
     `lasting`: paths whose answers have no end (WebSockets). `counted` is told why a connection was cut off: crowd or silence.
+    `handler_cancellation`: who goes away ends its own answer.
     """
     visitors = Visitors(limits or Limits(), tls, lasting, counted)
     application.middlewares.append(visitors.watch)
-    runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=shutdown)
+    runner = web.AppRunner(
+        application, access_log=None, handle_signals=False, shutdown_timeout=shutdown, handler_cancellation=handler_cancellation
+    )  # fmt: skip
     await runner.setup()
     visitors.server = runner.server
     listener: asyncio.Server | None = None

@@ -31,6 +31,7 @@ from weirkeeper.model.secret import Secret
 from weirkeeper.providers.envoy.beside import prometheus, unready
 from weirkeeper.providers.envoy.bootstrap import CERTIFICATE, TRUST, certificate_document, trust_document
 from weirkeeper.providers.envoy.draining import Draining
+from weirkeeper.visitors import Limits, receiving
 
 Servers = Annotated[
     list[str], typer.Option("--control-plane", help="host:port of the exchange; may be given several times.")
@@ -48,6 +49,7 @@ Once = Annotated[bool, typer.Option("--once", help="End as soon as there is a ce
 PATIENCE = 10.0
 """With `--once`; a new start of the container also brings in mounted files that have changed."""
 
+LIMITS = Limits(each=32, most=128, silence=10.0, answer=15.0)
 MOST_WAITING = 16
 """Requests from other hosts that may wait for the end of a drain. The kubelet's is one; anybody may ask, and none does harm."""
 
@@ -119,23 +121,22 @@ async def serve(settings: SidecarSettings, admin: Path, listen: str, draining: D
 
     certificates = Certificates(settings, envoy_files(settings.server_name))
     app = answers(certificates, admin, draining)
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
-    await runner.setup()
+    host, _, port = listen.rpartition(":")
     keeping = asyncio.create_task(certificates.run(), name="certificate")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        host, _, port = listen.rpartition(":")
-        await web.TCPSite(runner, host.strip("[]") or None, int(port)).start()
-        await asyncio.wait((keeping, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if keeping.done():
-            keeping.result()
-        else:
-            await draining.run()
+        async with receiving(
+            app, host.strip("[]") or None, int(port), limits=LIMITS, lasting=("/drained",), handler_cancellation=True
+        ):
+            await asyncio.wait((keeping, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done():
+                keeping.result()
+            else:
+                await draining.run()
     finally:
         for task in (keeping, stopping):
             task.cancel()
         await asyncio.wait((keeping, stopping))
-        await runner.cleanup()
 
 
 def answers(certificates: Certificates, admin: Path, draining: Draining) -> web.Application:

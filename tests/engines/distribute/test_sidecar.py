@@ -13,9 +13,11 @@ from real_envoy import Front, looking
 from replicas import Traffic, authority, replicas
 from served import LB
 
+from weirkeeper.cli.sidecar import LIMITS
 from weirkeeper.distribute.authority import succeeded
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
+from weirkeeper.testing.ports import free_port
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")]
 LIFE = dt.timedelta(seconds=6)
@@ -155,5 +157,28 @@ def test_a_refused_token_is_not_started_and_tried_again(state: Path) -> None:
             assert not (state / "run" / "certificate.json").exists()
             (state / "token").write_text("token-7f3a")
             await becomes(f"{pod.url}/started", 200)
+
+    asyncio.run(story())
+
+
+def test_probes_are_answered_in_a_flood(state: Path) -> None:
+    async def story() -> None:
+        (state / "ca.crt").write_text(authority().bundle)
+        async with sidecar(state, free_port()) as pod:
+            await becomes(f"{pod.url}/started", 503)
+            host, _, port = pod.url.removeprefix("http://").rpartition(":")
+            flood = [await asyncio.open_connection(host, int(port)) for _ in range(2 * LIMITS.most)]
+            try:
+                for _, writer in flood:
+                    writer.write(b"GET /started HTTP/1.1\r\n")
+                assert (await probe(f"{pod.url}/started"))[0] == 503
+
+                async def cut_off() -> bool:
+                    return sum(reader.at_eof() or reader.exception() is not None for reader, _ in flood) >= LIMITS.most
+
+                await eventually(cut_off, what="the flood does not stay")
+            finally:
+                for _, writer in flood:
+                    writer.transport.abort()
 
     asyncio.run(story())
