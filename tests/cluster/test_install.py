@@ -57,6 +57,9 @@ def test_describe_names_the_mistake_and_its_remedy(external, shop):
     assert "Warning" in told
     assert "create the Service, or name one that exists" in told
     until(lambda: "limit-rps" in events_of(shop, "shop"), "an event that names the annotation")
+    asked = {"auth_url": "http://shop.example/ask", "auth_proxy_set_headers": "nowhere"}
+    shop.apply(ingress("guarded", external.of_class, f"guarded.{HOST}", "shop", **asked))
+    until(lambda: "nowhere" in events_of(shop, "guarded"), "an event that names the ConfigMap")
 
 
 def test_the_status_goes_when_the_class_is_somebody_elses(external, shop):
