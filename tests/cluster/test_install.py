@@ -2,7 +2,7 @@
 
 import pytest
 from installs import events_of, until, until_answered, until_shown, until_status
-from samples import echo, ingress, service, tls
+from samples import PORT, echo, ingress, service, tls
 
 from weirkeeper.testing.certificates import Authority
 
@@ -57,7 +57,7 @@ def test_describe_names_the_mistake_and_its_remedy(external, shop):
     assert "Warning" in told
     assert "create the Service, or name one that exists" in told
     until(lambda: "limit-rps" in events_of(shop, "shop"), "an event that names the annotation")
-    asked = {"auth_url": "http://shop.example/ask", "auth_proxy_set_headers": "nowhere"}
+    asked = {"auth_url": f"http://shop.{shop.namespace}.svc.cluster.local:{PORT}/ask", "auth_proxy_set_headers": "nowhere"}
     shop.apply(ingress("guarded", external.of_class, f"guarded.{HOST}", "shop", **asked))
     until(lambda: "nowhere" in events_of(shop, "guarded"), "an event that names the ConfigMap")
 
