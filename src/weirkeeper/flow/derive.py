@@ -87,15 +87,14 @@ class Input:
         self.pending: dict[Any, Any] = {}
 
     def put(self, key: Hashable, value: Any) -> None:
-        store = self._store
-        now = store.unfold(self.pending[key]) if key in self.pending else store.find(key)
-        if same(now, value):
+        row, pending = self._store.fold(value), self.pending
+        if same(pending[key] if key in pending else self._store.rows.get(key), row):
             return
-        self.pending[key] = store.fold(value)
+        pending[key] = row
         self._dirty[key] = None
 
     def refresh(self, key: Hashable) -> bool:
-        self._store.write(key, self._store.unfold(self.pending.pop(key)))
+        self._store.keep(key, self.pending.pop(key))
         if not self.pending:
             self.pending = {}  # an emptied dict keeps its size
         return False

@@ -188,18 +188,18 @@ class Store:
 
     def write(self, key: Hashable, value: Any) -> None:
         """Sets or deletes (None) a row; an equal value is no write, and the old object stays."""
-        row = self.rows.get(key)
-        if row is None:
-            if value is None:
-                return
-        elif same(self.unfold(row), value):
+        self.keep(key, self.fold(value))
+
+    def keep(self, key: Hashable, row: Any) -> None:
+        """The same, for what stands for the value."""
+        before = self.rows.get(key)
+        if same(before, row):
             return
-        folded = self.fold(value)
-        note(self._drafts, key, row, folded)
-        if folded is None:
+        note(self._drafts, key, before, row)
+        if row is None:
             del self.rows[key]
         else:
-            self.rows[key] = folded
+            self.rows[key] = row
 
     def fold(self, value: Any) -> Any:
         """The row that stands for the value, waiting or written."""
@@ -236,7 +236,7 @@ class Store:
 
 
 class Packing(Protocol):
-    """How values of one table are kept as bytes. What is unpacked equals what was packed."""
+    """How values of one table are kept as bytes. What is unpacked equals what was packed, and equal values have equal bytes: those are what is compared."""
 
     def pack(self, value: Any, /) -> bytes:
         """The bytes of a value."""

@@ -16,11 +16,11 @@ class Packed(Generic[T]):
 
     def __init__(self, kind: type[T]) -> None:
         """For values of just this type."""
-        self._encoder = msgspec.msgpack.Encoder()
+        self._encoder = msgspec.msgpack.Encoder(order="deterministic")
         self._decoder = msgspec.msgpack.Decoder(kind)
 
     def pack(self, value: T, /) -> bytes:
-        """The bytes of a value."""
+        """The bytes of a value; of equal values the same."""
         room = bytearray()
         self._encoder.encode_into(value, room)
         return bytes(room)  # what the encoder answers itself is up to half again as large in memory as it says

@@ -101,6 +101,8 @@ class EventWriter:
 
     def found(self, findings: Mapping[Ref, tuple[Finding, ...] | None]) -> None:
         """Take the findings that a settle changed; `None`: there are none any more. Many at once do not hold up the loop."""
+        if not findings:
+            return
         waiting = bool(self._told)
         self._told.update(findings)
         if not waiting:

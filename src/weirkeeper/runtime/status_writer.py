@@ -117,6 +117,8 @@ class StatusWriter:
 
         An instance that comes or goes changes all of them; the loop is not held up for that.
         """
+        if not statuses and self._settled.is_set():
+            return
         waiting = bool(self._told)
         self._told.update(statuses)  # whole: of a dict, no key is hashed again
         if not waiting:
