@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from weirkeeper.app import Application, plugins
+from weirkeeper.app import plugins
+from weirkeeper.app.folder import Application
 from weirkeeper.feeds.base import Seen
 from weirkeeper.providers.envoy.options import EnvoyOptions
 from weirkeeper.providers.envoy.provider import EnvoyProvider

@@ -14,7 +14,8 @@ import aiohttp
 import msgspec
 import pytest
 
-from weirkeeper.app import Application, Plugins
+from weirkeeper.app import Plugins
+from weirkeeper.app.folder import Application
 from weirkeeper.controllers.base import COMMON_KINDS, Intent
 from weirkeeper.errors import AlreadyRunning
 from weirkeeper.kube.types import Service

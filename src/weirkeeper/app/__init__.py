@@ -1,10 +1,9 @@
 """Builds the programs from their settings: the only package that names concrete plugins and knows all other parts.
 
 `plugins` finds controllers and providers, `ring` is what every program has, `folder` serves a folder of manifests (`weir up`) and `cluster` serves
-a Kubernetes cluster (`weir run`).
+a Kubernetes cluster (`weir run`); neither is imported for the other.
 """
 
-from weirkeeper.app.folder import Application as Application
 from weirkeeper.app.plugins import CONTROLLERS as CONTROLLERS
 from weirkeeper.app.plugins import PROVIDERS as PROVIDERS
 from weirkeeper.app.plugins import Plugins as Plugins

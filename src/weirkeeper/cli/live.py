@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from weirkeeper.app import Application
+from weirkeeper.app.folder import Application
 from weirkeeper.model.backend import FromEndpointSet
 from weirkeeper.model.finding import Finding, Reason, Severity
 from weirkeeper.model.ids import HostKey, Part

@@ -11,16 +11,20 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from weirkeeper.cli.answers import explained_live
 from weirkeeper.configuration import checked, choices, described, kinds, run_settings
 from weirkeeper.errors import WeirkeeperError
 from weirkeeper.runtime.logging import Log, hear
 from weirkeeper.settings import RunSettings
+
+if TYPE_CHECKING:
+    from weirkeeper.cli.answers import Explanation
+    from weirkeeper.reconcile import Reconciler
 
 SINGULAR = {"controllers": "--controller", "providers": "--provider"}
 
@@ -57,6 +61,12 @@ def _take_all_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def _explained(reconciler: "Reconciler", query: Mapping[str, str], headers: tuple[str, ...]) -> "Explanation":
+    from weirkeeper.cli.answers import explained_live  # noqa: PLC0415 - seldom asked, and brings all that reads files
+
+    return explained_live(reconciler, query, headers)
+
+
 async def _serve(settings: RunSettings, config: Path | None) -> None:
     from weirkeeper.app.cluster import ClusterApplication  # noqa: PLC0415 - heavy; a refused flag should answer at once
 
@@ -66,7 +76,7 @@ async def _serve(settings: RunSettings, config: Path | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    program = await ClusterApplication.connected(settings, log, config=config, explain=explained_live)
+    program = await ClusterApplication.connected(settings, log, config=config, explain=_explained)
     await program.run(stop)
     log.info("ended")
 

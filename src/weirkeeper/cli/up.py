@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from weirkeeper.app import Application, plugins
+from weirkeeper.app import plugins
+from weirkeeper.app.folder import Application
 from weirkeeper.cli.answers import explained_live
 from weirkeeper.cli.live import curl_lines, keep_drawn
 from weirkeeper.cli.places import Places

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
-from weirkeeper.app import Application, plugins
+from weirkeeper.app import plugins
+from weirkeeper.app.folder import Application
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import Ref
 from weirkeeper.runtime.logging import Log

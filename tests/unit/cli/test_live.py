@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from weirkeeper.app import Application, plugins
+from weirkeeper.app import plugins
+from weirkeeper.app.folder import Application
 from weirkeeper.cli.answers import explained_live
 from weirkeeper.runtime.logging import Log
 from weirkeeper.settings import Settings
