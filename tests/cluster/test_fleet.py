@@ -16,6 +16,7 @@ OURS = "weirkeeper.io/install=fleet-weirkeeper"
 STARTED = 60.0
 
 
+MARK = "weirkeeper.io/digest"
 @pytest.fixture(scope="session")
 def starter(nodes):
     """An install that starts instances."""
@@ -223,3 +224,21 @@ def expected(kubectl, of_class, names):
     """What there is of a load balancer for each of these Ingresses."""
     kinds = ("Deployment", "Service", "ServiceAccount")
     return sorted((kind, f"ingress/{of_class}/{kubectl.namespace}/{name}") for kind in kinds for name in names)
+
+
+def test_what_somebody_changed_in_an_object_is_set_right_whatever_its_kind(starter, shop, labelled):
+    """No node takes an instance: it is the objects that count."""
+    of_class, label = labelled
+    fleet = {"mode": "daemonset", "exposure": "nodePort", "nodeSelector": {label: "never"}}
+    shop.apply(*class_with(of_class, fleet), ingress("shop", of_class, host_of(shop), "shop"))
+    until(lambda: marks_of(starter).keys() == {"DaemonSet", "Service", "ServiceAccount"}, "a fleet on every host", STARTED)
+    starter.instances.must("annotate", "daemonsets,services,serviceaccounts", "-l", OURS, "--overwrite", f"{MARK}=0")
+    until(lambda: marks_of(starter) and "0" not in marks_of(starter).values(), "each is written anew", STARTED)
+    shop.apply(*class_with(of_class, {**fleet, "mode": "deployment"}))
+    until(lambda: marks_of(starter).keys() == {"Deployment", "Service", "ServiceAccount"}, "another kind of fleet", STARTED)
+
+
+def marks_of(starter):
+    """By which the control plane knows what it wrote, by kind."""
+    found = starter.instances.items("deployments,daemonsets,services,serviceaccounts", "-l", OURS)
+    return {one["kind"]: one["metadata"]["annotations"].get(MARK) for one in found}
