@@ -12,7 +12,6 @@ from shop_stage import SHARED, host, right, stage
 
 from weirkeeper.controllers.ingress import paths
 from weirkeeper.controllers.shared.regexes import Regex
-from weirkeeper.model.finding import Reason
 from weirkeeper.status.happenings import camel
 from weirkeeper.testing.certificates import Authority
 from weirkeeper.testing.client import Target, fetch
