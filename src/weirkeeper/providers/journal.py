@@ -35,7 +35,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._sizes: dict[Key, int] = {}
-        self._size = 0
+        self._size = self._live = 0
 
     def read(self) -> dict[Key, Kept]:
         """What was written last. The file is written anew, without what a kill left half written."""
@@ -54,11 +54,12 @@ class Journal:
         with os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
             file.write(b"".join(parts))
         for (key, body), part in zip(changes.items(), parts, strict=True):
-            self._size += len(part)
-            self._sizes.pop(key, None)
+            self._live -= self._sizes.pop(key, 0)
             if body is not None:
                 self._sizes[key] = len(part)
-        if self._size > 2 * sum(self._sizes.values()) + SPARE:
+                self._live += len(part)
+            self._size += len(part)
+        if self._size > 2 * self._live + SPARE:
             self.read()
 
     def _rewrite(self, items: Mapping[Key, Kept]) -> None:
@@ -69,7 +70,7 @@ class Journal:
             file.write(b"".join(parts.values()))
         beside.replace(self._path)
         self._sizes = {key: len(part) for key, part in parts.items()}
-        self._size = sum(self._sizes.values())
+        self._size = self._live = sum(self._sizes.values())
 
 
 def _packed(key: Key, version: str, body: bytes | None) -> bytes:
