@@ -195,3 +195,8 @@ def test_nobody_else_reaches_its_files_and_sockets(site: Site) -> None:
         if path.is_socket() or (path.is_file() and ".log" not in path.name):
             assert mode & 0o077 == 0, path
 
+
+
+@pytest.mark.parametrize("path", ["/x?q=%61%2f&r=%zz", "/%78?q=%61%2f", "/x?%61"])
+def test_a_query_arrives_as_it_was(site: Site, path: str) -> None:
+    assert site.get(path).echo.path == path.replace("/%78", "/x")

@@ -146,8 +146,8 @@ def _path_rules(http: HttpOptions) -> Iterator[str]:
         yield f"{refused} {{ path -m sub -i %2f %5c }}"
     if http.normalise_path:
         yield f"{refused} {{ path -m sub -i \\\\ '#' %00 }}"
-        yield "http-request set-var(txn.asked) query if { path -m sub % }"
-        yield "http-request normalize-uri percent-decode-unreserved strict if { path -m sub % }"
+        yield "http-request set-var(txn.asked) query if { query -m sub % }"
+        yield "http-request normalize-uri percent-decode-unreserved"  # HAProxy 2.6 takes it for another one where a condition follows
         yield "http-request set-query '%[var(txn.asked)]' if { var(txn.asked) -m found }"
         yield "http-request normalize-uri path-strip-dot"
         yield "http-request normalize-uri path-strip-dotdot full"
