@@ -63,7 +63,9 @@ def cluster_plugins(settings: RunSettings, api_server: tuple[str, ...]) -> Plugi
     """The plugins of a program that serves a cluster; no backend may be one of the API server's addresses."""
     names = settings.controllers or known_plugins(CONTROLLERS)
     found = chosen(names, settings.providers, {"ingress": lambda _: _ingress_of_cluster(settings, api_server)})
-    return found._replace(providers=tuple(ByAgents(one) if isinstance(one, Agented) else one for one in found.providers))
+    return found._replace(
+        providers=tuple(ByAgents(one) if isinstance(one, Agented) else one for one in found.providers)
+    )
 
 
 def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> Controller:
