@@ -86,7 +86,7 @@ def test_a_body_that_stands_still_is_given_up(site: Site) -> None:
     poll_until(lambda: "timeout server 1000ms" in configuration(site), what="the limit is there")
     began = time.monotonic()
     sent = f"POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 100\r\n\r\nhalf".encode()
-    assert raw(site, sent).split()[1] == b"504"
+    assert raw(site, sent).split()[1] in {b"408", b"504"}
     assert 0.5 < time.monotonic() - began < 4
 
 
