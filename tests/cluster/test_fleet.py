@@ -1,5 +1,6 @@
 """An Ingress with a load balancer of its own: so many instances on separate hosts, their addresses in its status, and nothing left when it goes."""
 
+import contextlib
 import json
 import time
 
@@ -9,14 +10,16 @@ from commands import Kubectl
 from installs import Install, events_of, reached, shown, until, until_answered
 from samples import echo, ingress, service
 
+from weirkeeper.testing.client import get
+
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
 PORT = 8088
 OURS = "weirkeeper.io/install=fleet-weirkeeper"
+MARK = "weirkeeper.io/digest"
 STARTED = 60.0
 
 
-MARK = "weirkeeper.io/digest"
 @pytest.fixture(scope="session")
 def starter(nodes):
     """An install that starts instances."""
@@ -87,9 +90,10 @@ def test_two_instances_on_two_hosts_then_one_then_none(starter, shop):
 
 
 def test_an_instance_on_a_lost_node_starts_elsewhere_and_its_address_moves(starter, shop):
-    shop.apply(echo("shop", replicas=3), wished(shop, 2))
-    until_served(starter, shop, 2)
-    lost = shown(shop, "shop")[0]
+    with cordoned(shop, min(with_replicas(starter))):  # so one of the two is where no replica is
+        shop.apply(echo("shop", replicas=3), wished(shop, 2))
+        until_served(starter, shop, 2)
+    lost = next(one for one in shown(shop, "shop") if node_at(shop, one) not in with_replicas(starter))
     node = node_at(shop, lost)
     with lab.node_cut_off(node):
         began = time.monotonic()
@@ -106,8 +110,23 @@ def test_an_instance_on_a_lost_node_starts_elsewhere_and_its_address_moves(start
     ):  # the lab does not call them ready again
         Kubectl(pod["metadata"]["namespace"])("delete", "pod", pod["metadata"]["name"], "--wait=false")
     until(lambda: ready(starter) == 2, "the node runs pods again", 2 * STARTED)
-    assert gone < 2 * STARTED / 3
-    assert moved < STARTED
+    assert gone <= 15
+    assert moved <= 40
+
+
+@contextlib.contextmanager
+def cordoned(kubectl, node):
+    """No new pod is put on a node while this lasts."""
+    kubectl.must("cordon", node)
+    try:
+        yield
+    finally:
+        kubectl.must("uncordon", node)
+
+
+def with_replicas(starter):
+    """The nodes with a replica of the control plane: what only that one saw is believed for longer when it is lost too."""
+    return {pod["spec"]["nodeName"] for pod in starter.control_plane()}
 
 
 def node_at(kubectl, address):
@@ -153,6 +172,12 @@ def test_behind_a_load_balancer_the_status_lists_what_was_given_to_its_service(s
     starter.instances.must("patch", "service", name, "--subresource=status", "--type=merge", "-p", json.dumps(given))
     until(lambda: shown(shop, "shop") == ["198.51.100.77"], "the address that was given", STARTED)
     assert port_shown(shop) == 80
+    shop.must(
+        "patch", "loadbalancerclassparameters", of_class, "--type=merge", "-p", '{"spec": {"ports": {"http": 8081}}}'
+    )
+    until(lambda: port_shown(shop) == 8081, "the port that was changed", STARTED)
+    (front,) = starter.instances.items("services", "-l", OURS)
+    assert [entry["ip"] for entry in front["status"]["loadBalancer"]["ingress"]] == ["198.51.100.77"]
 
 
 @pytest.fixture
@@ -161,12 +186,6 @@ def labelled(shop, nodes):
     of_class = f"np-{shop.namespace}"
     label = f"weirkeeper.io/{of_class}"
     yield of_class, label
-    shop.must(
-        "patch", "loadbalancerclassparameters", of_class, "--type=merge", "-p", '{"spec": {"ports": {"http": 8081}}}'
-    )
-    until(lambda: port_shown(shop) == 8081, "the port that was changed", STARTED)
-    (front,) = starter.instances.items("services", "-l", OURS)
-    assert front["status"] == given["status"]
     for kind in ("ingressclass", "loadbalancerclassparameters"):
         shop("delete", kind, of_class)
     for node in nodes:
@@ -191,9 +210,9 @@ def address_of(kubectl, node):
 
 
 def port_shown(kubectl):
-    """The port that the status says, the same for every address."""
-    entries = kubectl.read("ingress", "shop")["status"]["loadBalancer"]["ingress"]
-    (port,) = {port["port"] for entry in entries for port in entry["ports"]}
+    """The port that the status says, the same for every address; 0 while it shows none."""
+    entries = kubectl.read("ingress", "shop")["status"]["loadBalancer"].get("ingress", ())
+    (port,) = {port["port"] for entry in entries for port in entry["ports"]} or {0}
     return port
 
 
@@ -201,16 +220,56 @@ def test_more_than_there_are_hosts_is_told_and_the_hosts_that_are_there_serve(st
     shop.apply(wished(shop, len(nodes) + 1, "weirkeeper.io/scale"))
     until(lambda: "each on a host of its own" in events_of(shop, "shop"), "an event that says how many hosts there are")
     until(lambda: len(shown(shop, "shop")) == len(nodes), "an address of each host", STARTED)
+    lacking = f"{len(nodes)} of {len(nodes) + 1} instances serve"
+    until(lambda: lacking in events_of(shop, "shop"), "an event that says that one lacks", 2 * STARTED)
+    assert any("[!] instances" in told for told in health(starter, "readyz"))
+    assert any("weirkeeper_instances_missing 1\n" in told for told in health(starter, "metrics"))
+
+
+def health(starter, page):
+    """What each replica of the control plane says of its health; it answers well."""
+    answers = [get(f"http://{pod['status']['podIP']}:8080/{page}") for pod in starter.control_plane()]
+    assert {answer.status for answer in answers} == {200}
+    return [answer.text for answer in answers]
 
 
 def test_what_went_while_nobody_led_leaves_nothing(starter, shop):
     shop.apply(wished(shop, 1))
     until_served(starter, shop, 1)
+    with nobody_leading(starter):
+        shop.must("delete", "ingress", "shop")
+        assert left(starter) != []
+    until(lambda: left(starter) == [], "nothing is left of the fleet", STARTED)
+
+
+def test_one_for_each_ingress_follows_it_also_while_nobody_leads(starter, shop, labelled):
+    """Twenty are made and twenty removed, half of them while no control plane runs. No node takes an instance: it is the objects that count."""
+    of_class, label = labelled
+    fleet = {"granularity": "ingress", "exposure": "nodePort", "nodeSelector": {label: "never"}}
+    shop.apply(*class_with(of_class, fleet))
+    many = [ingress(f"shop-{number}", of_class, f"{number}.{host_of(shop)}", "shop") for number in range(20)]
+    names = [one["metadata"]["name"] for one in many]
+    shop.apply(*many[:10])
+    until(lambda: fleets(starter) == expected(shop, of_class, names[:10]), "one for each of ten", STARTED)
+    with nobody_leading(starter):
+        shop.apply(*many[10:])
+        shop.must("delete", "ingress", *names[:5])
+        assert fleets(starter) == expected(shop, of_class, names[:10])
+    until(lambda: fleets(starter) == expected(shop, of_class, names[5:]), "one for each of fifteen", STARTED)
+    with nobody_leading(starter):
+        shop.must("delete", "ingress", *names[5:10])
+    until(lambda: fleets(starter) == expected(shop, of_class, names[10:]), "one for each of ten", STARTED)
+    shop.must("delete", "ingress", *names[10:])
+    until(lambda: left(starter) == [], "no orphan", STARTED)
+
+
+@contextlib.contextmanager
+def nobody_leading(starter):
+    """No control plane runs while this lasts."""
     plane = f"deployment/{starter.name}"
     starter.kubectl.must("scale", plane, "--replicas=0")
     until(lambda: starter.control_plane() == [], "no control plane runs", STARTED)
-    shop.must("delete", "ingress", "shop")
-    assert left(starter) != []
+    yield
     starter.kubectl.must("scale", plane, "--replicas=2")
 
 
@@ -231,11 +290,17 @@ def test_what_somebody_changed_in_an_object_is_set_right_whatever_its_kind(start
     of_class, label = labelled
     fleet = {"mode": "daemonset", "exposure": "nodePort", "nodeSelector": {label: "never"}}
     shop.apply(*class_with(of_class, fleet), ingress("shop", of_class, host_of(shop), "shop"))
-    until(lambda: marks_of(starter).keys() == {"DaemonSet", "Service", "ServiceAccount"}, "a fleet on every host", STARTED)
+    until(
+        lambda: marks_of(starter).keys() == {"DaemonSet", "Service", "ServiceAccount"}, "a fleet on every host", STARTED
+    )
     starter.instances.must("annotate", "daemonsets,services,serviceaccounts", "-l", OURS, "--overwrite", f"{MARK}=0")
     until(lambda: marks_of(starter) and "0" not in marks_of(starter).values(), "each is written anew", STARTED)
     shop.apply(*class_with(of_class, {**fleet, "mode": "deployment"}))
-    until(lambda: marks_of(starter).keys() == {"Deployment", "Service", "ServiceAccount"}, "another kind of fleet", STARTED)
+    until(
+        lambda: marks_of(starter).keys() == {"Deployment", "Service", "ServiceAccount"},
+        "another kind of fleet",
+        STARTED,
+    )
 
 
 def marks_of(starter):
