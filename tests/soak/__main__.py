@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "features")]
 
 import test_cluster_away as r01  # noqa: E402 - after the path to them
+import test_cluster_haproxy_killed as haproxies  # noqa: E402
 import test_cluster_killed as r02  # noqa: E402
 import test_cluster_leader as r13  # noqa: E402
 import test_cluster_restart as r03  # noqa: E402
@@ -43,6 +44,12 @@ async def killed(folder: Path, share: float) -> Row:
     """R02: kills and stops every 5 s during changes."""
     rounds = max(1, round(60 * share))
     return await r02.killed(folder, rounds=rounds, least=int(600_000 * share), rate=1_000, between=(4.0, 6.0), seed=1)
+
+
+async def haproxy(folder: Path, share: float) -> Row:
+    """Agents, HAProxies and the control plane killed again and again during 10,000 changes."""
+    rounds = max(1, round(50 * share))
+    return await haproxies.killed(folder, haproxies.EVERYBODY * rounds, changes=max(int(10_000 * share), 8 * rounds), seed=1)
 
 
 async def leader(folder: Path, share: float) -> Row:
@@ -70,7 +77,7 @@ async def versions(folder: Path, share: float) -> Row:
     return await r12.there_and_back(folder, previous(folder / "previous"), least=int(60_000 * share), rate=300, rounds=max(1, round(5 * share)))
 
 
-CHECKS: dict[str, Check] = {"r01-away": away, "r02-killed": killed, "r03-cold": cold, "r12-versions": versions, "r13-leader": leader, "secrets": forbidden}
+CHECKS: dict[str, Check] = {"r01-away": away, "r02-killed": killed, "haproxy-killed": haproxy, "r03-cold": cold, "r12-versions": versions, "r13-leader": leader, "secrets": forbidden}
 
 
 def main() -> None:

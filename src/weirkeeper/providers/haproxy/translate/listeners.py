@@ -133,10 +133,19 @@ def _lines(general: Listener, listeners: Sequence[Listener]) -> Iterator[str]:
     yield r"http-request return status 400 if { req.hdrs -m reg '\x00' }"  # HAProxy passes NUL on, which RFC 9110, 5.5 calls dangerous
     yield from _path_rules(http)
     yield from _client(http.client_address)
+    yield from _answered(http)
     asked = list(_validations(listeners))
     yield from [client_certificates.HONEST] * bool(asked)
     for wished, came in asked:
         yield from client_certificates.rules(wished, came)
+
+
+def _answered(http: HttpOptions) -> Iterator[str]:
+    """Who answered, and when: an answer without a date gets one (RFC 9110, 6.6.1)."""
+    yield "http-after-response set-header date %[date,http_date] unless { res.fhdr(date) -m found }"
+    if http.server_header != "pass":
+        absent = " unless { res.fhdr(server) -m found }" if http.server_header == "append" else ""
+        yield f"http-after-response set-header server haproxy{absent}"
 
 
 def _path_rules(http: HttpOptions) -> Iterator[str]:
