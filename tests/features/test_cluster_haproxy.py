@@ -128,7 +128,7 @@ async def _taken_over(tmp_path):
             beside.start_agent()
             await answers(one, "meanwhile.example")
             await beside.ready()
-            assert await beside.processes() == before
+            assert set(await beside.processes()) <= set(before), "nobody new"
             assert await beside.number("weirkeeper_haproxy_reloads_total") == 0
 
 
