@@ -25,6 +25,7 @@ from weirkeeper.providers.envoy.bootstrap import BootstrapSettings, bootstrap
 from weirkeeper.providers.envoy.processes import Folder, end, start
 from weirkeeper.testing.certificates import Authority, PemPair
 from weirkeeper.testing.engines import Admin
+from weirkeeper.testing.engines.admin import AdminAway
 from weirkeeper.testing.eventually import eventually
 
 TYPE = "type.googleapis.com/"
@@ -53,6 +54,18 @@ class Instance:
     async def clusters(self) -> set[str]:
         found = await self.admin.config_dump(resource="dynamic_active_clusters")
         return {one["cluster"]["name"] for one in found.get("configs", ())}
+
+    async def has_asked(self, times: int) -> None:
+        """It has begun that many streams: its process need not have started yet."""
+
+        async def look() -> bool:
+            try:
+                stats = await self.admin.stats("cluster.weirkeeper.")
+            except AdminAway:
+                return False
+            return stats["cluster.weirkeeper.upstream_rq_total"] >= times
+
+        await eventually(look, what=f"{self.folder.path.name} has asked {times} times")
 
     async def has(self, *clusters: str) -> None:
         async def look() -> bool:

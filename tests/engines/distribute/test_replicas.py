@@ -16,7 +16,6 @@ from weirkeeper.model.observation import ItemObservation, ItemState
 from weirkeeper.model.text import Digest, Id, Label, Name, Sentence
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.testing.echo import EchoServer
-from weirkeeper.testing.engines.admin import AdminAway
 from weirkeeper.testing.eventually import eventually
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")]
@@ -111,12 +110,7 @@ def test_a_replica_that_knows_nothing_yet_says_nothing(state: Path, sent: list[t
                     async with Traffic(front, "one.example") as traffic:
                         sent.clear()
                         first.cable.cut()
-
-                        async def asked() -> bool:
-                            stats = await envoy.admin.stats("cluster.weirkeeper.")
-                            return stats["cluster.weirkeeper.upstream_rq_total"] >= 5
-
-                        await eventually(asked, what="Envoy has asked again and again")
+                        await envoy.has_asked(5)
                         assert not second.seen.news
                         assert "a" in await envoy.clusters()
                         second.service.ready.set()
@@ -139,15 +133,7 @@ def test_an_envoy_whose_certificate_names_another_load_balancer_gets_nothing(sta
                 friend, stranger = (remote_instance(state, number, [one.port]) for number in (0, 1))
                 async with fleet(stranger, friend):
                     await front.answers("one.example", "a")
-
-                    async def turned_away() -> bool:
-                        try:
-                            stats = await stranger.admin.stats("cluster.weirkeeper.")
-                        except AdminAway:
-                            return False  # nobody has waited for it to start
-                        return stats["cluster.weirkeeper.upstream_rq_total"] > 3
-
-                    await eventually(turned_away, what="the stranger has asked and asked again")
+                    await stranger.has_asked(4)
                     assert await stranger.clusters() == set()
                     assert [news.instance for news in one.seen.news] == ["i0"]
 

@@ -37,7 +37,7 @@ def test_a_reserved_port_is_seen_by_who_does_not_know_of_the_locks_and_servers_m
                     with socket.create_connection(("127.0.0.1", port)):
                         server.accept()[0].close()
                     assert list(listeners(port)) == [os.getpid()]
-                    assert "pytest" in listeners(port)[os.getpid()]
+                    assert "python" in listeners(port)[os.getpid()]
     with socket.create_server(("127.0.0.1", port)):
         assert list(listeners(port)) == [os.getpid()]
 
