@@ -26,9 +26,12 @@ def main() -> None:
         stopped = True
 
     signal.signal(signal.SIGTERM, stop)
+    # as a container runtime does it: whoever runs in the container owns its standard output, and may open it by its path
+    output = subprocess.Popen(["cat"], stdin=subprocess.PIPE).stdin if os.getuid() else None
     prctl = ctypes.CDLL(None).prctl
     envoy = subprocess.Popen(
-        sys.argv[1:], start_new_session=True, preexec_fn=lambda: prctl(DIE_WITH_PARENT, signal.SIGKILL),  # noqa: PLW1509 - no threads here
+        sys.argv[1:], stdout=output, start_new_session=True,
+        preexec_fn=lambda: prctl(DIE_WITH_PARENT, signal.SIGKILL),  # noqa: PLW1509 - no threads here
     )
     while envoy.poll() is None and not stopped:
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import lab
 import pytest
 from commands import Kubectl
 from installs import HERE, ROOT, Install, shown, until, until_answered, until_shown
@@ -126,7 +127,8 @@ def test_every_overlay_rolls_out_and_answers(overlay, kubectl, nodes):
         assert overlay.kubectl.read("service", "weirkeeper-outside")["spec"]["type"] == "LoadBalancer"
     else:
         address, port = started(overlay, kubectl, len(nodes) if name == "node-port" else 1)
-        until_answered(address, f"http://{host}:{port}/", "shop")
+        with lab.client_from_outside() as client:
+            until_answered(address, f"http://{host}:{port}/", "shop", source=client)
 
 
 def started(overlay, kubectl, count):
