@@ -37,8 +37,8 @@ while kill -0 $! 2>/dev/null; do wait $!; done
 
 
 def containers(place: FleetPlace, wish: FleetWish) -> Body:
-    """Both stay."""
-    return {"containers": [_haproxy(place, wish), _agent(place, wish)]}
+    """Both stay, and the agent may end a worker that hangs: its processes are the pod's."""
+    return {"shareProcessNamespace": True, "containers": [_haproxy(place, wish), _agent(place, wish)]}
 
 
 def _haproxy(place: FleetPlace, wish: FleetWish) -> Body:

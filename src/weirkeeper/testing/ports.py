@@ -6,6 +6,7 @@ kernel uses for outgoing connections, so none is taken between its choice and it
 it that does not listen: whoever does not know of the locks sees it, and servers, which say SO_REUSEADDR, may bind beside it.
 """
 
+import atexit
 import contextlib
 import fcntl
 import functools
@@ -150,7 +151,9 @@ def has_ipv6() -> bool:
 
 @functools.cache
 def _of_this_process() -> Ports:
-    return Ports()
+    ports = Ports()
+    atexit.register(ports.close)
+    return ports
 
 
 def free_port() -> int:

@@ -8,12 +8,14 @@ Between two reloads ``haproxy.cfg`` is a gate: a configuration that listens nowh
 
 import asyncio
 import contextlib
+import os
 import re
+import signal
 from pathlib import Path
 
 from weirkeeper.providers import local
 from weirkeeper.providers.haproxy.adoption import mark_of, said
-from weirkeeper.providers.haproxy.generations import ALIVE, PROOF, STARTING, speaks
+from weirkeeper.providers.haproxy.generations import ALIVE, PROOF, STARTING, answers, speaks
 from weirkeeper.providers.haproxy.processes import Running, write
 from weirkeeper.providers.haproxy.runtime_socket import Away, RuntimeSocket
 from weirkeeper.providers.haproxy.translate.skeleton import CONFIGURATION, SOCKET, alive
@@ -67,8 +69,12 @@ class Supervised:
             reader.feed_eof()
 
     async def begin(self) -> Running | str:
-        """Have the master reload. What it complains about is what it wrote meanwhile."""
+        """Have the master reload. What it complains about is what it wrote meanwhile.
+
+        A worker that hangs would keep its share of what connects, as the kernel divides it between old and new listeners: it is ended once another one serves.
+        """
         before = await self._state()
+        hung = None if await answers(self.socket) else before[2]
         already = _size(self.folder / COMPLAINTS)
         await ask(self.folder / MASTER, "reload")
         try:
@@ -83,6 +89,8 @@ class Supervised:
             raise Away("it did not reload in time") from None
         finally:
             await asyncio.to_thread(self.bar)
+        if hung is not None and hung != pid:
+            await asyncio.to_thread(self._kill, hung)
         found = await self.running()
         if found is None:
             raise Away("it is gone already")
@@ -122,6 +130,16 @@ class Supervised:
                 if times > before and (failed or worker is not None):
                     return None if failed else worker
             await asyncio.sleep(LOOK)
+
+    def _kill(self, pid: int) -> None:
+        """End a worker at once. Where its processes cannot be looked at from here, it is left to its supervisor's probe."""
+        with contextlib.suppress(OSError):
+            handle = os.pidfd_open(pid)
+            try:
+                if Path(f"/proc/{pid}/cwd").resolve() == self.folder.resolve() and b"haproxy" in local.command_of(pid)[0]:
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+            finally:
+                os.close(handle)
 
     async def _watch(self, one: Running) -> None:
         """A connection of its own, on which nothing is ever said: its end is the worker's."""
