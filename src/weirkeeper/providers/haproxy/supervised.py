@@ -136,7 +136,10 @@ class Supervised:
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(pid)
             try:
-                if Path(f"/proc/{pid}/cwd").resolve() == self.folder.resolve() and b"haproxy" in local.command_of(pid)[0]:
+                if (
+                    Path(f"/proc/{pid}/cwd").resolve() == self.folder.resolve()
+                    and b"haproxy" in local.command_of(pid)[0]
+                ):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
             finally:
                 os.close(handle)
