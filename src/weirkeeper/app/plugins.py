@@ -70,7 +70,7 @@ def cluster_plugins(settings: RunSettings, api_server: tuple[str, ...]) -> Plugi
 
 def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> Controller:
     from weirkeeper.controllers.ingress import IngressController  # noqa: PLC0415 - only where it is asked for
-    from weirkeeper.controllers.ingress.publish import published_from  # noqa: PLC0415
+    from weirkeeper.controllers.shared.publish import published_from  # noqa: PLC0415
     from weirkeeper.controllers.ingress.settings import IngressSettings  # noqa: PLC0415
 
     published = published_from(settings.publish)

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 import yaml
 
-from weirkeeper.controllers.ingress.parameters import LoadBalancerClassParameters
 from weirkeeper.controllers.manifests.types import LoadBalancerManifest
+from weirkeeper.controllers.shared.parameters import LoadBalancerClassParameters
 
 CRDS = Path(__file__).parents[3] / "deploy" / "crds"
 

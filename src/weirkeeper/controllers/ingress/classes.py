@@ -7,11 +7,11 @@ that defines the load balancer with its listeners and class-wide default backend
 import msgspec
 
 from weirkeeper.controllers.base import EndpointSetWish, HostedRoute, Inputs, Intent
-from weirkeeper.controllers.ingress.parameters import GROUP, ClassSpec, LoadBalancerClassParameters
-from weirkeeper.controllers.ingress.publish import class_published
 from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.shared.hostnames import ANY
 from weirkeeper.controllers.shared.ids import id_of
+from weirkeeper.controllers.shared.parameters import GROUP, ClassSpec, LoadBalancerClassParameters
+from weirkeeper.controllers.shared.publish import class_published
 from weirkeeper.controllers.shared.reach import NoBackend, Reach
 from weirkeeper.controllers.shared.report import error, warning
 from weirkeeper.controllers.shared.services import ServiceBackend, service_backend

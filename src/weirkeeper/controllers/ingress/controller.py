@@ -25,9 +25,9 @@ from weirkeeper.controllers.ingress.fleets import (
     with_front,
 )
 from weirkeeper.controllers.ingress.guards import wishes_guard
-from weirkeeper.controllers.ingress.parameters import GROUP, ClassSpec, LoadBalancerClassParameters
 from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.ingress.translate import Neighbourhood, ingress_intent
+from weirkeeper.controllers.shared.parameters import GROUP, ClassSpec, LoadBalancerClassParameters
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.types import Ingress, IngressClass, Node
 from weirkeeper.kube.workloads import APPS, WORKLOADS, Pod

@@ -6,8 +6,7 @@ Ingress with a load balancer of its own, that load balancer in the shape of its 
 A canary is never given one of its own: it belongs to the Ingress that it is the canary of. Where that one is to have an own load balancer, both say the same word.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -17,23 +16,20 @@ from weirkeeper.controllers.ingress.annotations.reading import NGINX
 from weirkeeper.controllers.ingress.annotations.reading import OWN as OWN_PREFIX
 from weirkeeper.controllers.ingress.claimed import Claimed
 from weirkeeper.controllers.ingress.classes import OurClass
-from weirkeeper.controllers.ingress.parameters import GROUP, ClassSpec, FleetChoice, FleetToleration, Ports
 from weirkeeper.controllers.ingress.settings import IngressSettings
+from weirkeeper.controllers.shared.fleet_choice import fleet_of
 from weirkeeper.controllers.shared.ids import id_of, place
+from weirkeeper.controllers.shared.parameters import GROUP, ClassSpec, Ports
 from weirkeeper.controllers.shared.report import field, warning
 from weirkeeper.kube.types import Ingress, Node, NodeTaint
 from weirkeeper.model.finding import Effect, Finding, Reason
-from weirkeeper.model.fleet import Fleet, FleetExposure, FleetMode, TaintEffect, Toleration
+from weirkeeper.model.fleet import Fleet, Toleration
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.text import Label, Refused, Sentence, parse, shown
+from weirkeeper.model.text import shown
 from weirkeeper.model.value import Value
-from weirkeeper.model.words import word
 
-MOST = 100
 OWN, SHARED = "own", "shared"
-_KEY = r"(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
-_VALUE = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?"
 REPELLING = ("NoSchedule", "NoExecute")
 
 
@@ -63,7 +59,7 @@ def with_fleet(ours: OurClass, settings: IngressSettings) -> OurClass:
         text = "spec.fleet of its parameters does nothing: this install starts no instances"
         told: tuple[Finding, ...] = (_no_fleet(ours.origin, text),)
         return msgspec.structs.replace(ours, findings=(*ours.findings, *told))
-    fleet, told = _fleet(choice, ours.origin)
+    fleet, told = fleet_of(choice, ours.origin)
     own = fleet if choice.granularity != "ingress" else None
     return msgspec.structs.replace(ours, fleet=own, findings=(*ours.findings, *told))
 
@@ -84,7 +80,7 @@ def own_front(
         text = "it wishes for a load balancer of its own, but this install starts no instances; that of its class serves it"
         told = (_no_fleet(_asking(ingress), text),) if asked else ()
         return ours, (*told, *_ports_of_others(ingress, options))
-    fleet = _fleet(choice, ours.origin)[0] if choice is not None else Fleet()
+    fleet = fleet_of(choice, ours.origin)[0] if choice is not None else Fleet()
     if options.scale is not None:
         fleet = msgspec.structs.replace(fleet, mode="deployment", replicas=options.scale)
     shared_as = "" if word_of == OWN else word_of
@@ -158,59 +154,6 @@ def _tolerates(one: Toleration, taint: NodeTaint) -> bool:
     if one.effect is not None and one.effect != taint.effect:
         return False
     return (one.key in ("", taint.key)) and (one.value is None or one.value == taint.value)
-
-
-def _fleet(choice: FleetChoice, origin: Origin) -> tuple[Fleet, tuple[Finding, ...]]:
-    wrong = list[str]()
-    mode = word(FleetMode, choice.mode)
-    if choice.granularity not in ("class", "ingress"):
-        wrong.append("granularity is neither class nor ingress; class holds")
-    if mode is None:
-        wrong.append("mode is neither deployment nor daemonset; deployment holds")
-    exposure = word(FleetExposure, choice.exposure)
-    if exposure is None:
-        wrong.append("exposure is none of hostNetwork, hostPort, nodePort, loadBalancer; hostNetwork holds")
-    if not 1 <= choice.replicas <= MOST:
-        wrong.append(f"replicas is not from 1 to {MOST}")
-    selector = tuple((Label(key), Label(text)) for key, text in sorted(choice.node_selector.items()) if _is(key, text))
-    if len(selector) < len(choice.node_selector):
-        wrong.append("nodeSelector has an entry that is no label; no host has it")
-        selector = (*selector, (Label("weirkeeper.io/never"), Label("")))
-    annotations = tuple((Label(key), text) for key, text in _annotations(choice) if text is not None)
-    if len(annotations) < len(choice.service_annotations):
-        wrong.append("serviceAnnotations has an entry that is none; it is left out")
-    read = [_toleration(one) for one in choice.tolerations]
-    if None in read:
-        wrong.append("tolerations has an entry that is none")
-    fleet = Fleet(
-        mode=mode or "deployment",
-        exposure=exposure or "hostNetwork",
-        replicas=min(max(choice.replicas, 1), MOST),
-        node_selector=selector,
-        tolerations=tuple(one for one in read if one is not None),
-        service_annotations=annotations,
-    )
-    remedy = "correct the parameters"
-    return fleet, tuple(warning(Reason.INVALID_CLASS, origin, f"spec.fleet.{why}", remedy) for why in wrong)
-
-
-def _annotations(choice: FleetChoice) -> Iterator[tuple[str, Sentence | None]]:
-    """Kubernetes, ObjectMeta: keys are those of labels; ours are nobody's to choose."""
-    for key, text in sorted(choice.service_annotations.items()):
-        typed = parse(Sentence, text)
-        right = re.fullmatch(_KEY, key, re.ASCII) is not None and not key.partition("/")[0].endswith(GROUP)
-        yield key, typed if right and not isinstance(typed, Refused) else None
-
-
-def _toleration(one: FleetToleration) -> Toleration | None:
-    effect = word(TaintEffect, one.effect)
-    if (one.effect and effect is None) or not _is(one.key or "any", one.value or "") or (one.value and not one.key):
-        return None
-    return Toleration(key=Label(one.key), value=None if one.value is None else Label(one.value), effect=effect)
-
-
-def _is(key: str, value: str) -> bool:
-    return re.fullmatch(_KEY, key, re.ASCII) is not None and re.fullmatch(_VALUE, value, re.ASCII) is not None
 
 
 def _with_ports(spec: ClassSpec, options: Options) -> ClassSpec:

@@ -6,6 +6,7 @@ of the host has expressions on, all its paths are matched from the start and in 
 
 from functools import lru_cache
 
+from weirkeeper.controllers.shared.paths import decoded, never_asked_for
 from weirkeeper.controllers.shared.regexes import checked_regex, quoted
 from weirkeeper.kube.types import IngressPath
 from weirkeeper.model.finding import Reason
@@ -16,8 +17,6 @@ TYPES = ("Exact", "Prefix", "ImplementationSpecific")
 ROOT = SegmentPrefix(value=PathText("/"))
 SHORT = 128
 """The longest path that is remembered: `/` and `/api` stand in most Ingresses."""
-_HEX = frozenset("0123456789abcdefABCDEF")
-_UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~")
 _SPECIAL = frozenset("^$*+?()[]{}|\\")
 
 
@@ -48,24 +47,13 @@ def _match_of(written: str, path_type: str, own_regex: bool, host_regex: bool) -
     typed = parse(PathText, decoded(text))
     if isinstance(typed, Refused):
         return WrongPath(typed.why)
-    strange = _never_asked_for(typed)
+    strange = never_asked_for(typed)
     if strange:
         return WrongPath(f"the path {shown(text)} {strange}")
     return _literal(typed, exact=path_type == "Exact", host_regex=host_regex)
 
 
 _known_match_of = lru_cache(maxsize=2048)(_match_of)
-
-
-def decoded(text: str) -> str:
-    """The path as requests come after normalisation: what need not be encoded is not (RFC 3986, 6.2.2.2)."""
-    head, *pieces = text.split("%")
-    made = [head]
-    for piece in pieces:
-        code, rest = piece[:2], piece[2:]
-        plain = chr(int(code, 16)) if len(code) == 2 and set(code) <= _HEX else ""
-        made.append(plain + rest if plain in _UNRESERVED and plain else f"%{piece}")
-    return "".join(made)
 
 
 def _literal(path: PathText, *, exact: bool, host_regex: bool) -> PathMatch | WrongPath:
@@ -83,16 +71,6 @@ def _regex(text: str) -> RegexPath | WrongPath:
             f"the expression {shown(text)} {checked.why}", Reason.INVALID_REGEX, "write an expression that RE2 knows"
         )
     return RegexPath(value=checked.text, prefix=True, case_sensitive=False)
-
-
-def _never_asked_for(text: str) -> str | None:
-    """What the API server refuses too: paths that no request has after normalisation."""
-    low = text.lower()
-    if "//" in text:
-        return "has //"
-    if "/./" in text or "/../" in text or text.endswith(("/.", "/..")):
-        return "has a . or .. segment"
-    return "has an encoded slash" if "%2f" in low else None
 
 
 def literal_start(match: PathMatch) -> PathText:

@@ -7,7 +7,7 @@ address nor a host name, several choices at once, a Service that is not there.
 from ipaddress import ip_address
 
 from weirkeeper.controllers.base import Inputs
-from weirkeeper.controllers.ingress.parameters import Publish
+from weirkeeper.controllers.shared.parameters import Publish
 from weirkeeper.controllers.shared.report import error, warning
 from weirkeeper.flow import Read
 from weirkeeper.kube.types import Service

@@ -1,0 +1,439 @@
+"""The fields of Gateway API's kinds that we read (sigs.k8s.io/gateway-api v1.6 and v1.7), and no others.
+
+Comes in: JSON or YAML of an object. Goes out: small frozen structs, as in ``types``. A list that an owner may leave out is empty here. Durations are texts (GEP-2257), as written.
+The status and the resource version are for whoever writes statuses, and for nobody else.
+"""
+
+from typing import Any, Self
+
+import msgspec
+
+from weirkeeper.kube.types import KubeObject, KubeStruct, ParametersReference, VersionedMetadata
+
+GROUP = "gateway.networking.k8s.io"
+V1 = "v1"
+
+
+class GatewayMetadata(VersionedMetadata, frozen=True, kw_only=True, rename="camel"):
+    """Metadata with the generation that conditions are about."""
+
+    generation: int = 0
+
+
+class GatewayObject(KubeObject, frozen=True, kw_only=True, rename="camel"):
+    """An object with conditions in its status."""
+
+    metadata: GatewayMetadata
+    status: dict[str, Any] | None = None
+
+    def without_status(self) -> Self:
+        """The object as its owner wrote it."""
+        if self.status is None and not self.metadata.resource_version:
+            return self
+        return msgspec.structs.replace(
+            self, status=None, metadata=msgspec.structs.replace(self.metadata, resource_version="")
+        )
+
+
+class GatewayClassSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Who implements the class, and with which parameters."""
+
+    controller_name: str = ""
+    parameters_ref: ParametersReference | None = None
+
+
+class GatewayClass(GatewayObject, frozen=True, kw_only=True, rename="camel"):
+    """A class of Gateways."""
+
+    spec: GatewayClassSpec = GatewayClassSpec()
+
+
+class LabelRequirement(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """One row of a label selector (meta/v1)."""
+
+    key: str = ""
+    operator: str = ""
+    values: tuple[str, ...] | None = ()
+
+
+class LabelSelector(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """All of these must hold (meta/v1)."""
+
+    match_labels: dict[str, str] | None = None
+    match_expressions: tuple[LabelRequirement, ...] | None = ()
+
+
+class FromNamespaces(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """From which namespaces something may come: ``All``, ``Same``, ``Selector`` or ``None``."""
+
+    from_: str | None = msgspec.field(default=None, name="from")
+    selector: LabelSelector | None = None
+
+
+class RouteKind(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A kind of route."""
+
+    group: str | None = GROUP
+    kind: str = ""
+
+
+class AllowedRoutes(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Which routes may attach; no kinds are those of the protocol."""
+
+    namespaces: FromNamespaces | None = None
+    kinds: tuple[RouteKind, ...] | None = ()
+
+
+class AllowedListeners(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Which ListenerSets may attach; none where nothing is said."""
+
+    namespaces: FromNamespaces | None = None
+
+
+class ObjectReference(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """An object, in the namespace of its referrer where none is named."""
+
+    group: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    name: str = ""
+
+
+class ListenerTlsSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """TLS of a listener."""
+
+    mode: str | None = None
+    certificate_refs: tuple[ObjectReference, ...] | None = ()
+    options: dict[str, str] | None = None
+
+
+class ListenerSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A listener of a Gateway or of a ListenerSet."""
+
+    name: str = ""
+    hostname: str | None = None
+    port: int = 0
+    protocol: str = ""
+    tls: ListenerTlsSpec | None = None
+    allowed_routes: AllowedRoutes | None = None
+
+
+class GatewayAddress(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """An address that is asked for; without a value any of its type."""
+
+    type: str | None = "IPAddress"
+    value: str = ""
+
+
+class InfrastructureSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """What the objects that are made for a Gateway carry."""
+
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    parameters_ref: ParametersReference | None = None
+
+
+class FrontendValidation(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """How clients' certificates are checked: ``AllowValidOnly`` or ``AllowInsecureFallback``."""
+
+    ca_certificate_refs: tuple[ObjectReference, ...] | None = ()
+    mode: str | None = None
+
+
+class FrontendTls(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """TLS with clients."""
+
+    validation: FrontendValidation | None = None
+
+
+class FrontendTlsOfPort(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """TLS with clients of one port."""
+
+    port: int = 0
+    tls: FrontendTls = FrontendTls()
+
+
+class FrontendTlsSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """TLS with clients of all ports, and of single ones."""
+
+    default: FrontendTls = FrontendTls()
+    per_port: tuple[FrontendTlsOfPort, ...] | None = ()
+
+
+class BackendTlsSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """TLS with backends: the certificate that the Gateway shows them."""
+
+    client_certificate_ref: ObjectReference | None = None
+
+
+class GatewayTlsSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """TLS of a whole Gateway."""
+
+    frontend: FrontendTlsSpec | None = None
+    backend: BackendTlsSpec | None = None
+
+
+class GatewaySpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """What is wished of a Gateway."""
+
+    gateway_class_name: str = ""
+    listeners: tuple[ListenerSpec, ...] | None = ()
+    addresses: tuple[GatewayAddress, ...] | None = ()
+    infrastructure: InfrastructureSpec | None = None
+    allowed_listeners: AllowedListeners | None = None
+    tls: GatewayTlsSpec | None = None
+    default_scope: str | None = None
+
+
+class Gateway(GatewayObject, frozen=True, kw_only=True, rename="camel"):
+    """A load balancer that somebody asks for."""
+
+    spec: GatewaySpec = GatewaySpec()
+
+
+class ListenerSetSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Listeners for a Gateway of somebody else."""
+
+    parent_ref: ObjectReference = ObjectReference()
+    listeners: tuple[ListenerSpec, ...] | None = ()
+
+
+class ListenerSet(GatewayObject, frozen=True, kw_only=True, rename="camel"):
+    """More listeners of a Gateway."""
+
+    spec: ListenerSetSpec = ListenerSetSpec()
+
+
+class GrantFrom(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Who may refer."""
+
+    group: str = ""
+    kind: str = ""
+    namespace: str = ""
+
+
+class GrantTo(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """To what; without a name to all of the kind."""
+
+    group: str = ""
+    kind: str = ""
+    name: str | None = None
+
+
+class ReferenceGrantSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """From all of these to all of those."""
+
+    from_: tuple[GrantFrom, ...] | None = msgspec.field(default=(), name="from")
+    to: tuple[GrantTo, ...] | None = ()
+
+
+class ReferenceGrant(KubeObject, frozen=True, kw_only=True, rename="camel"):
+    """The consent of a namespace to references from others."""
+
+    spec: ReferenceGrantSpec = ReferenceGrantSpec()
+
+
+class ParentReference(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """What a route wants to attach to."""
+
+    group: str | None = None
+    kind: str | None = None
+    namespace: str | None = None
+    name: str = ""
+    section_name: str | None = None
+    port: int | None = None
+
+
+class BackendReference(ObjectReference, frozen=True, kw_only=True, rename="camel"):
+    """A backend with its share."""
+
+    port: int | None = None
+    weight: int | None = 1
+
+
+class HeaderPair(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A header with its value."""
+
+    name: str = ""
+    value: str = ""
+
+
+class HeaderModifier(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Headers to set, add and remove."""
+
+    set: tuple[HeaderPair, ...] | None = ()
+    add: tuple[HeaderPair, ...] | None = ()
+    remove: tuple[str, ...] | None = ()
+
+
+class PathModifier(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Another path, or another prefix."""
+
+    type: str = ""
+    replace_full_path: str | None = None
+    replace_prefix_match: str | None = None
+
+
+class RequestRedirect(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Where clients are sent; what is not said stays."""
+
+    scheme: str | None = None
+    hostname: str | None = None
+    path: PathModifier | None = None
+    port: int | None = None
+    status_code: int | None = 302
+
+
+class UrlRewriteSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Host and path as the backend sees them."""
+
+    hostname: str | None = None
+    path: PathModifier | None = None
+
+
+class FractionSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A share of requests."""
+
+    numerator: int = 0
+    denominator: int | None = 100
+
+
+class RequestMirror(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A second backend that gets copies."""
+
+    backend_ref: BackendReference = BackendReference()
+    percent: int | None = None
+    fraction: FractionSpec | None = None
+
+
+class CorsSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """The policy for cross-origin requests."""
+
+    allow_origins: tuple[str, ...] | None = ()
+    allow_credentials: bool | None = None
+    allow_methods: tuple[str, ...] | None = ()
+    allow_headers: tuple[str, ...] | None = ()
+    expose_headers: tuple[str, ...] | None = ()
+    max_age: int | None = 5
+
+
+class RouteFilter(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A filter of an HTTPRoute or GRPCRoute; ``type`` says which field holds it."""
+
+    type: str = ""
+    request_header_modifier: HeaderModifier | None = None
+    response_header_modifier: HeaderModifier | None = None
+    request_mirror: RequestMirror | None = None
+    request_redirect: RequestRedirect | None = None
+    url_rewrite: UrlRewriteSpec | None = None
+    cors: CorsSpec | None = None
+
+
+class HttpBackendReference(BackendReference, frozen=True, kw_only=True, rename="camel"):
+    """A backend with filters of its own."""
+
+    filters: tuple[RouteFilter, ...] | None = ()
+
+
+class PathMatchSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A condition on the path."""
+
+    type: str | None = "PathPrefix"
+    value: str | None = "/"
+
+
+class NamedMatch(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A condition on a header or query parameter."""
+
+    type: str | None = "Exact"
+    name: str = ""
+    value: str = ""
+
+
+class HttpMatch(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """All of these must hold."""
+
+    path: PathMatchSpec | None = None
+    headers: tuple[NamedMatch, ...] | None = ()
+    query_params: tuple[NamedMatch, ...] | None = ()
+    method: str | None = None
+
+
+class HttpTimeouts(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Time limits."""
+
+    request: str | None = None
+    backend_request: str | None = None
+
+
+class HttpRetry(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """When and how often a request is tried again."""
+
+    codes: tuple[int, ...] | None = ()
+    attempts: int | None = None
+    backoff: str | None = None
+
+
+class HttpRule(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Matches, filters, backends."""
+
+    name: str | None = None
+    matches: tuple[HttpMatch, ...] | None = ()
+    filters: tuple[RouteFilter, ...] | None = ()
+    backend_refs: tuple[HttpBackendReference, ...] | None = ()
+    timeouts: HttpTimeouts | None = None
+    retry: HttpRetry | None = None
+
+
+class HttpRouteSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Parents, hosts and rules."""
+
+    parent_refs: tuple[ParentReference, ...] | None = ()
+    use_default_gateways: str | None = None
+    hostnames: tuple[str, ...] | None = ()
+    rules: tuple[HttpRule, ...] | None = ()
+
+
+class HTTPRoute(GatewayObject, frozen=True, kw_only=True, rename="camel"):
+    """Routes of HTTP requests."""
+
+    spec: HttpRouteSpec = HttpRouteSpec()
+
+
+class GrpcMethodMatch(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A condition on service and method."""
+
+    type: str | None = "Exact"
+    service: str | None = None
+    method: str | None = None
+
+
+class GrpcMatch(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """All of these must hold."""
+
+    method: GrpcMethodMatch | None = None
+    headers: tuple[NamedMatch, ...] | None = ()
+
+
+class GrpcRule(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Matches, filters, backends."""
+
+    name: str | None = None
+    matches: tuple[GrpcMatch, ...] | None = ()
+    filters: tuple[RouteFilter, ...] | None = ()
+    backend_refs: tuple[HttpBackendReference, ...] | None = ()
+
+
+class GrpcRouteSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Parents, hosts and rules."""
+
+    parent_refs: tuple[ParentReference, ...] | None = ()
+    use_default_gateways: str | None = None
+    hostnames: tuple[str, ...] | None = ()
+    rules: tuple[GrpcRule, ...] | None = ()
+
+
+class GRPCRoute(GatewayObject, frozen=True, kw_only=True, rename="camel"):
+    """Routes of gRPC calls."""
+
+    spec: GrpcRouteSpec = GrpcRouteSpec()
