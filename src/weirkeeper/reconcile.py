@@ -116,7 +116,7 @@ class Reconciler:
                     self.graph.put(self.program.observations, event.load_balancer, event)
                 case InstanceObservation():
                     key = InstanceKey(event.load_balancer, event.provider, event.instance, event.replica)
-                    self.graph.put(self.program.instances, key, event if event.serving else None)
+                    self.graph.put(self.program.instances, key, event if event.stands else None)
                 case InstanceLeaving():
                     leaving = LeavingKey(event.load_balancer, event.instance)
                     self.graph.put(self.program.leaving, leaving, True if event.leaving else None)

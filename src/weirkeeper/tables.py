@@ -53,6 +53,7 @@ from weirkeeper.model.route import Forward, HostedRoute, Route, VirtualHost
 from weirkeeper.model.text import Id, Sentence
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
 from weirkeeper.status.addresses import Addresses, behind_service, front_addresses
+from weirkeeper.status.engines import down
 from weirkeeper.status.ingress import ingress_status
 from weirkeeper.status.public_endpoints import Front, Target, Way, public_text, ways
 from weirkeeper.status.shortages import Shortage, missing, shortage
@@ -257,7 +258,7 @@ class Program:
         return [
             instance
             for key, instance in read.lookup(self._instances_by_front, name)
-            if not read.contains(self.leaving, LeavingKey(name, key.instance))
+            if instance.serving and not read.contains(self.leaving, LeavingKey(name, key.instance))
         ]
 
     def _shortage(self, read: Read, name: Id, wish: FleetWish) -> Shortage | None:
@@ -265,6 +266,10 @@ class Program:
 
     def _missing(self, read: Read, name: Id, found: Shortage) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
         return _by_object("missing", name, (missing(found),) if read.contains(self.missing, name) else ())
+
+    def _ailing(self, read: Read, name: Id, front: LoadBalancer) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
+        seen = (instance for _, instance in read.lookup(self._instances_by_front, name))
+        return _by_object("engines", name, down(seen, front.origin))
 
     def _fleet(self, read: Read, name: Id, front: LoadBalancer) -> FleetWish | None:
         wished = front.infrastructure.fleet
@@ -342,6 +347,7 @@ class Program:
             ),
             graph.spread("unserved_findings", self.load_balancers, self._unserved),
             graph.spread("missing_findings", self.shortages, self._missing),
+            graph.spread("engine_findings", self.load_balancers, self._ailing),
             *self._said,
         ]
         every = graph.union("all_findings", tables)

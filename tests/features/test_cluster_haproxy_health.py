@@ -8,6 +8,7 @@ import time
 import pytest
 from cluster_program import LOAD_BALANCER, Install, api_server, endpoint_slice, ingress, ingress_class, running, service
 
+from weirkeeper.model.finding import Reason
 from weirkeeper.testing.client import fetch
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
@@ -35,16 +36,41 @@ async def _noticed(tmp_path, sign):
                     await eventually(lambda n=number: _answers(one, f"s{n}.example"), 60, what="it serves")
                 await eventually(lambda: _serving(beside, 1.0), 10, what="the agent says that it serves")
                 before = await beside.processes()
+                if sign == signal.SIGKILL:
+                    beside.supervise(on=False)
                 began = time.monotonic()
                 struck = before if sign == signal.SIGKILL else before[1:]  # the first is its supervisor's, which takes no connections
                 for pid in struck:
                     os.kill(pid, sign)
                 await eventually(lambda: _noticed_by(beside, struck), NOTICED, what=f"it is noticed; {beside.log[-1500:]}")
+                await eventually(lambda: _told(one, server, "EngineDown", "Warning"), max(0.1, began + NOTICED - time.monotonic()), what=f"it is told; {one.log.getvalue()[-1500:]}")
                 assert time.monotonic() - began <= NOTICED
+                beside.supervise(on=True)
                 for number in range(5):
                     await eventually(lambda n=number: _answers(one, f"s{n}.example"), BACK, what=f"all of it is back; {beside.log[-2000:]}")
                 await eventually(lambda: _serving(beside, 1.0), 10, what="the agent says that it serves again")
                 assert set(await beside.processes()) - set(before), "another process serves"
+                await eventually(lambda: _told(one, server, "EngineServes", "Normal"), 10, what=f"that it is well is told; {one.log.getvalue()[-1500:]}")
+                assert (_down(one), one.app.metrics.text().count('weirkeeper_engines_down{provider="haproxy"} 0')) == ([], 1)
+                await eventually(lambda: _addresses(server, "s0"), 10, what="its address is back")
+
+
+async def _told(install, server, reason, type_):
+    """Whether the class has this event, of a HAProxy that the finding and the number speak of as well."""
+    shelf = server.log.shelf(server.kind("Event", "events.k8s.io/v1"))
+    events = [entry.object for entry in list(shelf.objects.values()) if entry.object["reason"] == reason and entry.object["type"] == type_]
+    assert all(one["regarding"]["kind"] == "IngressClass" for one in events)
+    return bool(events) and (reason != "EngineDown" or "instance i0" in events[0]["note"])
+
+
+def _down(install):
+    graph, program = install.app.reconciler.graph, install.app.reconciler.program
+    return [one for found in graph.rows(program.findings).values() for one in found if one.reason is Reason.ENGINE_DOWN]
+
+
+async def _addresses(server, name):
+    found = server.get("Ingress", name, "default")
+    return [one.get("ip") for one in found.get("status", {}).get("loadBalancer", {}).get("ingress", ())] == ["192.0.2.7"]
 
 
 async def _noticed_by(beside, before):

@@ -154,6 +154,7 @@ class ClusterApplication(Ring):
             notices=notices(
                 self.intake,
                 rejected=lambda: self._numbers.rejected,
+                down=lambda: self._numbers.ailing,
                 lost=lambda: len(self.feed.lost),
                 certificate_end=self.channel.certificate_end,
                 certificate_seconds=settings.certificate_seconds,

@@ -18,6 +18,7 @@ def notices(
     intake: Intake,
     *,
     rejected: Callable[[], int],
+    down: Callable[[], int],
     lost: Callable[[], int],
     certificate_end: Callable[[], float],
     certificate_seconds: float,
@@ -40,6 +41,7 @@ def notices(
         "leadership": lambda: "" if leader() else "no replica leads: statuses and events are not written",
         "watches": lambda: f"{lost()} kinds cannot be watched" if lost() else "",
         "instances": instances,
+        "engines": lambda: f"{down()} engines do not serve" if down() else "",
         "items": lambda: f"engines refuse {rejected()} items" if rejected() else "",
         "certificates": ending,
     }

@@ -29,6 +29,7 @@ class Numbers:
     def __init__(self, replica: str, providers: Sequence[Provider]) -> None:
         self._replica, self._providers = replica, [provider.name for provider in providers]
         self._serving: dict[tuple[str, ...], str] = {}
+        self._ailing: dict[tuple[str, ...], str] = {}
         self._rejected: set[tuple[str, ...]] = set()
         self._severities: dict[Ref, Counter[str]] = {}
         self._findings: Counter[str] = Counter()
@@ -38,14 +39,20 @@ class Numbers:
         """How many items engines refuse now."""
         return len(self._rejected)
 
+    @property
+    def ailing(self) -> int:
+        """How many engines do not serve, by the word of agents that are connected here."""
+        return len(self._ailing)
+
     def saw(self, row: Row) -> None:
         """An engine was observed."""
         if isinstance(row, InstanceObservation):
             key = (row.provider, row.load_balancer, row.instance, row.replica)
-            if row.serving and row.replica == self._replica:
-                self._serving[key] = row.provider
-            else:
-                self._serving.pop(key, None)
+            here = row.replica == self._replica
+            for counted, true in ((self._serving, row.serving and here), (self._ailing, bool(row.trouble) and here)):
+                counted.pop(key, None)
+                if true:
+                    counted[key] = row.provider
             return
         item = (row.provider, row.load_balancer, row.kind, row.name)
         if row.state is ItemState.REJECTED:
@@ -74,6 +81,7 @@ class Numbers:
             "loop_stall_seconds": lambda: pulse.longest,
             "items": lambda: {(("provider", name),): len(box) for name, box in dispatcher.mailboxes.items()},
             "instances": lambda: self._of("provider", Counter(self._serving.values()), self._providers),
+            "engines_down": lambda: self._of("provider", Counter(self._ailing.values()), self._providers),
             "findings": lambda: self._of("severity", self._findings, [one.value for one in Severity]),
             "rejected_items": lambda: self.rejected,
             "snapshot_in_use": lambda: float(dispatcher.stand_in),

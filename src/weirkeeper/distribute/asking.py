@@ -6,19 +6,20 @@ Comes in: what to ask for, or bytes of a ``DeltaDiscoveryResponse``. Goes out: b
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from weirkeeper.distribute.wire import ADDRESSES, field, fields
+from weirkeeper.distribute.wire import ADDRESSES, TROUBLE, field, fields
 
 REFUSED = b"\x08\x03"
 """``google.rpc.Status.code`` INVALID_ARGUMENT."""
 
 
 class Asker(NamedTuple):
-    """Who asks: the node's id, its engine and that engine's version, and the addresses at which clients reach it."""
+    """Who asks: the node's id, its engine and that engine's version, the addresses at which clients reach it, and why it does not do what is wished (empty: it does)."""
 
     node: str
     engine: str
     version: str
     addresses: tuple[str, ...] = ()
+    trouble: str = ""
 
 
 class Change(NamedTuple):
@@ -43,6 +44,11 @@ def subscription(kind: str, held: Mapping[str, str], asker: Asker | None = None)
     claims = (field(5, field(1, name.encode()) + field(2, version.encode())) for name, version in held.items())
     who = () if asker is None else (field(1, _node(asker)),)
     return b"".join((*who, field(2, kind.encode()), *claims))
+
+
+def condition(kind: str, asker: Asker) -> bytes:
+    """Says how who asks is now, on a stream that has begun. It asks for nothing, and older control planes pass over it."""
+    return field(1, _node(asker)) + field(2, kind.encode())
 
 
 def answer(kind: str, nonce: str, why: str = "") -> bytes:
@@ -75,11 +81,17 @@ def _text(value: bytes) -> str:
 
 
 def _node(asker: Asker) -> bytes:
-    metadata = field(3, _listed(asker.addresses)) if asker.addresses else b""
-    return field(1, asker.node.encode()) + metadata + field(6, asker.engine.encode()) + field(7, asker.version.encode())
+    addresses = _entry(ADDRESSES, _listed(asker.addresses)) if asker.addresses else b""
+    trouble = _entry(TROUBLE, field(3, asker.trouble.encode())) if asker.trouble else b""
+    who = field(1, asker.node.encode()) + field(6, asker.engine.encode()) + field(7, asker.version.encode())
+    return who + field(3, addresses + trouble) if addresses or trouble else who
 
 
-def _listed(addresses: Iterable[str]) -> bytes:
-    """A ``google.protobuf.Struct`` with one list of texts."""
-    values = b"".join(field(1, field(3, address.encode())) for address in addresses)
-    return field(1, field(1, ADDRESSES.encode()) + field(2, field(6, values)))
+def _entry(key: str, value: bytes) -> bytes:
+    """One entry of a ``google.protobuf.Struct``."""
+    return field(1, field(1, key.encode()) + field(2, value))
+
+
+def _listed(texts: Iterable[str]) -> bytes:
+    """A ``google.protobuf.Value``: a list of texts."""
+    return field(6, b"".join(field(1, field(3, text.encode())) for text in texts))

@@ -79,6 +79,11 @@ class Client:
         if self._stream is not None:
             self._stream.said.put_nowait(None)
 
+    def say(self, request: bytes) -> None:
+        """Say this on the stream, where there is one."""
+        if self._stream is not None and not self._stream.ended:
+            self._stream.said.put_nowait(request)
+
     async def run(self) -> None:
         """Until cancelled."""
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE

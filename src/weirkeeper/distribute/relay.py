@@ -66,14 +66,14 @@ def key_of(row: Row) -> Key:
 
 
 def stands(row: Row) -> bool:
-    """Whether the row says that something is there now: an instance that serves, an item that is refused."""
-    return row.serving if isinstance(row, InstanceObservation) else row.state is ItemState.REJECTED
+    """Whether the row says that something is there now: an instance that serves or ails, an item that is refused."""
+    return row.stands if isinstance(row, InstanceObservation) else row.state is ItemState.REJECTED
 
 
 def withdrawn(row: Row) -> Row:
     """The row that takes this one back."""
     if isinstance(row, InstanceObservation):
-        return msgspec.structs.replace(row, serving=False, addresses=())
+        return msgspec.structs.replace(row, serving=False, addresses=(), trouble="")
     return msgspec.structs.replace(row, state=ItemState.PENDING, message="", engine_version="")
 
 

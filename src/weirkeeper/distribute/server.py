@@ -55,7 +55,7 @@ class Connection:
 
 
 class Told(Protocol):
-    """Who is told of instances: that a stream began, that its engine has all that it should have, that the stream ended."""
+    """Who is told of instances: that a stream began, that its engine has all that it should have, what ails it, that the stream ended."""
 
     def came(self, load_balancer: Id, connection: Connection) -> None:
         """A stream began."""
@@ -63,6 +63,10 @@ class Told(Protocol):
 
     def serves(self, load_balancer: Id, connection: Connection) -> None:
         """Its engine has all that it should have."""
+        ...
+
+    def ails(self, load_balancer: Id, connection: Connection) -> None:
+        """It says something else of its engine than before."""
         ...
 
     def went(self, load_balancer: Id, connection: Connection) -> None:
@@ -77,6 +81,9 @@ class Unheard:
         """Nobody asks."""
 
     def serves(self, load_balancer: Id, connection: Connection) -> None:
+        """Nobody asks."""
+
+    def ails(self, load_balancer: Id, connection: Connection) -> None:
         """Nobody asks."""
 
     def went(self, load_balancer: Id, connection: Connection) -> None:
@@ -193,7 +200,7 @@ class Distributor:
         connection = Connection(stream, node, peer, self._age())
         fleet.connections.append(connection)
         self._told.came(name, connection)
-        reader = asyncio.create_task(self._read(fleet, connection, first, incoming), name=f"read {node.id}")
+        reader = asyncio.create_task(self._read(name, fleet, connection, first, incoming), name=f"read {node.id}")
         try:
             await self._write(name, fleet, connection, context)
         finally:
@@ -206,21 +213,24 @@ class Distributor:
             self._told.went(name, connection)
 
     async def _read(
-        self, fleet: Fleet, connection: Connection, first: wire.Request, incoming: AsyncIterator[bytes]
+        self, name: Id, fleet: Fleet, connection: Connection, first: wire.Request, incoming: AsyncIterator[bytes]
     ) -> None:
         """Hear every request. A stream that ends or speaks nonsense ends its writer too."""
         try:
-            await self._hear(fleet, connection, first)
+            await self._hear(name, fleet, connection, first)
             async for raw in incoming:
                 request = decoded(raw)
                 if request is None:
                     break
-                await self._hear(fleet, connection, request)
+                await self._hear(name, fleet, connection, request)
         finally:
             connection.ended = True
             connection.bell.set()
 
-    async def _hear(self, fleet: Fleet, connection: Connection, request: wire.Request) -> None:
+    async def _hear(self, name: Id, fleet: Fleet, connection: Connection, request: wire.Request) -> None:
+        if request.node is not None and request.node.trouble != connection.node.trouble:
+            connection.node = request.node
+            self._told.ails(name, connection)
         before = connection.stream.shelf.number
         events = connection.stream.receive(request, time.monotonic())
         connection.bell.set()

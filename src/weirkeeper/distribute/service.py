@@ -17,10 +17,11 @@ from weirkeeper.distribute.credentials import TlsSource, spread
 from weirkeeper.distribute.door import Away, Door
 from weirkeeper.distribute.kinds import PORTS
 from weirkeeper.distribute.presence import InstanceKey, Presence
+from weirkeeper.distribute.progress import printable
 from weirkeeper.distribute.server import Connection, Distributor
 from weirkeeper.distribute.store import DesiredStore
 from weirkeeper.model.observation import InstanceObservation, ItemObservation, ItemState
-from weirkeeper.model.text import Id, IpAddress, Label, Name, Refused, parse
+from weirkeeper.model.text import Id, IpAddress, Label, Name, Refused, Sentence, parse
 from weirkeeper.model.value import Value
 from weirkeeper.providers.base import Desired
 
@@ -135,12 +136,20 @@ class Roster:
     def came(self, load_balancer: Id, connection: Connection) -> None:
         """A stream began."""
         self._presence.came(_key(load_balancer, connection))
+        self.ails(load_balancer, connection)
 
     def serves(self, load_balancer: Id, connection: Connection) -> None:
         """Its engine has all that it should have."""
         key, addresses = _key(load_balancer, connection), addresses_of(connection.node, connection.peer)
         if self._presence.serves(key, addresses):
-            self._say(key, addresses, serving=True)
+            self._say(key)
+
+    def ails(self, load_balancer: Id, connection: Connection) -> None:
+        """It says something else of its engine than before."""
+        key = _key(load_balancer, connection)
+        if self._presence.ails(key, printable(connection.node.trouble), time.monotonic()):
+            self._say(key)
+            self._bell.set()
 
     def went(self, load_balancer: Id, connection: Connection) -> None:
         """The stream ended."""
@@ -152,7 +161,7 @@ class Roster:
         self._silent = True
 
     async def run(self) -> None:
-        """Take back, until cancelled, who has been gone for the grace time."""
+        """Take back, until cancelled, who has been gone, or ailing, for the grace time."""
         while True:
             self._bell.clear()
             due = self._presence.wake_at()
@@ -161,18 +170,20 @@ class Roster:
                     await self._bell.wait()
             except TimeoutError:
                 for key in self._presence.gone(time.monotonic()):
-                    self._say(key, (), serving=False)
+                    self._say(key)
 
-    def _say(self, key: InstanceKey, addresses: tuple[IpAddress, ...], *, serving: bool) -> None:
+    def _say(self, key: InstanceKey) -> None:
         if not self._silent:
+            addresses, trouble = self._presence.standing(key)
             self._observe(
                 InstanceObservation(
                     load_balancer=key.load_balancer,
                     provider=self._provider,
                     instance=Label(key.instance),
                     replica=self._replica,
-                    addresses=addresses,
-                    serving=serving,
+                    addresses=addresses or (),
+                    serving=addresses is not None,
+                    trouble=Sentence(trouble),
                 )
             )
 

@@ -8,7 +8,7 @@ with a response of that kind, whose answer says that the engine has everything.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from weirkeeper.distribute.asking import Asker, answer, response, subscription
+from weirkeeper.distribute.asking import Asker, answer, condition, response, subscription
 from weirkeeper.distribute.kinds import LOAD_BALANCER, NEUTRAL
 
 UNCLAIMED = LOAD_BALANCER
@@ -53,6 +53,11 @@ class Subscription:
                 claims[kind][name] = version
         askers = (self._asker, *(None for _ in NEUTRAL[1:]))
         return tuple(subscription(kind, claims[kind], who) for kind, who in zip(NEUTRAL, askers, strict=True))
+
+    def ails(self, why: str) -> bytes:
+        """The request that says why the engine does not do what is wished, or (empty) that it does; streams that begin later say it as well."""
+        self._asker = self._asker._replace(trouble=why[:LONGEST])
+        return condition(UNCLAIMED, self._asker)
 
     def receive(self, raw: bytes) -> Round | None:
         """The round that this response ends, if it does."""

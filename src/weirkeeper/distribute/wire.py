@@ -16,6 +16,8 @@ MARK = "weirkeeper.sent/"
 """How the mark of a scope begins, which is a key in its metadata that nothing reads."""
 ADDRESSES = "weirkeeper.addresses"
 """The key in a node's metadata under which an instance lists the addresses at which clients reach it."""
+TROUBLE = "weirkeeper.trouble"
+"""The key under which an agent says why its engine does not do what is wished; without it, it does."""
 
 
 class Malformed(ValueError):
@@ -23,11 +25,12 @@ class Malformed(ValueError):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """Who is asking: the id that it claims, which engine of which version it is, and the addresses that its metadata lists."""
+    """Who is asking: the id that it claims, which engine of which version it is, the addresses that its metadata lists, and what ails its engine."""
 
     id: str = ""
     engine: str = ""
     addresses: tuple[str, ...] = ()
+    trouble: str = ""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,17 +160,17 @@ def _node(value: bytes) -> Node:
     parts = dict(fields(value))
     version = _build(parts[8]) if 8 in parts else _lossy(parts.get(7, b""))
     engine = f"{_lossy(parts.get(6, b''))} {version}".strip()
-    return Node(_lossy(parts.get(1, b"")), engine, _addresses(parts.get(3, b"")))
+    said = _metadata(parts.get(3, b""))
+    listed = dict(fields(said.get(ADDRESSES.encode(), b""))).get(6, b"")
+    addresses = tuple(_lossy(dict(fields(value)).get(3, b"")) for _, value in fields(listed))
+    trouble = _lossy(dict(fields(said.get(TROUBLE.encode(), b""))).get(3, b""))
+    return Node(_lossy(parts.get(1, b"")), engine, addresses, trouble)
 
 
-def _addresses(metadata: bytes) -> tuple[str, ...]:
-    """The texts in that list of the metadata, which is a ``google.protobuf.Struct``: a map from keys to values."""
-    for _, entry in fields(metadata):
-        parts = dict(fields(entry))
-        if parts.get(1, b"") == ADDRESSES.encode():
-            listed = dict(fields(parts.get(2, b""))).get(6, b"")
-            return tuple(_lossy(dict(fields(value)).get(3, b"")) for _, value in fields(listed))
-    return ()
+def _metadata(value: bytes) -> dict[bytes, bytes]:
+    """The values of a ``google.protobuf.Struct``, by key."""
+    entries = (dict(fields(entry)) for _, entry in fields(value))
+    return {entry.get(1, b""): entry.get(2, b"") for entry in entries}
 
 
 def _build(value: bytes) -> str:

@@ -93,6 +93,7 @@ class Reason(StrEnum):
     TOO_FEW_HOSTS = "WK508"
     NO_FLEET = "WK509"
     INSTANCES_MISSING = "WK510"
+    ENGINE_DOWN = "WK511"
 
 
 class Finding(Value, frozen=True, kw_only=True):

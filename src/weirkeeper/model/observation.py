@@ -44,7 +44,7 @@ class InstanceObservation(Told, frozen=True, kw_only=True):
 
     ``replica`` is the control plane replica that the stream ends at (an instance that moves to another one is seen twice until the first lets go).
     ``addresses`` are where clients reach the instance, by its own word. ``serving``: it has acknowledged a first full configuration; without it the
-    instance is gone.
+    instance is gone, or its engine has not done what is wished for longer than the grace time. ``trouble`` says why the engine does not, by its agent's word.
     """
 
     load_balancer: Id
@@ -53,6 +53,12 @@ class InstanceObservation(Told, frozen=True, kw_only=True):
     replica: Label = Label("")
     addresses: tuple[IpAddress, ...] = ()
     serving: bool = True
+    trouble: Sentence = Sentence("")
+
+    @property
+    def stands(self) -> bool:
+        """Whether there is something to say of it."""
+        return self.serving or bool(self.trouble)
 
 
 class InstanceLeaving(Value, frozen=True, kw_only=True):

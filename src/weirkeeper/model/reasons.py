@@ -229,4 +229,8 @@ REASONS: dict[Reason, About] = {
         "A load balancer has had fewer instances than wished for a minute: they do not run, or have no full configuration. The others serve.",
         "Look at the events of its pods (`kubectl describe pods -l weirkeeper.io/load-balancer` in the namespace of instances), and at the log of its Envoys.",
     ),
+    Reason.ENGINE_DOWN: _about(
+        "An engine has ended, hangs or does not start: clients of that instance are not served. Its agent tries on, and programs it in full once it answers.",
+        "Look at the log of the engine of the instance that the finding names (docs/troubleshooting.md).",
+    ),
 }

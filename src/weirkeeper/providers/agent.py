@@ -49,7 +49,7 @@ class _Pending(NamedTuple):
 
 
 class Agent:
-    """Beside one engine. ``settled`` is for its keeper to call."""
+    """Beside one engine. ``settled`` and ``ails`` are for its keeper to call."""
 
     def __init__(self, load_balancer: Id, provider: Provider, journal: Journal) -> None:
         self._translation, self._journal = Translation(load_balancer, provider), journal
@@ -99,6 +99,10 @@ class Agent:
                 self._told.pop(key, None)
         self._pending.append(_Pending(number, found.responses, stream))
         self._known.set()
+
+    def ails(self, why: str) -> None:
+        """The engine does not do what is wished, and why; or (empty) it does again."""
+        self.client.say(self._subscription.ails(why))
 
     def settled(self) -> None:
         """The engine has what was put until now, or refused it."""

@@ -28,7 +28,7 @@ from weirkeeper.runtime.leader import NotLeader, lease_clock
 from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.metrics import Metrics
 from weirkeeper.runtime.writes import LedClient
-from weirkeeper.status.happenings import happening, live
+from weirkeeper.status.happenings import happening, live, recovered
 
 RATE, BURST = 20.0, 100.0
 """For all events: so many a second, and so many at once."""
@@ -118,6 +118,8 @@ class EventWriter:
 
     def _compare(self, ref: Ref, now: tuple[Finding, ...]) -> None:
         before = self._standing.get(ref, ())
+        reasons = {finding.reason for finding in now}
+        over = {one.reason: one for one in before if one in self._said_at and one.reason not in reasons}
         if now:
             self._standing[ref] = now
         else:
@@ -125,10 +127,15 @@ class EventWriter:
         for finding in now:
             if finding not in before:
                 self._push(RANKS[finding.severity], finding)
+        for finding in over.values():
+            self._tell(recovered(finding, self._versions))
 
     def live(self, ref: Ref, uid: str, listed: Entries) -> None:
         """Tell that an object is served for the first time."""
-        one = live(ref, uid, listed, self._versions)
+        self._tell(live(ref, uid, listed, self._versions))
+
+    def _tell(self, one: Happening | None) -> None:
+        """Something good, which is left out where there is much to say."""
         if one is not None and len(self._turns) < MOST_WAITING:
             self._push(RANKS[Severity.INFO], one)
 

@@ -63,6 +63,11 @@ NAMES: Mapping[str, Name] = {
         "Instances that fleets should have more, on the replica that leads.",
         "For over a minute: the object that wishes for them has an event (WK510); look at the events of the pods.",
     ),
+    "engines_down": Name(
+        "gauge",
+        "Engines that are gone, hang or do not start, by the word of agents that are connected to this replica (`provider`).",
+        "The object that wishes for the load balancer has an event (WK511) that names the instance; look at the log of its engine.",
+    ),
     "items": Name("gauge", "Engine items that are wished (`provider`)."),
     "findings": Name("gauge", "Findings by `severity`.", "`weir check` and the events of the objects say which."),
     "rejected_items": Name(

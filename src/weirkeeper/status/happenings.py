@@ -6,6 +6,8 @@ not known has no event (`kubectl describe` would not show it).
 
 from collections.abc import Mapping
 
+import msgspec
+
 from weirkeeper.kube.events import Happening
 from weirkeeper.kube.statuses import Entries
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
@@ -13,6 +15,12 @@ from weirkeeper.model.ids import Ref
 
 ACTIONS = {Effect.NONE: "Checked", Effect.IGNORED: "Ignored", Effect.DEGRADED: "Degraded"}
 """What was done about it; everything else was refused in part or whole."""
+
+OVER = {
+    Reason.ENGINE_DOWN: ("EngineServes", "engines that did not serve do again"),
+    Reason.INSTANCES_MISSING: ("InstancesServe", "all instances that are wished serve"),
+}
+"""What is said when a finding of these reasons is over."""
 
 Versions = Mapping[tuple[str, str], str]
 """The API version (`networking.k8s.io/v1`) of a group and kind."""
@@ -36,6 +44,15 @@ def happening(finding: Finding, versions: Versions) -> Happening | None:
         warning=finding.severity is not Severity.INFO,
         path=finding.origin.path,
     )
+
+
+def recovered(finding: Finding, versions: Versions) -> Happening | None:
+    """That what was said is over, where its owner waits to hear so."""
+    words, one = OVER.get(finding.reason), happening(finding, versions)
+    if words is None or one is None:
+        return None
+    reason, note = words
+    return msgspec.structs.replace(one, reason=reason, action="Recovered", note=note, warning=False)
 
 
 def live(ref: Ref, uid: str, listed: Entries, versions: Versions) -> Happening | None:

@@ -85,6 +85,11 @@ class HaproxyInstance:
             start_new_session=True,
         )
 
+    def supervise(self, *, on: bool) -> None:
+        """Whether a HAProxy that has ended is started again: off as where a kubelet waits before it tries once more."""
+        assert self._supervisor is not None
+        self._supervisor.send_signal(signal.SIGCONT if on else signal.SIGSTOP)
+
     def kill_agent(self) -> None:
         """As the kernel does when memory runs out."""
         assert self._agent is not None

@@ -9,7 +9,7 @@ from weirkeeper.app.notices import SLOW_SETTLE, notices
 def said(**amiss):
     """What is noted where all is well but for this."""
     well = {
-        "rejected": lambda: 0, "lost": lambda: 0, "certificate_end": lambda: time.time() + 900, "certificate_seconds": 1000,
+        "rejected": lambda: 0, "down": lambda: 0, "lost": lambda: 0, "certificate_end": lambda: time.time() + 900, "certificate_seconds": 1000,
         "leader": lambda: True, "instances": lambda: "",
     }  # fmt: skip
     intake = SimpleNamespace(settling_for=amiss.pop("settling_for", 0.0))
@@ -27,6 +27,7 @@ def test_each_trouble_is_noted_under_the_name_of_its_part():
     assert said(lost=lambda: 2) == {"watches": "2 kinds cannot be watched"}
     assert said(instances=lambda: "1 lacks") == {"instances": "1 lacks"}
     assert said(rejected=lambda: 3) == {"items": "engines refuse 3 items"}
+    assert said(down=lambda: 2) == {"engines": "2 engines do not serve"}
 
 
 def test_a_certificate_that_should_have_been_renewed_is_noted():

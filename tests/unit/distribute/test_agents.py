@@ -66,6 +66,21 @@ def shelf() -> Shelf:
     return made
 
 
+def test_what_ails_an_engine_is_told_on_the_stream_and_on_the_next_ones(shelf: Shelf) -> None:
+    one = Wire(shelf)
+    [first] = one.last
+    one.answer(first)
+    said = wire.request(one.agent.ails("it has ended"))
+    assert said.node == wire.Node("web/1", "haproxy 2.6.12", ASKER.addresses, "it has ended")
+    assert one.stream.receive(said, 0) == [], "it asks for nothing"
+    assert one.rounds() == []
+    known = discovery_pb2.DeltaDiscoveryRequest.FromString(one.agent.ails("it hangs"))
+    assert known.node.metadata["weirkeeper.trouble"] == "it hangs"
+    assert [request.node.trouble for raw in one.agent.begun() if (request := wire.request(raw)).node] == ["it hangs"]
+    one.agent.ails("")
+    assert [request.node.trouble for raw in one.agent.begun() if (request := wire.request(raw)).node] == [""]
+
+
 def test_requests_are_what_protobuf_reads() -> None:
     found = discovery_pb2.DeltaDiscoveryRequest.FromString(subscription(BACKEND, {"x": "1"}, ASKER))
     assert (found.type_url, dict(found.initial_resource_versions), found.node.id) == (BACKEND, {"x": "1"}, "web/1")

@@ -55,6 +55,33 @@ def test_one_that_never_answered_leaves_without_a_word() -> None:
     assert presence.wake_at() is None
 
 
+def test_one_that_ails_is_counted_on_for_the_grace_time_and_again_when_it_is_well() -> None:
+    presence = Presence(5)
+    presence.came(ONE)
+    presence.serves(ONE, HERE)
+    assert presence.ails(ONE, "it hangs", 100)
+    assert not presence.ails(ONE, "it hangs", 101)
+    assert presence.standing(ONE) == (HERE, "it hangs")
+    assert presence.ails(ONE, "it has ended", 104), "other words are news, and win no time"
+    assert presence.wake_at() == 105
+    assert presence.gone(105) == [ONE]
+    assert presence.standing(ONE) == (None, "it has ended")
+    assert presence.wake_at() is None
+    assert presence.ails(ONE, "", 106)
+    assert not presence.ails(ONE, "", 107)
+    assert presence.standing(ONE) == (HERE, "")
+
+
+def test_of_one_that_ailed_and_left_nothing_is_known() -> None:
+    presence = Presence(5)
+    presence.came(ONE)
+    assert presence.ails(ONE, "it hangs", 100), "be it serving or not"
+    presence.went(ONE, 101)
+    assert presence.gone(105) == [ONE]
+    assert presence.gone(106) == [ONE]
+    assert presence.standing(ONE) == (None, "")
+
+
 @given(st.lists(st.tuples(st.sampled_from("csw"), st.floats(0, 3)), max_size=40))
 def test_nobody_is_gone_while_a_stream_is_there_nor_before_the_time(steps: list[tuple[str, float]]) -> None:
     presence, now, streams, last = Presence(5), 0.0, 0, 0.0

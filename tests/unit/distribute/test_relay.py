@@ -109,6 +109,9 @@ def test_a_follower_says_all_then_what_changes_and_is_taken_back_after_the_grace
                 await rows(leader, instance("e0", "a"), instance("e1"), instance("e2"))
                 follower.relay.own(instance("e1", serving=False))
                 await rows(leader, instance("e0", "a"), instance("e2"))
+                ailing = msgspec.structs.replace(instance("e2", serving=False), trouble=Sentence("it has ended"))
+                follower.relay.own(ailing)
+                await rows(leader, instance("e0", "a"), ailing)
                 assert leader.relay.followers == {"b"}
                 lost = asyncio.get_running_loop().time()
             await rows(leader, instance("e0", "a"))

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from weirkeeper.kube.events import LONGEST_NAME, LONGEST_NOTE, Spoken, again, first_event, short, spoken
@@ -9,7 +10,7 @@ from weirkeeper.kube.types import AddressStatus
 from weirkeeper.model.finding import Effect, Finding, Reason, Severity
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
-from weirkeeper.status.happenings import camel, happening, live
+from weirkeeper.status.happenings import camel, happening, live, recovered
 
 REF = Ref(group="networking.k8s.io", kind="Ingress", namespace="d", name="shop")
 VERSIONS = {(REF.group, REF.kind): "networking.k8s.io/v1", ("", "Node"): "v1"}
@@ -51,6 +52,13 @@ def test_what_no_object_can_show_is_not_said():
     ]
     assert [happening(one, VERSIONS) for one in nowhere] == [None] * 3
     assert live(REF, "", (), VERSIONS) is None
+
+
+def test_that_a_trouble_is_over_is_said_where_its_owner_waits_for_it():
+    one = recovered(msgspec.structs.replace(finding(), reason=Reason.ENGINE_DOWN), VERSIONS)
+    assert (one.reason, one.warning, one.uid) == ("EngineServes", False, "u-1")
+    assert recovered(finding(), VERSIONS) is None
+    assert recovered(msgspec.structs.replace(finding(uid=""), reason=Reason.ENGINE_DOWN), VERSIONS) is None
 
 
 def test_an_event_about_an_object_without_namespace_is_in_default():

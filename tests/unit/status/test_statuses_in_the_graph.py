@@ -134,6 +134,30 @@ def test_instances_that_are_missing_for_long_are_told_on_the_object_that_wishes_
     assert missing_of(program, InstancesMissing(load_balancer=of, lasting=False)) == []
 
 
+def down_of(program, *events):
+    """What the class that wishes for the load balancer is told of its engines, and the addresses of an Ingress."""
+    program.receive(events)
+    program.settle()
+    rows = program.graph.rows(program.program.findings)
+    found = [f.for_user for many in rows.values() for f in many if f.reason is Reason.ENGINE_DOWN]
+    where = {ref.kind for ref, many in rows.items() if any(f.reason is Reason.ENGINE_DOWN for f in many)}
+    return found, where, told(program)
+
+
+def test_engines_that_ail_are_named_on_the_object_that_wishes_for_their_load_balancer():
+    program = Reconciler([IngressController(IngressSettings())], [PROVIDER])
+    objects(program, CLASS, INGRESS)
+    one, two = instance("a", "10.0.0.1"), instance("b", "10.0.0.2")
+    assert down_of(program, one, two) == ([], set(), (("10.0.0.1", "10.0.0.2"), PORTS))
+    ailing = msgspec.structs.replace(one, trouble="it has ended")
+    words = f"{one.provider} of the instance a does not serve: it has ended"
+    assert down_of(program, ailing) == ([words], {"IngressClass"}, (("10.0.0.1", "10.0.0.2"), PORTS))
+    again = msgspec.structs.replace(ailing, replica="q", serving=False, addresses=())
+    assert down_of(program, again)[0] == [words], "seen twice, named once"
+    assert down_of(program, msgspec.structs.replace(again, replica=one.replica)) == ([words], {"IngressClass"}, (("10.0.0.2",), PORTS))
+    assert down_of(program, one, msgspec.structs.replace(again, trouble="")) == ([], set(), (("10.0.0.1", "10.0.0.2"), PORTS))
+
+
 def exposed(how, publish=None):
     """A class whose fleet is reached like this."""
     program = Reconciler([IngressController(IngressSettings(fleets=True))], [PROVIDER])
@@ -183,7 +207,7 @@ def test_an_instance_more_runs_nothing_but_statuses():
     program = built()
     program.receive([instance("a", "10.0.0.1")])
     runs = {name for name, count in program.settle().runs.items() if count}
-    assert runs == {"instances_by_front", "addresses", "statuses"}
+    assert runs == {"instances_by_front", "addresses", "engine_findings", "statuses"}
 
 
 SERVICE = """

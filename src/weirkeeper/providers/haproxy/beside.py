@@ -70,6 +70,7 @@ class Beside:
             lambda _seen: None,
             between_reloads=chosen["reload-milliseconds"] / 1000,
             settled=self.agent.settled,
+            ails=self.agent.ails,
         )
 
     async def run(self) -> None:

@@ -48,9 +48,9 @@ class Keeper:
 
     def __init__(
         self, name: Id, folder: Path, generations: Generations, chosen: Frame, observe: ObserveItem, *, between_reloads: float,
-        serving: Callable[[], None] = lambda: None, settled: Callable[[], None] = lambda: None,
+        serving: Callable[[], None] = lambda: None, settled: Callable[[], None] = lambda: None, ails: Callable[[str], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        """``settled`` is called whenever everything that was put until then is with HAProxy, or refused by it."""
+        """``settled`` is called whenever everything that was put until then is with HAProxy, or refused by it; ``ails`` when it ceases to do what is wished (why), and when it does again (nothing)."""
         self.name, self.folder, self.generations = name, folder, generations
         self.wished = Assembly()
         self.reloads: Counter[Cause] = Counter()
@@ -59,7 +59,8 @@ class Keeper:
         self.trouble = ""
         """Why HAProxy is not programmed, as far as it is known; empty while it is."""
         self._taken = 0
-        self._chosen, self._observe, self._serving, self._settled = chosen, observe, serving, settled
+        self._chosen, self._observe = chosen, observe
+        self._serving, self._settled, self._ails = serving, settled, ails
         self._between = between_reloads
         self._held: Held | None = None
         self._process: Running | None = None
@@ -97,7 +98,7 @@ class Keeper:
                     await self._empty()
             except (Away, OSError) as error:
                 self._complain(str(error))
-                await self._lost()
+                self._lost()
             await self._wait()
 
     async def end(self) -> None:
@@ -110,6 +111,7 @@ class Keeper:
         if await self.generations.running() is not None:
             await self.end()
             self.generations.forget()
+        self._serves_again()
         self._reach()
 
     def _take(self) -> None:
@@ -180,7 +182,7 @@ class Keeper:
             return await self._taken_over()
         except Away as error:
             log.warning("haproxy of %s cannot be taken over: %s", self.name, error)
-            await self._lost()
+            self._lost()
             return False
 
     async def _taken_over(self) -> bool:
@@ -301,7 +303,8 @@ class Keeper:
         self._again = asyncio.get_running_loop().time() + AGAIN
 
     def _programmed(self) -> None:
-        opened, self._open, self.trouble = self._open, {}, ""
+        self._serves_again()
+        opened, self._open = self._open, {}
         self._good |= opened
         for key, item in opened.items():
             self._observe(_seen(key, item, ItemState.PROGRAMMED))
@@ -316,10 +319,22 @@ class Keeper:
         """Say it once, and try again after a moment."""
         if why != self.trouble:
             log.warning("haproxy of %s: %s", self.name, why)
-        self.trouble = why
+        self._ail(why)
         self._not_before = max(self._not_before, asyncio.get_running_loop().time() + MOMENT)
 
-    async def _lost(self) -> None:
+    def _ail(self, why: str) -> None:
+        """HAProxy does not do what is wished. Others are told the first reason; those that come while it is tried again are its consequences."""
+        if not self.trouble:
+            self._ails(why)
+        self.trouble = why
+
+    def _serves_again(self) -> None:
+        if self.trouble:
+            log.info("haproxy of %s does what is wished again", self.name)
+            self.trouble = ""
+            self._ails("")
+
+    def _lost(self) -> None:
         """HAProxy is gone, or hangs: the next look starts a new one."""
         self._socket.close()
         self._held = self._process = None
@@ -344,7 +359,8 @@ class Keeper:
             await asyncio.gather(*tasks, return_exceptions=True)
         if process is not None and not self.generations.lives(process):
             log.warning("haproxy of %s, pid %d, ended", self.name, process.pid)
-            await self._lost()
+            self._ail("it has ended")
+            self._lost()
         elif not done:
             await self._look(process)
 
@@ -353,7 +369,8 @@ class Keeper:
         if process is not None and not await answers(self._socket):
             log.warning("haproxy of %s, pid %d, does not answer", self.name, process.pid)
             self._hung = True
-            await self._lost()
+            self._ail("it does not answer")
+            self._lost()
         await asyncio.to_thread(self.generations.tidy)
         self._retry()
 
