@@ -26,6 +26,7 @@ from weirkeeper.compose.certificates import (
     winning_certificate,
 )
 from weirkeeper.compose.fit import Fit, fit_backend, fit_listener, fit_route, fit_virtual_host
+from weirkeeper.compose.l4 import Claim, Rank, claims, fit_l4_route, losses, settled, winner
 from weirkeeper.compose.listeners import listener_conflict
 from weirkeeper.compose.virtual_hosts import host_key, virtual_host
 from weirkeeper.controllers.base import COMMON_KINDS, CertificateWish, Controller, Inputs, Intent
@@ -49,8 +50,8 @@ from weirkeeper.model.fleet import ON_HOST_PORTS, FleetWish
 from weirkeeper.model.ids import HostKey, Part, Ref, ServerName
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.observation import FleetService, InstanceObservation, ItemObservation, LoadBalancerObservation
-from weirkeeper.model.route import Forward, HostedRoute, Route, VirtualHost
-from weirkeeper.model.text import Id, Sentence
+from weirkeeper.model.route import Forward, HostedRoute, L4Route, Route, VirtualHost
+from weirkeeper.model.text import Hostname, Id, Sentence
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
 from weirkeeper.status.addresses import Addresses, behind_service, front_addresses
 from weirkeeper.status.engines import down
@@ -91,9 +92,9 @@ class LeavingKey(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A listener or backend with what fitting it had to say."""
+    """A listener, backend or L4 route with what fitting it had to say."""
 
-    value: Listener | Backend | None
+    value: Listener | Backend | L4Route | None
     findings: tuple[Finding, ...]
 
 
@@ -133,6 +134,7 @@ class Program:
         self.certificates = self._declare_certificates()
         self.server_names = self._declare_server_names()
         self.listeners = self._declare_listeners()
+        self.l4_routes = self._declare_l4_routes()
         hosts = graph.index("routes_by_host", self.hosted_routes, lambda _, hosted: (host_key(hosted),))
         self.virtual_hosts = graph.group("virtual_hosts", hosts, lambda _, key, members: virtual_host(key, members))
 
@@ -232,6 +234,38 @@ class Program:
             lambda read, part, listener: None if read.contains(self.listener_conflicts, part) else listener,
         )
 
+    def _declare_l4_routes(self) -> Table[Part, L4Route]:
+        graph = self.graph
+        wished = graph.spread("wished_l4_routes", self.intents, _l4_routes)
+
+        def wanted(read: Read, part: Part, route: L4Route) -> Iterator[tuple[Claim, Rank]]:
+            listener = read.get(self.listeners, Part(part.load_balancer, route.listener))
+            return iter(()) if listener is None else claims(route, listener)
+
+        claimed = graph.spread("l4_claims", wished, wanted)
+        winners = graph.group(
+            "l4_winners",
+            graph.index("l4_claims_by_place", claimed, lambda claim, _: (claim.place,)),
+            lambda _, __, members: winner(members),
+        )
+
+        def lost(read: Read, part: Part, route: L4Route) -> frozenset[Hostname] | None:
+            listener = read.get(self.listeners, Part(part.load_balancer, route.listener))
+            wanted = () if listener is None else claims(route, listener)
+            return frozenset(c.place.name for c, _ in wanted if read.get(winners, c.place) != route.id) or None
+
+        self.lost_names = graph.derive("l4_lost", wished, lost)
+        self.l4_losses = graph.derive(
+            "l4_losses", self.lost_names, lambda read, part, names: _losses(read.get(wished, part), names)
+        )
+
+        def served(read: Read, part: Part, route: L4Route) -> L4Route | None:
+            if not read.contains(self.listeners, Part(part.load_balancer, route.listener)):
+                return None
+            return settled(route, read.get(self.lost_names, part) or ())
+
+        return graph.derive("l4_routes", wished, served)
+
     def _declare_addresses(self) -> Table[Id, Addresses]:
         """Where each load balancer answers. Statuses read this, so that an instance more or less changes them all and nothing else."""
         graph = self.graph
@@ -295,6 +329,10 @@ class Program:
             f"{name}.refused_backends", backends, lambda _, __, fitted: True if fitted.value is None else None
         )
 
+        l4_routes = graph.derive(
+            f"{name}.fit_l4_routes", mine.of(self.l4_routes), lambda _, __, v: Fitted(*fit_l4_route(v, can))
+        )
+
         fits: Memo[Route, Fit] = Memo(lambda route: fit_route(route, can))
 
         def fit_host(read: Read, key: HostKey, host: VirtualHost) -> VirtualHost:
@@ -313,6 +351,7 @@ class Program:
             certificates=mine.of(self.certificates),
             server_names=mine.of(self.server_names),
             trust_bundles=mine.of(self.trust_bundles),
+            l4_routes=graph.derive(f"{name}.l4_routes", l4_routes, lambda _, __, fitted: _only(fitted, L4Route)),
         )
         self.composed[name] = composed
         self.items[name] = items = provider.declare(graph, composed)
@@ -326,6 +365,7 @@ class Program:
             graph.spread(
                 f"{name}.backend_findings", backends, lambda _, k, v: _by_object("backend", str(k), v.findings)
             ),
+            graph.spread(f"{name}.l4_findings", l4_routes, lambda _, k, v: _by_object("l4", str(k), v.findings)),
             graph.spread(
                 f"{name}.rejected",
                 self.rejections,
@@ -345,6 +385,7 @@ class Program:
             graph.spread(
                 "conflict_findings", self.listener_conflicts, lambda _, part, f: _by_object("conflict", str(part), (f,))
             ),
+            graph.spread("lost_findings", self.l4_losses, lambda _, part, found: _by_object("lost", str(part), found)),
             graph.spread("unserved_findings", self.load_balancers, self._unserved),
             graph.spread("missing_findings", self.shortages, self._missing),
             graph.spread("engine_findings", self.load_balancers, self._ailing),
@@ -430,6 +471,14 @@ def _listeners(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, Listene
 
 def _routes(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Id, HostedRoute]]:
     return _first((hosted.route.id, hosted) for hosted in intent.routes)
+
+
+def _l4_routes(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, L4Route]]:
+    return _first((Part(route.load_balancer, route.id), route) for route in intent.l4_routes)
+
+
+def _losses(route: L4Route | None, names: frozenset[Hostname]) -> tuple[Finding, ...] | None:
+    return None if route is None else losses(route, names)
 
 
 def _backends(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, Backend]]:

@@ -11,9 +11,6 @@ WITHOUT = {
     "DigestAuth": "no field of the model asks for it yet",
     "HTTPRouteBackendProtocolWebSocket": "upgrades are on by default, so every provider is asked for them as a core scenario",
     "RegexRedirect": "asked for as HTTPRoutePathRedirect with RegexPathRewrite",
-    "TCPRoute": "no controller makes L4 routes yet",
-    "TLSPassthrough": "no controller makes L4 routes yet",
-    "UDPRoute": "no controller makes L4 routes yet",
     "Tracing": "a default of the whole load balancer, no wish of a route",
 }
 

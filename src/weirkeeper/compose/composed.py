@@ -9,7 +9,7 @@ from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.ids import HostKey, Part, ServerName
 from weirkeeper.model.listener import Listener
-from weirkeeper.model.route import VirtualHost
+from weirkeeper.model.route import L4Route, VirtualHost
 from weirkeeper.model.text import Id
 
 
@@ -27,3 +27,4 @@ class Composed(NamedTuple):
     certificates: Table[Part, Certificate]
     server_names: Table[ServerName, Id]
     trust_bundles: Table[Part, TrustBundle]
+    l4_routes: Table[Part, L4Route]

@@ -32,6 +32,7 @@ def load_balancer_config(graph: Graph, composed: Composed, load_balancer: Id) ->
         load_balancer=front,
         listeners=of(composed.listeners),
         virtual_hosts=hosts,
+        l4_routes=of(composed.l4_routes),
         backends=of(composed.backends),
         endpoint_sets=of(composed.endpoint_sets),
         certificates=certificates_with_names(graph, composed, load_balancer),

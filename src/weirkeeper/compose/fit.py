@@ -76,7 +76,7 @@ def fit_route(route: Route, capabilities: Capabilities) -> Fit:
             continue
         finding = unsupported(feature, where, route.origin, capabilities, (route.id,))
         findings.append(finding)
-        if finding.effect in _STOPPING:
+        if finding.effect in STOPPING:
             lacking.append(where)
     fitted, about_users = fit_passwords(route, capabilities)
     findings.extend(about_users)
@@ -101,7 +101,7 @@ def fit_backend(backend: Backend, capabilities: Capabilities) -> tuple[Backend |
         for feature, where in needs(backend)
         if feature not in capabilities.supported
     ]
-    return (None if any(f.effect in _STOPPING for f in findings) else backend), findings
+    return (None if any(f.effect in STOPPING for f in findings) else backend), findings
 
 
 def fit_listener(listener: Listener, capabilities: Capabilities) -> tuple[Listener | None, list[Finding]]:
@@ -111,7 +111,7 @@ def fit_listener(listener: Listener, capabilities: Capabilities) -> tuple[Listen
         for feature, where in needs(listener)
         if feature not in capabilities.supported
     ]
-    return (None if any(f.effect in _STOPPING for f in findings) else listener), findings
+    return (None if any(f.effect in STOPPING for f in findings) else listener), findings
 
 
 def unsupported(
@@ -158,7 +158,7 @@ _EFFECTS = {
 }
 
 
-_STOPPING = frozenset({Effect.FAILS_CLOSED, Effect.LISTENER_REJECTED, Effect.RULE_DROPPED})
+STOPPING = frozenset({Effect.FAILS_CLOSED, Effect.LISTENER_REJECTED, Effect.RULE_DROPPED})
 
 
 def _refusing(route: Route) -> Route:

@@ -1,7 +1,7 @@
 """Listeners that share a port: which of them may, and which lose.
 
 Comes in: every listener wished on one port of one load balancer. Goes out: whether one of them stands, or why not. Listeners of one port must
-agree on the transport (HTTP in the clear, or TLS, or TCP, or UDP), and no two may claim the same host name.
+agree on the transport (HTTP in the clear, or TLS, or TCP), and no two may claim the same host name; UDP has ports of its own.
 """
 
 from collections.abc import Sequence
@@ -37,6 +37,8 @@ def _age(listener: Listener) -> tuple[str, str]:
 
 
 def _clash(listener: Listener, other: Listener) -> str:
+    if (listener.protocol == "udp") != (other.protocol == "udp"):
+        return ""  # ports of UDP and of TCP are not the same ones
     if _TRANSPORT[listener.protocol] != _TRANSPORT[other.protocol]:
         return f"{listener.protocol} and {other.protocol} cannot share it"
     if listener.hostname == other.hostname:

@@ -19,6 +19,7 @@ from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.packed import Packed
 from weirkeeper.model.route import HostedRoute as HostedRoute
+from weirkeeper.model.route import L4Route
 from weirkeeper.model.text import Id
 from weirkeeper.model.value import Value
 
@@ -48,6 +49,7 @@ class Intent(Value, frozen=True, kw_only=True):
     defines: LoadBalancer | None = None
     listeners: tuple[Listener, ...] = ()
     routes: tuple[HostedRoute, ...] = ()
+    l4_routes: tuple[L4Route, ...] = ()
     backends: tuple[Backend, ...] = ()
     endpoint_sets: tuple[EndpointSetWish, ...] = ()
     certificates: tuple[CertificateWish, ...] = ()

@@ -21,8 +21,9 @@ ENDPOINT_SET = OURS + "EndpointSet"
 BACKEND = OURS + "Backend"
 VIRTUAL_HOST = OURS + "VirtualHost"
 LISTENER = OURS + "Listener"
+L4_ROUTE = OURS + "L4Route"
 
-NEUTRAL = (LOAD_BALANCER, TRUST_BUNDLE, CERTIFICATE, SHOWN_FOR, ENDPOINT_SET, BACKEND, VIRTUAL_HOST, LISTENER)
+NEUTRAL = (LOAD_BALANCER, TRUST_BUNDLE, CERTIFICATE, SHOWN_FOR, ENDPOINT_SET, BACKEND, VIRTUAL_HOST, LISTENER, L4_ROUTE)
 """Items in words that no engine owns, for agents. They wait for each other never: an agent takes all that comes in one round as one change."""
 
 SERVER_NAME = "weirkeeper.ServerName"

@@ -140,7 +140,9 @@ FEATURES: dict[str, Feature] = {
         FeatureKind.LISTENER,
         {
             "TLSTermination": "TLS ends at the load balancer.",
-            "TLSPassthrough": "TLS connections are forwarded by their SNI.",
+            "TLSRoute": "Ports lead TLS connections on by the name that clients ask for.",
+            "TLSPassthrough": "TLS connections go to the backend of their name unopened.",
+            "TLSRouteModeTerminate": "TLS ends at the load balancer, and what was in it is forwarded as bytes.",
             "TCPRoute": "TCP connections are forwarded.",
             "UDPRoute": "UDP datagrams are forwarded.",
             "Http3": "HTTP/3 is served.",

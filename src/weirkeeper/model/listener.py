@@ -40,7 +40,7 @@ class ClientValidation(Value, frozen=True, kw_only=True):
 class ListenerTls(Value, frozen=True, kw_only=True):
     """TLS of one listener. Certificates are chosen by SNI among all that the load balancer holds for the group; ``default_certificate`` answers the rest."""
 
-    mode: TlsMode = "terminate"
+    mode: Annotated[TlsMode, Need("TLSPassthrough", only=("passthrough",))] = "terminate"
     certificates: tuple[Id, ...] = ()
     default_certificate: Id | None = None
     min_version: Annotated[TlsVersion | None, Need("TlsVersions")] = None
@@ -88,7 +88,12 @@ class Listener(Value, frozen=True, kw_only=True):
     section: Id | None = None
     addresses: tuple[IpAddress, ...] = ()
     port: int
-    protocol: ListenerProtocol = "http"
+    protocol: Annotated[
+        ListenerProtocol,
+        Need("TLSRoute", only=("tls",)),
+        Need("TCPRoute", only=("tcp",)),
+        Need("UDPRoute", only=("udp",)),
+    ] = "http"
     hostname: Hostname | None = None
     tls: Annotated[ListenerTls | None, Need("TLSTermination")] = None
     http: HttpOptions = HttpOptions()

@@ -28,7 +28,7 @@ from weirkeeper.model.match import RouteMatch
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Authority, BodyText, HeaderValue, Hostname, Id, Label, Timestamp
 from weirkeeper.model.value import ByteCount, Milliseconds, Value
-from weirkeeper.model.words import RouteProtocol, Scheme, Upgrade
+from weirkeeper.model.words import RouteProtocol, Scheme, TlsMode, Upgrade
 
 
 class WeightedBackend(Value, frozen=True, kw_only=True):
@@ -130,12 +130,22 @@ class VirtualHost(Value, frozen=True, kw_only=True):
 
 
 class L4Route(Value, frozen=True, kw_only=True):
-    """A TCP, UDP or TLS-passthrough rule of one listener. ``sni`` empty takes every connection."""
+    """Connections or datagrams of one listener, led on as they are.
+
+    ``tls``: whether TLS goes through unopened or ends here; without it nobody looks for TLS. ``sni`` are the names that clients ask for (exact, or ``*.suffix``
+    for any number of labels); none takes what no other route of the port has. The narrowest name decides. A backend that is not there refuses its share.
+    ``idle`` is how long nothing may pass; without it an hour, and a minute for UDP.
+    """
 
     id: Id
+    load_balancer: Id
     listener: Id
+    tls: Annotated[
+        TlsMode | None,
+        Need("TLSPassthrough", only=("passthrough",)),
+        Need("TLSRouteModeTerminate", only=("terminate",)),
+    ] = None
     sni: tuple[Hostname, ...] = ()
-    terminate: bool = False
     forward: Forward
     idle: Milliseconds | None = None
     created_at: Timestamp = Timestamp("")

@@ -9,7 +9,7 @@ word that it does not know in place of one that it does. Within ``v1`` no field 
 """
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -21,6 +21,7 @@ from weirkeeper.distribute.kinds import (
     BACKEND,
     CERTIFICATE,
     ENDPOINT_SET,
+    L4_ROUTE,
     LISTENER,
     LOAD_BALANCER,
     SHOWN_FOR,
@@ -36,7 +37,7 @@ from weirkeeper.model.features import Capabilities
 from weirkeeper.model.ids import HostKey, Part, ServerName
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.route import Forward, VirtualHost
+from weirkeeper.model.route import Forward, L4Route, VirtualHost
 from weirkeeper.model.secret import Secret
 from weirkeeper.model.text import Digest, Hostname, Id
 from weirkeeper.model.value import Value
@@ -54,7 +55,7 @@ class Named(Value, frozen=True, kw_only=True):
 
 TYPES: Mapping[str, type[Value]] = {
     LOAD_BALANCER: LoadBalancer, TRUST_BUNDLE: TrustBundle, CERTIFICATE: Certificate, SHOWN_FOR: Named, ENDPOINT_SET: EndpointSet,
-    BACKEND: Backend, VIRTUAL_HOST: VirtualHost, LISTENER: Listener,
+    BACKEND: Backend, VIRTUAL_HOST: VirtualHost, LISTENER: Listener, L4_ROUTE: L4Route,
 }  # fmt: skip
 
 
@@ -87,9 +88,15 @@ def declare(graph: Graph, composed: Composed, name: str) -> Table[ItemKey, Engin
 
     def needed(read: Read, key: HostKey, host: VirtualHost) -> Iterator[tuple[str, str]]:
         """What an older form of a host stands on stays while it stands in for a newer one."""
-        for backend in dict.fromkeys(_backends_of(host)):
+        return stands_on(read, key.load_balancer, dict.fromkeys(_backends_of(host)))
+
+    def l4_needed(read: Read, key: Part, route: L4Route) -> Iterator[tuple[str, str]]:
+        return stands_on(read, key.load_balancer, dict.fromkeys(share.backend for share in route.forward.backends))
+
+    def stands_on(read: Read, load_balancer: Id, backends: Iterable[Id]) -> Iterator[tuple[str, str]]:
+        for backend in backends:
             yield BACKEND, backend
-            found = read.get(composed.backends, Part(key.load_balancer, backend))
+            found = read.get(composed.backends, Part(load_balancer, backend))
             if found is not None and not isinstance(found.source, FromDns):
                 yield ENDPOINT_SET, found.source.id
 
@@ -101,6 +108,7 @@ def declare(graph: Graph, composed: Composed, name: str) -> Table[ItemKey, Engin
         table(BACKEND, composed.backends),
         table(VIRTUAL_HOST, composed.virtual_hosts, of=_of_host, form=_host, private=True, needed=needed),
         table(LISTENER, composed.listeners),
+        table(L4_ROUTE, composed.l4_routes, needed=l4_needed),
         graph.spread(f"{name}/ServerName", composed.server_names, _server_name),
     ]
     return graph.union(f"{name}/items", tables)
@@ -192,6 +200,7 @@ def table_of(composed: Composed, kind: str) -> Source[Any, Any]:
         LOAD_BALANCER: composed.load_balancers, TRUST_BUNDLE: composed.trust_bundles, CERTIFICATE: composed.certificates,
         SHOWN_FOR: composed.server_names, ENDPOINT_SET: composed.endpoint_sets, BACKEND: composed.backends,
         VIRTUAL_HOST: composed.virtual_hosts, LISTENER: composed.listeners,
+        L4_ROUTE: composed.l4_routes,
     }  # fmt: skip
     found = places[kind]
     assert isinstance(found, Source)

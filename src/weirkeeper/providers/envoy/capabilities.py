@@ -14,7 +14,7 @@ ActiveHealthChecks PassiveHealthChecks CircuitBreakers SlowStart BackendProxyPro
 CustomErrorPages CookieRewrite LocationRewrite
 IpRules BasicAuth BasicAuthRealm ExternalAuth ExternalAuthHost ExternalAuthMethod ExternalAuthSignIn LocalRateLimit RateLimitExceptions RequestBodyLimit BufferedRequests
 BackendTLSPolicy BackendSystemTrust BackendTLSPolicySANValidation BackendClientCertificate TlsVersions TlsCiphers ClientCertificateValidation CertificateDepth
-TLSTermination ProxyProtocol AccessLog
+TLSTermination TLSRoute TLSPassthrough TLSRouteModeTerminate TCPRoute UDPRoute ProxyProtocol AccessLog
 """
 
 CAPABILITIES = Capabilities(

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from weirkeeper.flow import Graph, Read, Table
-from weirkeeper.model.backend import Backend
+from weirkeeper.flow import Graph, Index, Read, Table
+from weirkeeper.model.backend import Backend, FromDns
 from weirkeeper.model.certificate import Certificate, TrustBundle
 from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSet
@@ -13,7 +13,7 @@ from weirkeeper.model.filters import Timeouts
 from weirkeeper.model.ids import HostKey, Part, ServerName, joined
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.route import Route, VirtualHost
+from weirkeeper.model.route import L4Route, Route, VirtualHost
 from weirkeeper.model.text import Hostname, Id
 from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
 from weirkeeper.providers.envoy import names
@@ -29,6 +29,7 @@ from weirkeeper.providers.envoy.translate import (
     listeners,
     pieces,
     secrets,
+    streams,
 )
 from weirkeeper.providers.envoy.translate.hosts import HostPart, group_token
 from weirkeeper.providers.envoy.translate.items import Row, item
@@ -36,6 +37,8 @@ from weirkeeper.providers.envoy.translate.items import Row, item
 Items = Table[ItemKey, EngineItem]
 Place = tuple[Id, int]
 Group = tuple[Id, Id]
+Led = Index[tuple[Id, Id], Part, L4Route]
+SPEAKING_HTTP = ("http", "https")
 RowOf = Callable[[Group, Sequence[HostPart]], Row]
 
 
@@ -63,9 +66,13 @@ class EnvoyProvider:
             graph.spread("envoy/server-names", composed.server_names, _server_name),
             graph.spread("envoy/bundles", composed.trust_bundles, _bundle),
         ]
-        by_port = graph.index("envoy/by-port", composed.listeners, lambda key, one: [(key.load_balancer, one.port)])
-        ports = graph.group("envoy/ports", by_port, _port)
-        tables.append(self._listeners(graph, composed, ports))
+        ports = graph.group("envoy/ports", _by_port(graph, "envoy/by-port", composed, udp=False), _port)
+        udp = graph.group("envoy/udp-ports", _by_port(graph, "envoy/by-udp-port", composed, udp=True), _port)
+        led = graph.index(
+            "envoy/l4-by-listener", composed.l4_routes, lambda key, one: [(key.load_balancer, one.listener)]
+        )
+        tables.append(self._listeners(graph, composed, ports, led))
+        tables += self._udp(graph, composed, udp, led)
         tables.append(graph.spread("envoy/answers-filter", composed.load_balancers, _answers_filter))
         if self.options.layout == "scoped":
             tables.append(graph.spread("envoy/key-filter", composed.load_balancers, _key_filter))
@@ -84,14 +91,42 @@ class EnvoyProvider:
 
         return EnvoyEngine(settings)
 
-    def _listeners(self, graph: Graph, composed: Composed, ports: Table[Place, Port]) -> Items:
+    def _listeners(self, graph: Graph, composed: Composed, ports: Table[Place, Port], by_listener: Led) -> Items:
         def rows(read: Read, place: Place, port: Port) -> Iterator[Row]:
-            body = listeners.listener(place[1], port.listeners, self.options, _defaults(read, composed, place[0]))
+            led = {one.id: _led(read, by_listener, place[0], one) for one in port.listeners}
+            defaults = _defaults(read, composed, place[0])
+            body = listeners.listener(place[1], port.listeners, self.options, defaults, led)
             needs = listeners.listener_needs(port.listeners, scoped=self.options.layout == "scoped")
+            for routes in led.values():
+                needs += streams.stream_needs(routes, _known(read, composed, place[0]))
             origins = tuple(one.origin for one in port.listeners)
             yield item(place[0], names.LISTENER, listeners.port_name(place[1]), body, needs=needs, origins=origins)
 
         return graph.spread("envoy/listeners", ports, rows)
+
+    def _udp(self, graph: Graph, composed: Composed, ports: Table[Place, Port], by_listener: Led) -> list[Items]:
+        def rows(read: Read, place: Place, port: Port) -> Iterator[Row]:
+            one = port.listeners[0]
+            route = next(iter(_led(read, by_listener, place[0], one)), None)
+            log = streams.logged(port.listeners, self.options.access_log)
+            body = streams.udp_listener(place[1], listeners.bound(port.listeners, self.options), route, log)
+            needs = [*streams.stream_needs([] if route is None else [route], _known(read, composed, place[0]))]
+            yield item(place[0], names.LISTENER, streams.udp_name(place[1]), body, needs=needs, origins=(one.origin,))
+
+        def common(read: Read, key: Part, route: L4Route) -> Iterator[Row]:
+            found = streams.shares(route.forward)
+            if len(found) < 2 or not _is_udp(read, composed, key.load_balancer, route):
+                return
+            backend = streams.common_backend(route)
+            body, needs = clusters.cluster(backend), clusters.cluster_needs(backend)
+            yield item(key.load_balancer, names.CLUSTER, backend.id, body, needs=needs, origins=backend.origins)
+            members = [(share.weight, _members_of(read, composed, key.load_balancer, share.backend)) for share in found]
+            yield item(key.load_balancer, names.ENDPOINTS, backend.id, endpoints.shared_assignment(backend.id, members))
+
+        return [
+            graph.spread("envoy/udp-listeners", ports, rows),
+            graph.spread("envoy/udp-clusters", composed.l4_routes, common),
+        ]
 
     def _parts(
         self, graph: Graph, name: str, composed: Composed, source: Table[HostKey, VirtualHost]
@@ -174,6 +209,35 @@ class EnvoyProvider:
         return [_grouped(graph, "envoy/route-tables", everything, _table_row)]
 
 
+def _by_port(graph: Graph, name: str, composed: Composed, *, udp: bool) -> Index[Place, Part, Listener]:
+    """The listeners of each port; ports of UDP are not those of TCP."""
+    return graph.index(
+        name, composed.listeners, lambda key, one: [(key.load_balancer, one.port)] * ((one.protocol == "udp") is udp)
+    )
+
+
+def _led(read: Read, by_listener: Led, load_balancer: Id, one: Listener) -> list[L4Route]:
+    return [route for _, route in read.lookup(by_listener, (load_balancer, one.id))]
+
+
+def _known(read: Read, composed: Composed, load_balancer: Id) -> Callable[[Id], bool]:
+    return lambda backend: read.contains(composed.backends, Part(load_balancer, backend))
+
+
+def _is_udp(read: Read, composed: Composed, load_balancer: Id, route: L4Route) -> bool:
+    found = read.get(composed.listeners, Part(load_balancer, route.listener))
+    return found is not None and found.protocol == "udp"
+
+
+def _members_of(read: Read, composed: Composed, load_balancer: Id, backend: Id) -> EndpointSet | None:
+    """The members of a backend; nothing where there is no such backend."""
+    found = read.get(composed.backends, Part(load_balancer, backend))
+    if found is None or isinstance(found.source, FromDns):
+        return None
+    members = read.get(composed.endpoint_sets, Part(load_balancer, found.source.id))
+    return EndpointSet(id=found.source.id) if members is None else members
+
+
 def _strangers(graph: Graph, composed: Composed, ports: Table[Place, Port]) -> Table[HostKey, HostPart]:
     """Hosts of TLS policies, where they must answer 421. A host that the group really has stays as it is."""
 
@@ -196,7 +260,9 @@ def _rest(graph: Graph, composed: Composed, strangers: Table[HostKey, HostPart])
             yield key, hosts.refusing_part("*", hosts.MISDIRECTED if misdirected else 404)
 
     by_group = graph.index(
-        "envoy/listeners-by-group", composed.listeners, lambda key, one: [(key.load_balancer, one.group)]
+        "envoy/listeners-by-group",
+        composed.listeners,
+        lambda key, one: [(key.load_balancer, one.group)] * (one.protocol in SPEAKING_HTTP),
     )
     return graph.spread("envoy/rest", graph.group("envoy/listener-groups", by_group, _port), rows)
 

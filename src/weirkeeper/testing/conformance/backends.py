@@ -1,8 +1,10 @@
-"""The echo backends that all scenarios share: two in clear, one over TLS. In: nothing. Out: running servers, by name."""
+"""The echo backends that all scenarios share: two in clear, two over TLS; and small ones that a scenario starts itself. In: nothing. Out: running servers, by name."""
 
 import contextlib
+import socket
 import ssl
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +17,12 @@ SECURE_NAME = "backend.internal"
 
 
 class Backends(msgspec.Struct, frozen=True, kw_only=True):
-    """`a` and `b` answer in clear, `secure` over TLS with a certificate for `backend.internal` by `authority`; it asks clients for one."""
+    """`a` and `b` answer in clear, `secure` and `second` over TLS with a certificate for `backend.internal` by `authority`; they ask clients for one."""
 
     a: EchoServer
     b: EchoServer
     secure: EchoServer
+    second: EchoServer
     authority: Authority
 
 
@@ -32,6 +35,7 @@ def running_backends() -> Iterator[Backends]:
             a=stack.enter_context(echo_thread(name="a")),
             b=stack.enter_context(echo_thread(name="b")),
             secure=stack.enter_context(echo_thread(name="secure", tls=_context(authority))),
+            second=stack.enter_context(echo_thread(name="second", tls=_context(authority))),
             authority=authority,
         )
 
@@ -50,3 +54,56 @@ def _load(context: ssl.SSLContext, pair: PemPair) -> None:
         certificate.write_bytes(pair.certificate)
         key.write_bytes(pair.key)
         context.load_cert_chain(certificate, key)
+
+
+class ListeningBackend:
+    """A backend that keeps the first bytes of a connection and answers a bare 200."""
+
+    def __init__(self) -> None:
+        """Listen."""
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.server.getsockname()[1]
+        self.first = b""
+
+    def serve(self) -> None:
+        """Until the socket is closed."""
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.server.accept()
+                with connection:
+                    self.first = connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+
+@contextlib.contextmanager
+def listening_backend() -> Iterator[ListeningBackend]:
+    """One, until the block ends."""
+    backend = ListeningBackend()
+    thread = threading.Thread(target=backend.serve, daemon=True)
+    thread.start()
+    try:
+        yield backend
+    finally:
+        backend.server.shutdown(socket.SHUT_RDWR)
+        backend.server.close()
+        thread.join()
+
+
+@contextlib.contextmanager
+def datagram_echo(answer: bytes) -> Iterator[int]:
+    """The port of a backend that answers every datagram with this, until the block ends."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port: int = server.getsockname()[1]
+
+        def serve() -> None:
+            while (came := server.recvfrom(65536))[0]:
+                server.sendto(answer, came[1])
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield port
+        finally:
+            server.sendto(b"", ("127.0.0.1", port))
+            thread.join()

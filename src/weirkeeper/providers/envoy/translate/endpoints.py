@@ -1,5 +1,6 @@
 """Members of backends: the lane that is hot while pods come and go."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from envoy.config.core.v3 import health_check_pb2
@@ -7,8 +8,11 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2 as components
 from envoy.config.endpoint.v3 import endpoint_pb2
 
 from weirkeeper.model.endpoint import Endpoint, EndpointSet
+from weirkeeper.model.text import IpAddress
 from weirkeeper.providers.envoy.translate.wire import fields, nested
 
+DISCARD = Endpoint(address=IpAddress("127.0.0.1"), port=9)
+"""Where nothing comes from (RFC 863)."""
 SET_NAME, SET_PLACES = fields(endpoint_pb2.ClusterLoadAssignment, "cluster_name", "endpoints")
 
 
@@ -23,6 +27,18 @@ def load_assignment(wished: EndpointSet) -> bytes:
         head = _place(ranks[priority], zone, max(1, sum(m.weight for m in members)))
         made.append(nested(SET_PLACES, head + b"".join([_member(one) for one in members])))
     return b"".join(made)
+
+
+def shared_assignment(name: str, shares: Sequence[tuple[int, EndpointSet | None]]) -> bytes:
+    """One assignment for the members of several sets, each set a locality with its weight. The share of a set that is not there is thrown away."""
+    made = endpoint_pb2.ClusterLoadAssignment(cluster_name=name)
+    for position, (weight, members) in enumerate(shares):
+        place = made.endpoints.add(load_balancing_weight={"value": weight})
+        place.locality.sub_zone = f"{position}"
+        for member in (DISCARD,) if members is None else members.usable:
+            place.MergeFromString(_member(member))
+    body: bytes = made.SerializeToString(deterministic=True)
+    return body
 
 
 @lru_cache(maxsize=1024)

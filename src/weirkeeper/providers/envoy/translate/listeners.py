@@ -2,12 +2,13 @@
 
 A listener with a host name of its own is a policy (decision 0004): its chain has named certificates and its own group, and a host that the group
 does not have is misdirected. The listener without a host name takes all other names on demand; connections whose server name is
-none, or no host name, get the default certificate in a chain apart.
+none, or no host name, get the default certificate in a chain apart. L4 routes have a chain each, chosen by their own names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from envoy.config.core.v3 import address_pb2
 from envoy.config.listener.v3 import listener_components_pb2 as components
 from envoy.config.listener.v3 import listener_pb2
@@ -15,15 +16,22 @@ from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_p
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
 from weirkeeper.model.filters import Timeouts
-from weirkeeper.model.listener import Listener
+from weirkeeper.model.listener import Listener, ListenerTls
+from weirkeeper.model.route import L4Route
+from weirkeeper.model.text import Id
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.options import EnvoyOptions
 from weirkeeper.providers.envoy.translate.chain_matcher import chain_matcher
 from weirkeeper.providers.envoy.translate.connection_manager import connection_manager
 from weirkeeper.providers.envoy.translate.downstream_tls import named_socket, on_demand_socket
+from weirkeeper.providers.envoy.translate.streams import CLOSED, NOBODY, chain_name, logged, stream_chain
 from weirkeeper.providers.envoy.translate.values import duration, number, packed
 
 BUFFER = 32 * 1024
+SECURE = ("https", "tls")
+Led = Mapping[Id, Sequence[L4Route]]
+"""The L4 routes of each listener, sorted by id."""
+NOTHING: Led = {}
 
 
 def port_name(port: int) -> str:
@@ -31,9 +39,11 @@ def port_name(port: int) -> str:
     return f"port-{port}"
 
 
-def listener(port: int, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts) -> bytes:
+def listener(
+    port: int, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts, led: Led = NOTHING
+) -> bytes:
     """The bytes of the Envoy listener of one port; the listeners come sorted by id."""
-    addresses = _addresses(listeners, options)
+    addresses = bound(listeners, options)
     made = listener_pb2.Listener(
         name=port_name(port),
         address=_address(addresses[0], port),
@@ -45,9 +55,13 @@ def listener(port: int, listeners: Sequence[Listener], options: EnvoyOptions, de
         made.additional_addresses.add().address.CopyFrom(_address(address, port))
     if any(one.accept_proxy_protocol for one in listeners):
         made.listener_filters.append(_inspect("proxy-protocol", proxy_protocol_pb2.ProxyProtocol()))
-    if any(one.tls for one in listeners):
+    if any(one.protocol in SECURE for one in listeners):
         made.listener_filters.append(_inspect("tls-inspector", tls_inspector_pb2.TlsInspector()))
-        _secure_chains(made, listeners, options, defaults)
+        _secure_chains(made, listeners, options, defaults, led)
+    elif listeners[0].protocol == "tcp":
+        route = next(iter(led.get(listeners[0].id, ())), None)
+        name = CLOSED if route is None else chain_name(route)
+        made.filter_chains.append(stream_chain(name, route, None, logged(listeners, options.access_log)))
     else:
         made.filter_chains.append(_chain("plain", listeners[0], options, defaults, None))
     body: bytes = made.SerializeToString(deterministic=True)
@@ -82,26 +96,67 @@ def strict(one: Listener) -> bool:
     return bool(one.tls and one.hostname)
 
 
-def _secure_chains(made: Any, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts) -> None:
-    policies: dict[str, str] = {}
-    on_demand = fallback = None
+def _secure_chains(
+    made: Any, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts, led: Led
+) -> None:
+    """Narrow names first, whatever is done with their connections; a name that belongs to a listener without a route for it is closed."""
+    chosen = _Chosen()
     for one in listeners:
-        if one.tls is None:
-            continue
-        if one.hostname:
-            name = f"host/{one.hostname}"
-            ids = tuple(one.tls.certificates) or ((one.tls.default_certificate,) if one.tls.default_certificate else ())
-            socket = named_socket(one.tls, ids) if ids else on_demand_socket(one.tls)
-            policies[one.hostname] = name
-        else:
-            name = on_demand = "on-demand"
-            socket = on_demand_socket(one.tls)
-            if one.tls.default_certificate:
-                fallback = "fallback"
-                default = named_socket(one.tls, (one.tls.default_certificate,))
-                made.filter_chains.append(_chain(fallback, one, options, defaults, default))
-        made.filter_chains.append(_chain(name, one, options, defaults, socket))
-    made.filter_chain_matcher.CopyFrom(chain_matcher(policies, on_demand, fallback))
+        if one.protocol == "https" and one.tls is not None:
+            _http_chains(made, one, (options, defaults), chosen)
+    for one in listeners:
+        for route in led.get(one.id, ()):
+            _l4_chains(made, one, route, options, chosen)
+        if one.protocol == "tls" and one.hostname:
+            chosen.names.setdefault(one.hostname, NOBODY)
+    if chosen.rest is None and not chosen.names:
+        made.filter_chains.append(stream_chain(CLOSED, None, None, None))
+        chosen.rest = CLOSED
+    made.filter_chain_matcher.CopyFrom(chain_matcher(chosen.names, chosen.rest, chosen.fallback))
+
+
+class _Chosen:
+    """Which chain takes which connections: by name, those of other names, and those without one."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.rest: str | None = None
+        self.fallback: str | None = None
+
+
+def _http_chains(made: Any, one: Listener, spoken: tuple[EnvoyOptions, Timeouts], chosen: _Chosen) -> None:
+    tls = one.tls or ListenerTls()
+    if one.hostname:
+        name = chosen.names[one.hostname] = f"host/{one.hostname}"
+        socket = _socket(tls)
+    else:
+        name = chosen.rest = "on-demand"
+        socket = on_demand_socket(tls)
+        if tls.default_certificate:
+            chosen.fallback = "fallback"
+            default = named_socket(tls, (tls.default_certificate,))
+            made.filter_chains.append(_chain(chosen.fallback, one, *spoken, default))
+    made.filter_chains.append(_chain(name, one, *spoken, socket))
+
+
+def _l4_chains(made: Any, one: Listener, route: L4Route, options: EnvoyOptions, chosen: _Chosen) -> None:
+    """The chain of a route. What is in TLS that ends here nobody knows, so no protocol is offered."""
+    name, ends = chain_name(route), route.tls == "terminate" and one.tls is not None
+    tls = msgspec.structs.replace(one.tls, alpn=()) if ends and one.tls is not None else None
+    socket = None if tls is None else _socket(tls)
+    made.filter_chains.append(stream_chain(name, route, socket, logged([one], options.access_log)))
+    chosen.names |= dict.fromkeys(route.sni, name)
+    if not route.sni and chosen.rest is None:
+        chosen.rest = name
+        chosen.fallback = name if tls is None or _named(tls) else None
+
+
+def _socket(tls: ListenerTls) -> Any:
+    return named_socket(tls, _named(tls)) if _named(tls) else on_demand_socket(tls)
+
+
+def _named(tls: ListenerTls) -> tuple[Id, ...]:
+    return tls.certificates or ((tls.default_certificate,) if tls.default_certificate else ())
 
 
 def _chain(name: str, one: Listener, options: EnvoyOptions, defaults: Timeouts, socket: Any | None) -> Any:
@@ -113,7 +168,8 @@ def _chain(name: str, one: Listener, options: EnvoyOptions, defaults: Timeouts, 
     return made
 
 
-def _addresses(listeners: Sequence[Listener], options: EnvoyOptions) -> list[str]:
+def bound(listeners: Sequence[Listener], options: EnvoyOptions) -> list[str]:
+    """The addresses at which listeners of one port take connections."""
     wished: list[str] = list(dict.fromkeys(address for one in listeners for address in one.addresses))
     return wished or (["0.0.0.0", "::"] if options.ipv6 else ["0.0.0.0"])  # noqa: S104 (a load balancer binds all)
 

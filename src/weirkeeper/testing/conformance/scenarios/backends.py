@@ -1,17 +1,14 @@
 """How backends are spoken to and chosen among: protocols, TLS, balancing, affinity, health."""
 
 import asyncio
-import contextlib
-import socket
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from weirkeeper.model.backend import BackendTls, FromDns, HealthCheck, Limits, PassiveHealth
 from weirkeeper.model.route import Forward, WeightedBackend
 from weirkeeper.model.text import Hostname, Label
 from weirkeeper.model.value import Milliseconds
 from weirkeeper.testing.client import Http2Connection, Target, WebSocket, grpc_unary
-from weirkeeper.testing.conformance.backends import SECURE_NAME
+from weirkeeper.testing.conformance.backends import SECURE_NAME, listening_backend
 from weirkeeper.testing.conformance.scenario import Scenario, needs
 from weirkeeper.testing.conformance.site import Manifest, Site
 from weirkeeper.testing.ports import free_port
@@ -416,37 +413,6 @@ def system_trust(site: Site) -> None:
     assert not [seen for seen in site.backends.secure.requests if seen.host == site.host]
 
 
-class _FirstBytes:
-    """A backend that keeps the first bytes of a connection and answers a bare 200."""
-
-    def __init__(self) -> None:
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.server.getsockname()[1]
-        self.first = b""
-
-    def serve(self) -> None:
-        """Until the socket is closed."""
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self.server.accept()
-                with connection:
-                    self.first = connection.recv(65536)
-                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-
-
-@contextlib.contextmanager
-def _first_bytes() -> Iterator[_FirstBytes]:
-    backend = _FirstBytes()
-    thread = threading.Thread(target=backend.serve, daemon=True)
-    thread.start()
-    try:
-        yield backend
-    finally:
-        backend.server.shutdown(socket.SHUT_RDWR)
-        backend.server.close()
-        thread.join()
-
-
 @needs(
     "the PROXY protocol is spoken to a backend",
     "BackendProxyProtocol",
@@ -459,7 +425,7 @@ def _first_bytes() -> Iterator[_FirstBytes]:
     ],
 )
 def send_proxy_protocol(site: Site) -> None:
-    with _first_bytes() as backend:
+    with listening_backend() as backend:
         site.apply(
             site.neutral(
                 site.route(to="told"),
