@@ -14,6 +14,7 @@ from weirkeeper.providers.haproxy.translate.hosts import group_token
 from weirkeeper.providers.haproxy.translate.items import Policy, Port
 from weirkeeper.providers.haproxy.translate.quoting import argument, word
 from weirkeeper.providers.haproxy.translate.sections import TLS_VERSIONS, Revoked
+from weirkeeper.providers.haproxy.translate.spelling import path_rules
 
 FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "forwarded", "x-real-ip")
 """What a stranger says about its own way here; removed where nothing in front is trusted."""
@@ -131,7 +132,7 @@ def _lines(general: Listener, listeners: Sequence[Listener]) -> Iterator[str]:
     if http.reject_underscores:
         yield "option http-restrict-req-hdr-names reject"
     yield r"http-request return status 400 if { req.hdrs -m reg '\x00' }"  # HAProxy passes NUL on, which RFC 9110, 5.5 calls dangerous
-    yield from _path_rules(http)
+    yield from path_rules(http, secure=general.tls is not None)
     yield from _client(http.client_address)
     yield from _answered(http)
     asked = list(_validations(listeners))
@@ -146,22 +147,6 @@ def _answered(http: HttpOptions) -> Iterator[str]:
     if http.server_header != "pass":
         absent = " unless { res.fhdr(server) -m found }" if http.server_header == "append" else ""
         yield f"http-after-response set-header server haproxy{absent}"
-
-
-def _path_rules(http: HttpOptions) -> Iterator[str]:
-    """One spelling for each path, before anything is matched: guards of a path hold for all ways to write it (RFC 3986, 6.2.2)."""
-    refused = "http-request return status 400 if"
-    if http.escaped_slashes == "reject":
-        yield f"{refused} {{ path -m sub -i %2f %5c }}"
-    if http.normalise_path:
-        yield f"{refused} {{ path -m sub -i \\\\ '#' %00 }}"
-        yield "http-request set-var(txn.asked) query if { query -m sub % }"
-        yield "http-request normalize-uri percent-decode-unreserved"  # HAProxy 2.6 takes it for another one where a condition follows
-        yield "http-request set-query '%[var(txn.asked)]' if { var(txn.asked) -m found }"
-        yield "http-request normalize-uri path-strip-dot"
-        yield "http-request normalize-uri path-strip-dotdot full"
-    if http.merge_slashes:
-        yield "http-request normalize-uri path-merge-slashes"
 
 
 def _client(wished: ClientAddress) -> Iterator[str]:

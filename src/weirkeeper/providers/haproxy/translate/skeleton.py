@@ -13,6 +13,7 @@ from weirkeeper.providers.haproxy.translate.asking_script import SOCKET as ASKIN
 from weirkeeper.providers.haproxy.translate.items import Fork, Port, Section, Server
 from weirkeeper.providers.haproxy.translate.quoting import word
 from weirkeeper.providers.haproxy.translate.sections import STANDING
+from weirkeeper.providers.haproxy.translate.spelling import host_rules
 
 CONFIGURATION, SOCKET, METRICS = "haproxy.cfg", "haproxy.sock", "metrics.sock"
 ROUTES, SHARES, USERS, POOL = "routes.map", "shares.map", "users.map", "pool.map"
@@ -176,8 +177,7 @@ def _frontend(port: Port, forks: Mapping[str, Fork]) -> Iterator[str]:
 
 def _lookup(port: Port) -> Iterator[str]:
     """The row of the request: its host's, else that of a wildcard for one label, else that of all hosts."""
-    yield "http-request set-var(txn.host) req.hdr(host),host_only,lower"
-    yield "http-request return status 400 if { var(txn.host) -m sub / ? * }"
+    yield from host_rules()
     group = port.group
     if port.policies:
         group = "%[var(txn.group)]"
