@@ -58,7 +58,7 @@ def _normalised() -> Iterator[str]:
     yield f"{REFUSED} {ODD} {{ path -m reg -- '%(?![0-9A-Fa-f]{{2}})' }}"
     yield _replaced({f"[\\{raw}]": encoded for raw, encoded in ENCODED.items()})
     yield _replaced({PARAMETERS: r"/\1"})
-    yield f"http-request set-var(txn.asked) query if {ODD} {{ query -m sub % }}"
+    yield "http-request set-var(txn.asked) query if { query -m sub % }"
     yield "http-request normalize-uri percent-decode-unreserved"  # HAProxy 2.6 takes it for another one where a condition follows
     yield "http-request set-query '%[var(txn.asked)]' if { var(txn.asked) -m found }"
     yield f"{REFUSED} {ODD} {{ path -m reg -- '/[.][.]?;' }}"
