@@ -10,7 +10,7 @@ from weirkeeper.providers.haproxy.generations import ALIVE
 from weirkeeper.providers.haproxy.held import MAPS
 from weirkeeper.providers.haproxy.plan import Step
 from weirkeeper.providers.haproxy.runtime_socket import RuntimeSocket
-from weirkeeper.providers.haproxy.translate.skeleton import POOL, SOCKET
+from weirkeeper.providers.haproxy.translate.names import POOL, SOCKET
 
 
 async def held_by(engine: Path) -> set[str]:

@@ -13,8 +13,8 @@ from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.held import CERTIFICATES, MAPS, Held
 from weirkeeper.providers.haproxy.plan import Step
 from weirkeeper.providers.haproxy.translate.items import certificate_file, digest
+from weirkeeper.providers.haproxy.translate.names import POOL
 from weirkeeper.providers.haproxy.translate.quoting import spoken
-from weirkeeper.providers.haproxy.translate.skeleton import POOL
 
 SLOT = "pool-"
 UNLIKE = ""
@@ -120,7 +120,7 @@ def surplus(wished: Assembly, held: Held) -> tuple[Step, ...]:
 
 def touch(wished: Assembly, held: Held) -> None:
     """Everything may differ: what is wished, and what is held."""
-    for name, rows in zip(MAPS, (wished.routes, wished.shares, wished.users), strict=True):
+    for name, rows in zip(MAPS, (wished.routes, wished.shares, wished.users, wished.streams), strict=True):
         rows.touched |= {*rows.rows, *held.tables[name]}
     served = {name for name in held.named if held.tables.get(f"servers/{name}")}
     wished.sections.touched |= {*wished.sections.rows, *held.tables[POOL], *served}

@@ -63,6 +63,7 @@ class Assembly:
         self.routes: Rows[str] = Rows()
         self.shares: Rows[str] = Rows()
         self.users: Rows[str] = Rows()
+        self.streams: Rows[str] = Rows()
         self.sections: Rows[Section] = Rows()
         self.forks: Rows[Fork] = Rows()
         self.endpoints: dict[Id, tuple[Server, ...]] = {}
@@ -87,6 +88,11 @@ class Assembly:
                 self.items[key] = item
             self._put(key, None if item is None else msgspec.json.decode(item.whole, type=kinds.BODIES[key.kind]))
 
+    @property
+    def leads(self) -> bool:
+        """Whether a port leads connections on as they are: the map for that is read then."""
+        return any(port.stream is not None for port in self.ports.values())
+
     def certificate_of(self, name: str) -> Id | None:
         """The certificate that answers for a name: the one that an object names for it, else the first that holds it."""
         wished = self.named.get(name)
@@ -105,7 +111,7 @@ class Assembly:
 
     def settle(self) -> None:
         """Forget what was touched: the engine has all of it."""
-        for rows in (self.routes, self.shares, self.users, self.sections, self.forks):
+        for rows in (self.routes, self.shares, self.users, self.streams, self.sections, self.forks):
             rows.touched.clear()
         self.touched_sources.clear()
         self.touched_chains.clear()
@@ -125,8 +131,7 @@ class Assembly:
                 self.touched_sources.add(source)
                 _set(self.endpoints, source, value.servers if isinstance(value, Endpoints) else None)
             case kinds.PORT:
-                self.touched_frame = True
-                _set(self.ports, key.name, value if isinstance(value, Port) else None)
+                self._port(key.name, value if isinstance(value, Port) else None)
             case kinds.CERTIFICATE:
                 self._chain(Id(key.name), value if isinstance(value, Chain) else None)
             case kinds.SERVER_NAME:
@@ -138,12 +143,20 @@ class Assembly:
             case _:
                 raise AssertionError(f"nobody made an item of kind {key.kind}")
 
+    def _port(self, name: str, new: Port | None) -> None:
+        """Its rows are a port's own: no host is named like them."""
+        self.touched_frame = True
+        rows = [{} if one is None or one.stream is None else one.stream.rows for one in (self.ports.get(name), new)]
+        self.streams.replace(f"port-{name}", rows[0], rows[1])
+        _set(self.ports, name, new)
+
     def _host(self, name: str, new: Host) -> None:
         old = self.hosts.get(name, Host())
         _set(self.hosts, name, new if new != Host() else None)
         self.routes.replace(name, old.routes, new.routes)
         self.shares.replace(name, old.shares, new.shares)
         self.users.replace(name, old.users, new.users)
+        self.streams.replace(name, old.streams, new.streams)
         before, after = {one.name: one for one in old.sections}, {one.name: one for one in new.sections}
         self.sections.replace(name, before, after)
         for found in (*before.values(), *after.values()):

@@ -23,7 +23,8 @@ from weirkeeper.providers.haproxy.keeper import Keeper
 from weirkeeper.providers.haproxy.provider import HaproxyProvider
 from weirkeeper.providers.haproxy.runtime_socket import Away
 from weirkeeper.providers.haproxy.supervised import Supervised
-from weirkeeper.providers.haproxy.translate.skeleton import METRICS, Frame
+from weirkeeper.providers.haproxy.translate.names import METRICS
+from weirkeeper.providers.haproxy.translate.skeleton import Frame
 from weirkeeper.providers.journal import Journal
 
 log = logging.getLogger(__name__)

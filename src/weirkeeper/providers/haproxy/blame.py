@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from weirkeeper.model.text import Sentence
-from weirkeeper.providers.haproxy.translate.skeleton import CONFIGURATION, Line
+from weirkeeper.providers.haproxy.translate.names import CONFIGURATION
+from weirkeeper.providers.haproxy.translate.skeleton import Line
 
 _PLACE = re.compile(r".*?\[" + re.escape(CONFIGURATION) + r":([0-9]+)\].*", re.ASCII | re.DOTALL)
 _SECTION = re.compile(r".*?(?:backend|[Pp]roxy) '([^' ]{1,200})'.*", re.ASCII | re.DOTALL)

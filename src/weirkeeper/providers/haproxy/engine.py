@@ -22,7 +22,8 @@ from weirkeeper.providers.haproxy.generations import OwnGenerations
 from weirkeeper.providers.haproxy.keeper import PROVIDER, Keeper
 from weirkeeper.providers.haproxy.processes import Folder, end_all
 from weirkeeper.providers.haproxy.translate.items import Port
-from weirkeeper.providers.haproxy.translate.skeleton import CONFIGURATION, Frame
+from weirkeeper.providers.haproxy.translate.names import CONFIGURATION
+from weirkeeper.providers.haproxy.translate.skeleton import Frame
 
 log = logging.getLogger(__name__)
 

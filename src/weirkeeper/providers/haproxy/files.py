@@ -16,20 +16,9 @@ from weirkeeper.providers.haproxy.held import (
 )
 from weirkeeper.providers.haproxy.translate.asking_script import LUA, SCRIPT
 from weirkeeper.providers.haproxy.translate.items import Port, bundle_file, certificate_file
+from weirkeeper.providers.haproxy.translate.names import CONFIGURATION, POOL, STREAMS, list_file, names_file
 from weirkeeper.providers.haproxy.translate.quoting import key, word
-from weirkeeper.providers.haproxy.translate.skeleton import (
-    CONFIGURATION,
-    POOL,
-    SCRIPTED,
-    Frame,
-    Line,
-    asking,
-    frame,
-    kept,
-    list_file,
-    names_file,
-    sections,
-)
+from weirkeeper.providers.haproxy.translate.skeleton import SCRIPTED, Frame, Line, asking, frame, kept, sections
 
 
 def mark(wished: Assembly, chosen: Frame) -> str:
@@ -77,9 +66,10 @@ def nameless(wished: Assembly) -> list[str]:
 
 def maps(wished: Assembly) -> dict[str, str]:
     """The maps; the pool is empty at a start, every section is there itself."""
-    tables: Mapping[str, Mapping[str, str]] = dict(
-        zip(MAPS, (wished.routes.rows, wished.shares.rows, wished.users.rows), strict=True)
-    )
+    rows = (wished.routes.rows, wished.shares.rows, wished.users.rows, wished.streams.rows)
+    tables: Mapping[str, Mapping[str, str]] = {
+        name: found for name, found in zip(MAPS, rows, strict=True) if name != STREAMS or wished.leads
+    }
     return {POOL: ""} | {name: "".join(f"{k} {v}\n" for k, v in sorted(rows.items())) for name, rows in tables.items()}
 
 

@@ -8,25 +8,15 @@ from collections.abc import Iterator
 
 from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.translate.items import Policy, Port, Section, certificate_file, digest
+from weirkeeper.providers.haproxy.translate.names import POOL, ROUTES, SHARES, STREAMS, USERS
 from weirkeeper.providers.haproxy.translate.quoting import key
 from weirkeeper.providers.haproxy.translate.sections import STANDING
-from weirkeeper.providers.haproxy.translate.skeleton import (
-    POOL,
-    ROUTES,
-    SHARES,
-    USERS,
-    Frame,
-    address,
-    frame,
-    server_name,
-    slot,
-    weight,
-)
+from weirkeeper.providers.haproxy.translate.skeleton import Frame, address, frame, server_name, slot, weight
 
 CERTIFICATES = "certificates"
 EVERY = "*"
 """No name that a client can ask for."""
-MAPS = (ROUTES, SHARES, USERS)
+MAPS = (ROUTES, SHARES, USERS, STREAMS)
 
 
 class Held:
@@ -54,6 +44,7 @@ def held_of(wished: Assembly, chosen: Frame) -> Held:
     found.tables[ROUTES] = dict(wished.routes.rows)
     found.tables[SHARES] = dict(wished.shares.rows)
     found.tables[USERS] = dict(wished.users.rows)
+    found.tables[STREAMS] = dict(wished.streams.rows)
     found.named |= set(wished.sections.rows)
     for name, section in wished.sections.rows.items():
         found.tables[f"servers/{name}"] = servers_of(wished, section)

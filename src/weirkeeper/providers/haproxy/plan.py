@@ -12,8 +12,9 @@ from weirkeeper.model.value import Value
 from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.held import CERTIFICATES, EVERY, Held, frame_digest, servers_of
 from weirkeeper.providers.haproxy.translate.items import Port, Section, certificate_file, digest
+from weirkeeper.providers.haproxy.translate.names import POOL, ROUTES, SHARES, STREAMS, USERS, list_file
 from weirkeeper.providers.haproxy.translate.quoting import key, spoken
-from weirkeeper.providers.haproxy.translate.skeleton import POOL, ROUTES, SHARES, USERS, Frame, list_file
+from weirkeeper.providers.haproxy.translate.skeleton import Frame
 
 
 class Cause(StrEnum):
@@ -199,7 +200,9 @@ class _Builder:
 
     def maps(self) -> None:
         """Rows of maps: first what is named, then who names it."""
-        for name, rows in ((USERS, self._wished.users), (SHARES, self._wished.shares), (ROUTES, self._wished.routes)):
+        wished = self._wished
+        tables = [(USERS, wished.users), (SHARES, wished.shares), (ROUTES, wished.routes)]
+        for name, rows in (*tables, *([(STREAMS, wished.streams)] if wished.leads else [])):
             for touched in sorted(rows.touched):
                 self._row(name, touched, rows.rows.get(touched))
 

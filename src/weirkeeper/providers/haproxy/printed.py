@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from weirkeeper.providers.base import EngineItem, ItemKey
 from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.files import files
-from weirkeeper.providers.haproxy.translate.skeleton import USERS, Frame
+from weirkeeper.providers.haproxy.translate.names import USERS
+from weirkeeper.providers.haproxy.translate.skeleton import Frame
 
 SHOWN = Frame(pool=1)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from weirkeeper.providers import local
-from weirkeeper.providers.haproxy.translate.skeleton import CONFIGURATION, SOCKET
+from weirkeeper.providers.haproxy.translate.names import CONFIGURATION, SOCKET
 
 ENDING = 2.0
 OLD_GENERATIONS = 2

@@ -3,23 +3,24 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from weirkeeper.flow import Graph, Read, Table
+from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.model.certificate import Certificate, TrustBundle
 from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.features import Capabilities
 from weirkeeper.model.filters import Timeouts
 from weirkeeper.model.ids import HostKey, Part, ServerName
 from weirkeeper.model.listener import Listener
-from weirkeeper.model.route import VirtualHost
+from weirkeeper.model.route import L4Route, VirtualHost
 from weirkeeper.model.text import Hostname, Id
 from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
 from weirkeeper.providers.haproxy.capabilities import CAPABILITIES
 from weirkeeper.providers.haproxy.printed import printed
-from weirkeeper.providers.haproxy.translate import hosts, items, listeners
+from weirkeeper.providers.haproxy.translate import hosts, items, listeners, streams
 from weirkeeper.providers.haproxy.translate.items import Bundle, Chain, Endpoints, Named, Row, Server, item
 
 Items = Table[ItemKey, EngineItem]
 Place = tuple[Id, int]
+Led = Index[tuple[Id, Id], Part, L4Route]
 
 
 class Port(NamedTuple):
@@ -40,11 +41,15 @@ class HaproxyProvider:
     def declare(self, graph: Graph, composed: Composed) -> Items:
         """Declare the translations; the answer is the union of all items."""
         by_port = graph.index("haproxy/by-port", composed.listeners, lambda key, one: [(key.load_balancer, one.port)])
+        led = graph.index(
+            "haproxy/l4-by-listener", composed.l4_routes, lambda key, one: [(key.load_balancer, one.listener)]
+        )
         ports = graph.group("haproxy/ports", by_port, _port)
         return graph.union(
             "haproxy/items",
             [
-                _frontends(graph, composed, ports),
+                _frontends(graph, composed, ports, led),
+                _streams(graph, composed),
                 _hosts(graph, composed),
                 _strangers(graph, composed, ports),
                 graph.spread("haproxy/endpoints", composed.endpoint_sets, _endpoints),
@@ -69,9 +74,10 @@ def _port(_: Read, __: Place, members: Sequence[tuple[Part, Listener]]) -> Port:
     return Port(tuple(one for _, one in members))
 
 
-def _frontends(graph: Graph, composed: Composed, ports: Table[Place, Port]) -> Items:
+def _frontends(graph: Graph, composed: Composed, ports: Table[Place, Port], by_listener: Led) -> Items:
     def rows(read: Read, place: Place, port: Port) -> Iterator[Row]:
-        made = listeners.port(place[1], port.listeners, _revoked(read, composed, place[0]))
+        led = {one.id: [route for _, route in read.lookup(by_listener, (place[0], one.id))] for one in port.listeners}
+        made = listeners.port(place[1], port.listeners, _revoked(read, composed, place[0]), led)
         yield item(place[0], items.PORT, str(place[1]), made, origins=tuple(one.origin for one in port.listeners))
 
     return graph.spread("haproxy/frontends", ports, rows)
@@ -85,6 +91,21 @@ def _revoked(read: Read, composed: Composed, load_balancer: Id) -> Callable[[Id]
         return found is not None and found.revocations is not None
 
     return looked_up
+
+
+def _streams(graph: Graph, composed: Composed) -> Items:
+    def rows(read: Read, key: Part, route: L4Route) -> Iterator[Row]:
+        listener = read.get(composed.listeners, Part(key.load_balancer, route.listener))
+        if listener is not None:
+            made = streams.stream_host(
+                route,
+                listener,
+                lambda name: read.get(composed.backends, Part(key.load_balancer, name)),
+                _revoked(read, composed, key.load_balancer),
+            )
+            yield item(key.load_balancer, items.HOST, f"l4|{key.id}", made, origins=(route.origin,))
+
+    return graph.spread("haproxy/streams", composed.l4_routes, rows)
 
 
 def _hosts(graph: Graph, composed: Composed) -> Items:

@@ -18,7 +18,8 @@ from weirkeeper.providers.haproxy.adoption import mark_of, said
 from weirkeeper.providers.haproxy.generations import ALIVE, PROOF, STARTING, answers, speaks
 from weirkeeper.providers.haproxy.processes import Running, write
 from weirkeeper.providers.haproxy.runtime_socket import Away, RuntimeSocket
-from weirkeeper.providers.haproxy.translate.skeleton import CONFIGURATION, SOCKET, alive
+from weirkeeper.providers.haproxy.translate.names import CONFIGURATION, SOCKET
+from weirkeeper.providers.haproxy.translate.skeleton import alive
 
 MASTER, COMPLAINTS = "master.sock", "complaints.log"
 LOOK = 0.02

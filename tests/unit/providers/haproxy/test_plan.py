@@ -16,8 +16,9 @@ from weirkeeper.providers.haproxy.held import Held, held_of
 from weirkeeper.providers.haproxy.plan import CAUSES, Cause, plan, settled
 from weirkeeper.providers.haproxy.translate import hosts, items
 from weirkeeper.providers.haproxy.translate.items import Chain, Endpoints, Named, Port, Server, item
+from weirkeeper.providers.haproxy.translate.names import POOL, ROUTES
 from weirkeeper.providers.haproxy.translate.paths import places
-from weirkeeper.providers.haproxy.translate.skeleton import POOL, ROUTES, Frame
+from weirkeeper.providers.haproxy.translate.skeleton import Frame
 
 ORIGIN = Origin(ref=Ref(kind="Ingress", namespace="d", name="n"))
 FRAME = Frame(pool=2)

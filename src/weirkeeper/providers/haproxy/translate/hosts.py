@@ -141,16 +141,21 @@ class _Made:
         return self._section(forwarding(PLAIN, WeightedBackend(backend=name), backend, self._around)), backend
 
     def _deal(self, found: Sequence[tuple[str, int]]) -> str:
-        """Rows ``<deal>.<number>``: whose is that share. How many there are stands in the name of the deal."""
-        weights = reduced([weight for _, weight in found])
-        dealt = [name for (name, _), weight in zip(found, weights, strict=True) for _ in range(weight)]
-        deal = f"w.{len(dealt)}.{digest(*dealt)}"
-        self.shares |= {f"{deal}.{number}": name for number, name in enumerate(dealt)}
-        return deal
+        name, shares = deal(found)
+        self.shares |= shares
+        return name
 
     def _section(self, section: Section) -> str:
         self.sections[section.name] = section
         return section.name
+
+
+def deal(found: Sequence[tuple[str, int]]) -> tuple[str, dict[str, str]]:
+    """The name of a deal, and its rows ``<deal>.<number>``: whose is that share. How many there are stands in the name."""
+    weights = reduced([weight for _, weight in found])
+    dealt = [name for (name, _), weight in zip(found, weights, strict=True) for _ in range(weight)]
+    name = f"w.{len(dealt)}.{digest(*dealt)}"
+    return name, {f"{name}.{number}": to for number, to in enumerate(dealt)}
 
 
 def reduced(weights: Sequence[int]) -> list[int]:

@@ -68,12 +68,13 @@ class Fork(Value, frozen=True, kw_only=True):
 class Host(Value, frozen=True, kw_only=True):
     """One virtual host: where its paths lead (``routes.map``), how shares are dealt (``shares.map``), and the sections and forks that these name.
 
-    ``users`` are the users of its routes with what their passwords must hash to (``users.map``).
+    ``users`` are the users of its routes with what their passwords must hash to (``users.map``). An L4 route is one as well: ``streams`` say where its names lead (``streams.map``).
     """
 
     routes: dict[str, str] = {}
     shares: dict[str, str] = {}
     users: dict[str, str] = {}
+    streams: dict[str, str] = {}
     sections: tuple[Section, ...] = ()
     forks: tuple[Fork, ...] = ()
 
@@ -101,10 +102,25 @@ class Policy(Value, frozen=True, kw_only=True):
     group: str
 
 
+class Stream(Value, frozen=True, kw_only=True):
+    """How a port leads connections on. ``asks``: by the name in TLS that stays closed; ``ends``: TLS ends here, with these ``options``, for the names that say so.
+
+    ``levels`` are the numbers of labels that its wildcards have behind the first one. ``rows`` are names of listeners that no route has, with where they lead.
+    """
+
+    asks: bool = False
+    ends: bool = False
+    accepts: str = ""
+    options: str = ""
+    levels: int = 0
+    rows: dict[str, str] = {}
+    lines: tuple[str, ...] = ()
+
+
 class Port(Value, frozen=True, kw_only=True):
     """One frontend. ``binds`` are addresses; ``options`` follow each of them, and ``tls`` says that a list of certificates does as well.
 
-    ``validates``: some of its clients show certificates.
+    ``validates``: some of its clients show certificates. ``stream``: connections are led on as they are; those that are HTTPS (``http``) come to the frontend from inside then.
     """
 
     port: int
@@ -116,6 +132,8 @@ class Port(Value, frozen=True, kw_only=True):
     group: str
     lines: tuple[str, ...] = ()
     validates: bool = False
+    http: bool = True
+    stream: Stream | None = None
 
 
 class Chain(Value, frozen=True, kw_only=True):

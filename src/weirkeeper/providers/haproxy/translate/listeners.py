@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv6Address, ip_address
 
 from weirkeeper.model.listener import ClientAddress, ClientValidation, HttpOptions, Listener, ListenerTls
+from weirkeeper.model.text import Id
 from weirkeeper.providers.haproxy.translate import client_certificates
 from weirkeeper.providers.haproxy.translate.conditions import addresses
 from weirkeeper.providers.haproxy.translate.hosts import group_token
@@ -15,26 +16,62 @@ from weirkeeper.providers.haproxy.translate.items import Policy, Port
 from weirkeeper.providers.haproxy.translate.quoting import argument, word
 from weirkeeper.providers.haproxy.translate.sections import TLS_VERSIONS, Revoked
 from weirkeeper.providers.haproxy.translate.spelling import path_rules
+from weirkeeper.providers.haproxy.translate.streams import Led, stream
 
+NOTHING: Led = {}
 FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "forwarded", "x-real-ip")
 """What a stranger says about its own way here; removed where nothing in front is trusted."""
 
 
-def port(number: int, listeners: Sequence[Listener], revoked: Revoked) -> Port:
-    """The frontend of one port."""
-    general = next((one for one in listeners if not one.hostname), listeners[0])
-    tls = general.tls
+def port(number: int, listeners: Sequence[Listener], revoked: Revoked, led: Led = NOTHING) -> Port:
+    """The frontend of one port. Where connections are led on as well, those of HTTPS come from inside."""
+    web = [one for one in listeners if one.protocol in {"http", "https"}]
+    ended = [one for one in listeners if one.protocol == "tls" and one.tls and one.tls.mode == "terminate"]
+    general = next((one for one in web if not one.hostname), web[0] if web else listeners[0])
+    made = stream(listeners, led, " ".join(_ended_options(ended, revoked)), _stream_lines(listeners))
     return Port(
         port=number,
         binds=tuple(_address(text, number) for text in _addresses(listeners)),
-        options=" ".join(_options(listeners, general, revoked)),
-        tls=tls is not None,
-        default_certificate=tls.default_certificate if tls else None,
-        policies=tuple(_policy(one, one.tls, revoked) for one in listeners if one.hostname and one.tls),
+        options=" ".join(_options(web, general, revoked, inside=made is not None)) if web else "",
+        tls=general.tls is not None and bool(web or ended),
+        default_certificate=_default([*web, *ended]),
+        policies=tuple(_policy(one, one.tls, revoked) for one in [*web, *ended] if one.hostname and one.tls),
         group=group_token(general.group),
-        lines=tuple(_lines(general, listeners)),
-        validates=any(True for _ in _validations(listeners)),
+        lines=tuple(_lines(general, web)) if web else (),
+        validates=any(True for _ in _validations([*web, *ended])),
+        http=bool(web),
+        stream=made,
     )
+
+
+def _default(listeners: Sequence[Listener]) -> Id | None:
+    """The certificate of the listener without a host name."""
+    general = next((one for one in listeners if not one.hostname), listeners[0] if listeners else None)
+    return general.tls.default_certificate if general is not None and general.tls is not None else None
+
+
+def _ended_options(listeners: Sequence[Listener], revoked: Revoked) -> Iterator[str]:
+    """TLS that ends for bytes: no protocol is offered, as nobody knows what is in it."""
+    if not listeners:
+        return
+    general = next((one for one in listeners if not one.hostname), listeners[0])
+    tls = general.tls or ListenerTls()
+    yield "strict-sni" if tls.default_certificate is None else ""
+    yield from _secured(tls, revoked)
+
+
+def _stream_lines(listeners: Sequence[Listener]) -> Iterator[str]:
+    yield "timeout client 1h"
+    if all(one.access_log for one in listeners):
+        yield "log stdout format raw local0 info"
+        yield "option tcplog"
+    yield from _limited(listeners)
+
+
+def _limited(listeners: Sequence[Listener]) -> Iterator[str]:
+    limits = [one.connection_limit for one in listeners if one.connection_limit is not None]
+    if limits:
+        yield f"tcp-request connection reject if {{ fe_conn gt {min(limits)} }}"
 
 
 def misdirected(listeners: Sequence[Listener]) -> list[tuple[str, str]]:
@@ -58,8 +95,8 @@ def _address(text: str, number: int) -> str:
     return f"[{found}]:{number}" + " v6only" if isinstance(found, IPv6Address) else f"{found}:{number}"
 
 
-def _options(listeners: Sequence[Listener], general: Listener, revoked: Revoked) -> Iterator[str]:
-    if any(one.accept_proxy_protocol for one in listeners):
+def _options(listeners: Sequence[Listener], general: Listener, revoked: Revoked, *, inside: bool) -> Iterator[str]:
+    if inside or any(one.accept_proxy_protocol for one in listeners):
         yield "accept-proxy"
     if general.tls is not None:
         yield "strict-sni" if general.tls.default_certificate is None else ""
@@ -126,9 +163,7 @@ def _lines(general: Listener, listeners: Sequence[Listener]) -> Iterator[str]:
     if all(one.access_log for one in listeners):
         yield "log stdout format raw local0 info"
         yield "option httplog"
-    limits = [one.connection_limit for one in listeners if one.connection_limit is not None]
-    if limits:
-        yield f"tcp-request connection reject if {{ fe_conn gt {min(limits)} }}"
+    yield from _limited(listeners)
     if http.reject_underscores:
         yield "option http-restrict-req-hdr-names reject"
     yield r"http-request return status 400 if { req.hdrs -m reg '\x00' }"  # HAProxy passes NUL on, which RFC 9110, 5.5 calls dangerous

@@ -71,12 +71,12 @@ def own_answer(route: Route, action: Redirect | Respond, around: Around) -> Sect
     rules = [answered(action)] if isinstance(action, Respond) else [*redirected(action, route.match.path)]
     edits = [line.replace(RESPONSE, "http-after-response", 1) for line in edited(route.response_headers, RESPONSE)]
     label = f"answer-{action.status}" if isinstance(action, Respond) else f"redirect-{action.status}"
-    return _named(label, (*guards(route, around.asked_of), *edits, *rules))
+    return named_section(label, (*guards(route, around.asked_of), *edits, *rules))
 
 
 def refusing(status: int) -> Section:
     """A section that answers with a bare status."""
-    return _named(f"answer-{status}", (refused(status),))
+    return named_section(f"answer-{status}", (refused(status),))
 
 
 def forwarding(route: Route, share: WeightedBackend, backend: Backend, around: Around) -> Section:
@@ -105,12 +105,13 @@ def forwarding(route: Route, share: WeightedBackend, backend: Backend, around: A
     )
     checked = backend.health is not None or backend.passive_health is not None
     source = None if isinstance(backend.source, FromDns) else backend.source.id
-    return _named(
-        backend.id, lines, source=source, named=named, keywords=_keywords(backend, around.revoked), checked=checked
+    return named_section(
+        backend.id, lines, source=source, named=named, keywords=keywords(backend, around.revoked), checked=checked
     )
 
 
-def _named(label: str, lines: tuple[str, ...], **fields: object) -> Section:
+def named_section(label: str, lines: tuple[str, ...], **fields: object) -> Section:
+    """A section under a name that holds a digest of all that is in it."""
     found = digest(*lines, "\0", *(f"{name}={value}" for name, value in sorted(fields.items())))
     return Section(name=f"{readable(label)}.{found}", lines=lines, **fields)  # type: ignore[arg-type]
 
@@ -211,7 +212,7 @@ def _retries(wished: Retry | None) -> Iterator[str]:
         yield f"{REQUEST} disable-l7-retry unless {{ method {IDEMPOTENT} }}"
 
 
-def _keywords(backend: Backend, revoked: Revoked) -> tuple[str, ...]:
+def keywords(backend: Backend, revoked: Revoked) -> tuple[str, ...]:
     """The words behind the address of each server; they become words of a file or of a command later."""
     words = [*_tls(backend.tls, revoked)]
     if backend.protocol in HTTP2:

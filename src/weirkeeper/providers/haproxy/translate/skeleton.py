@@ -11,12 +11,12 @@ from weirkeeper.model.value import Value
 from weirkeeper.providers.haproxy.translate.asking_script import METHOD, SCRIPT, TO
 from weirkeeper.providers.haproxy.translate.asking_script import SOCKET as ASKING
 from weirkeeper.providers.haproxy.translate.items import Fork, Port, Section, Server
+from weirkeeper.providers.haproxy.translate.names import METRICS, POOL, ROUTES, SHARES, SOCKET, list_file, names_file
 from weirkeeper.providers.haproxy.translate.quoting import word
 from weirkeeper.providers.haproxy.translate.sections import STANDING
 from weirkeeper.providers.haproxy.translate.spelling import host_rules
+from weirkeeper.providers.haproxy.translate.stream_frontends import CLOSED, HTTPS, inner_place, stream_frontends
 
-CONFIGURATION, SOCKET, METRICS = "haproxy.cfg", "haproxy.sock", "metrics.sock"
-ROUTES, SHARES, USERS, POOL = "routes.map", "shares.map", "users.map", "pool.map"
 MISDIRECTED = 421
 
 
@@ -52,7 +52,9 @@ def frame(ports: Mapping[str, Port], forks: Mapping[str, Fork], wished: Frame) -
     """Everything before the sections."""
     yield from _general(wished, validates=any(port.validates for port in ports.values()))
     for _, port in sorted(ports.items()):
-        yield from _frontend(port, forks)
+        yield from stream_frontends(port) if port.stream is not None else ()
+        yield from _frontend(port, forks) if port.http else ()
+    yield from CLOSED if any(port.stream is not None for port in ports.values()) else ()
     for section in STANDING:
         yield from ("", f"backend {section.name}", *(f"  {line}" for line in section.lines))
     for number in range(wished.pool):
@@ -117,16 +119,6 @@ def weight(server: Server) -> int:
     return max(0, min(server.weight, 256))
 
 
-def list_file(port: Port) -> str:
-    """Where the list of certificates of a port lies."""
-    return f"port-{port.port}.list"
-
-
-def names_file(port: Port) -> str:
-    """Where the route groups of a port's TLS policies lie."""
-    return f"port-{port.port}.map"
-
-
 def _general(wished: Frame, *, validates: bool) -> Iterator[str]:
     yield "global"
     if validates:  # a session that is resumed would not be verified
@@ -164,9 +156,10 @@ def _general(wished: Frame, *, validates: bool) -> Iterator[str]:
 
 
 def _frontend(port: Port, forks: Mapping[str, Fork]) -> Iterator[str]:
-    yield from ("", f"frontend port-{port.port}")
+    inside = port.stream is not None
+    yield from ("", f"frontend port-{port.port}" + "-https" * inside)
     tls = f" ssl crt-list {list_file(port)}" if port.tls else ""
-    for place in port.binds:
+    for place in (inner_place(port, HTTPS),) if inside else port.binds:
         yield f"  bind {place}{tls} {port.options}".rstrip()
     yield f"  http-request set-var(txn.scheme) str({'https' if port.tls else 'http'})"
     yield from (f"  {line}" for line in port.lines)
