@@ -1,4 +1,4 @@
-# make demo | test | unit | engines | golden | lint | reliability | cluster | soak | bench | docs
+# make demo | test | unit | engines | golden | lint | reliability | cluster | conformance | soak | bench | docs
 SHELL := /bin/bash
 PYTHON ?= python3.11
 ifeq (,$(shell command -v $(PYTHON) 2>/dev/null))
@@ -13,7 +13,7 @@ SHOP ?= examples/shop
 HTTP_PORT ?= 8080
 HTTPS_PORT ?= 8443
 
-.PHONY: setup demo test unit engines golden lint reliability cluster soak bench docs clean
+.PHONY: setup demo test unit engines golden lint reliability cluster soak conformance bench docs clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -48,6 +48,9 @@ reliability: setup     ## minutes of traffic through every fault, over the fake 
 
 cluster: setup         ## against kubelab where it is there, else the cluster that KUBECONFIG names
 	@tests/cluster/run
+
+conformance: setup     ## Gateway API's own suite, as published, of PROVIDER (or of the peer: traefik) in the cluster of `make cluster`; needs Go
+	@PROVIDER=$(PROVIDER) tests/conformance/gateway/run $(TESTS)
 
 soak: setup            ## the long versions: every trouble of an API server under a thousand schedules
 	@SCHEDULES=1000 $(PYTEST) -q -n $(JOBS) tests/api/test_faults_reflector.py
