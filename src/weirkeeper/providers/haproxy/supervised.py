@@ -163,6 +163,7 @@ def gate(answers_at: str = "") -> str:
   description gate
   stats socket unix@{SOCKET} mode 600 level admin expose-fd listeners
   stats timeout 1h
+  hard-stop-after 5s
 
 defaults
   mode http
