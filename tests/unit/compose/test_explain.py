@@ -83,12 +83,18 @@ def test_a_host_header_beats_the_url() -> None:
         ("/a/%2e%2e/b", "/b"),
         ("/a%20b", "/a%20b"),
         ("/a\\b", "/a/b"),
-        ("/%zz", "/%zz"),
-        ("/100%", "/100%"),
+        ("/a/..;x=1/b", "/b"),
+        ("/a;x=1/b", "/a;x=1/b"),
+        ("/a|b", "/a%7Cb"),
     ],
 )
 def test_paths_are_normalised(sent: str, seen: str) -> None:
     assert normalised(sent, HttpOptions()) == seen
+
+
+@pytest.mark.parametrize("path", ["/%zz", "/100%", "/%00", "/a/%2e%2e;/b", "/a b", "/\u00e9"])
+def test_what_engines_read_in_different_ways_is_refused(path: str) -> None:
+    assert isinstance(normalised(path, HttpOptions()), Refused)
 
 
 def test_escaped_slashes_are_refused_unless_wished() -> None:

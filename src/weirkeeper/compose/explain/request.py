@@ -14,6 +14,8 @@ from weirkeeper.model.value import Value
 
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _HEX = frozenset("0123456789abcdefABCDEF")
+_ESCAPED = frozenset('"<>^`{|}')
+"""What a path may not hold as it is and engines escape."""
 
 
 class Request(Value, frozen=True, kw_only=True):
@@ -103,16 +105,44 @@ def _header(line: str) -> tuple[HeaderName, HeaderValue] | Refused:
 
 
 def normalised(path: str, options: HttpOptions) -> str | Refused:
-    """The path as routes see it, or why the listener refuses it (400)."""
-    escaped = path.lower()
-    if options.escaped_slashes == "reject" and ("%2f" in escaped or "%5c" in escaped):
-        return Refused("the path holds an escaped slash (%2F or %5C), which the listener refuses with 400")
+    """The path as routes see it, or why the listener refuses it (400). The steps are those of decision 0016."""
+    refused = _refused(path, options)
+    if refused:
+        return Refused(refused)
     if options.normalise_path:
-        path = _resolved(_unescaped(path.replace("\\", "/")))
+        segments = "/".join(_bare(segment) for segment in path.split("/")).replace("\\", "/")
+        path = _unescaped("".join(f"%{ord(char):02X}" if char in _ESCAPED else char for char in segments))
+        if any(segment.startswith((".;", "..;")) for segment in path.split("/")):
+            return Refused(
+                "the path holds a dot segment with parameters that is written as an escape, which most engines refuse with 400"
+            )
+        path = _resolved(path)
     if options.merge_slashes:
         while "//" in path:
             path = path.replace("//", "/")
     return path
+
+
+def _refused(path: str, options: HttpOptions) -> str:
+    """Why no engine takes the path, or nothing."""
+    low = path.lower()
+    if any(not "!" <= char <= "~" for char in path):
+        return "the path holds a blank, a control character or one beyond ASCII, which the listener refuses with 400"
+    if options.escaped_slashes == "reject" and ("%2f" in low or "%5c" in low):
+        return "the path holds an escaped slash (%2F or %5C), which the listener refuses with 400"
+    if options.normalise_path and "%00" in low:
+        return "the path holds %00, which the listener refuses with 400"
+    if options.normalise_path and any(not _HEX.issuperset(rest[:2]) or len(rest) < 2 for rest in path.split("%")[1:]):
+        return (
+            "the path holds a percent sign without two hexadecimal digits behind it, which most engines refuse with 400"
+        )
+    return ""
+
+
+def _bare(segment: str) -> str:
+    """A dot segment without its parameters."""
+    name = segment.partition(";")[0]
+    return name if name in {".", ".."} else segment
 
 
 def _unescaped(path: str) -> str:

@@ -196,7 +196,7 @@ def _client(wished: ClientAddress) -> Iterator[str]:
         yield f"http-request set-src req.hdr(x-forwarded-for,-{hops}){condition}"
     else:
         yield from (f"http-request del-header {name}" for name in FORWARDED)
-        yield "http-request set-header x-forwarded-host %[req.hdr(host)]"
+        yield "http-request set-header x-forwarded-host %[req.fhdr(host)]"
     yield "option forwardfor"
     yield "http-request set-header x-forwarded-proto %[var(txn.scheme)] unless { req.hdr(x-forwarded-proto) -m found }"
     yield "http-request set-header x-forwarded-port %[dst_port] unless { req.hdr(x-forwarded-port) -m found }"

@@ -45,8 +45,8 @@ def _origin(redirect: Redirect) -> str:
     """Scheme and host of the location. What the client said of the port stays only where nothing of the origin changes."""
     scheme = redirect.scheme or "%[var(txn.scheme)]"
     if redirect.host is None and redirect.port is None and redirect.scheme is None:
-        return f"{scheme}://%[req.hdr(host)]"
-    host = formatted(redirect.host) if redirect.host else "%[req.hdr(host),host_only]"
+        return f"{scheme}://%[req.fhdr(host)]"
+    host = formatted(redirect.host) if redirect.host else "%[req.fhdr(host),host_only]"
     shown = redirect.port is not None and (redirect.scheme, redirect.port) not in IMPLIED
     return f"{scheme}://{host}" + (f":{redirect.port}" if shown else "")
 

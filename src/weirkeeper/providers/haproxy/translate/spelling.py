@@ -36,11 +36,11 @@ def path_rules(http: HttpOptions, *, secure: bool) -> Iterator[str]:
 
 def host_rules() -> Iterator[str]:
     """The host as rows of a map are written: in lower case, without a port and without the dot of the root. ``txn.host`` is the host."""
-    yield "http-request set-var(txn.host) req.hdr(host),host_only,lower"
+    yield "http-request set-var(txn.host) req.fhdr(host),host_only,lower"
     rooted = "{ var(txn.host) -m end . }"
     yield f"http-request replace-header host '^([^:]*[^.:])\\.(:.*)?$' '\\1\\2' if {rooted}"
-    yield f"http-request set-var(txn.host) req.hdr(host),host_only,lower if {rooted}"
-    yield "http-request return status 400 if { var(txn.host) -m sub / ? * }"
+    yield f"http-request set-var(txn.host) req.fhdr(host),host_only,lower if {rooted}"
+    yield "http-request return status 400 if { var(txn.host) -m sub / ? * , }"
 
 
 def _absolute(*, secure: bool) -> Iterator[str]:
@@ -56,8 +56,8 @@ def _absolute(*, secure: bool) -> Iterator[str]:
 def _normalised() -> Iterator[str]:
     yield f"{REFUSED} {ODD} {{ path -m sub -i %00 }}"
     yield f"{REFUSED} {ODD} {{ path -m reg -- '%(?![0-9A-Fa-f]{{2}})' }}"
-    yield _replaced({f"[\\{raw}]": encoded for raw, encoded in ENCODED.items()})
     yield _replaced({PARAMETERS: r"/\1"})
+    yield _replaced({f"[\\{raw}]": encoded for raw, encoded in ENCODED.items()})
     yield "http-request set-var(txn.asked) query if { query -m sub % }"
     yield "http-request normalize-uri percent-decode-unreserved"  # HAProxy 2.6 takes it for another one where a condition follows
     yield "http-request set-query '%[var(txn.asked)]' if { var(txn.asked) -m found }"
