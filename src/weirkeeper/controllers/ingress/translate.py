@@ -23,6 +23,7 @@ from weirkeeper.controllers.ingress.guards import (
     guard_listener,
     guard_of,
 )
+from weirkeeper.controllers.ingress.passthrough import passed
 from weirkeeper.controllers.ingress.paths import ROOT, WrongPath, groups_of, literal_start, path_match, whole
 from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.ingress.settings import IngressSettings
@@ -40,7 +41,7 @@ from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.match import ExactPath, PathMatch, RegexPath, RouteMatch
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.route import Action, Redirect, Respond, Route
+from weirkeeper.model.route import Action, L4Route, Redirect, Respond, Route
 from weirkeeper.model.text import Authority, Hostname, PathText, Refused, Substitution, parse, shown
 
 DEFAULT_BACKEND_PRIORITY = -1000
@@ -74,6 +75,7 @@ def ingress_intent(
         load_balancer=claimed.ours.load_balancer,
         listeners=tuple(made.listeners),
         routes=tuple(routes),
+        l4_routes=tuple(made.passed.values()),
         backends=tuple(scope.backends.values()),
         endpoint_sets=tuple(scope.wishes.values()),
         certificates=tuple(scope.certificates),
@@ -107,6 +109,7 @@ class _Routes:
         self.count = 0
         self.guards: dict[Hostname, Guard | None] = {}
         self.listeners: list[Listener] = []
+        self.passed: dict[Hostname, L4Route] = {}
 
     def all(self) -> list[HostedRoute]:
         """All routes of the Ingress."""
@@ -119,6 +122,7 @@ class _Routes:
                 continue
             hosts[host] = None
             paths = rule.http.paths if rule.http is not None else ()
+            self._pass(host, paths)
             for name in (host, *self.aliases):
                 found += self._host_routes(name, host, paths, f"spec.rules[{i}].http.paths")
         for host in list(hosts):
@@ -130,6 +134,16 @@ class _Routes:
             text = "the Ingress has neither a rule with a path nor a default backend; it serves nothing"
             self.scope.tell(warning(Reason.NO_RULES, self.scope.at("spec"), text, "add a rule"))
         return found
+
+    def _pass(self, host: Hostname, paths: Sequence[IngressPath]) -> None:
+        """Lets the TLS of a host through, where that is wished and can be."""
+        if not self.options.ssl_passthrough or host in self.passed:
+            return
+        mains = self.scope.read.lookup(self.near.mains, (self.load_balancer, host))
+        guarded = self._guard(host) is not None
+        route = passed(self.scope, host, paths, mains, template=self.template, guarded=guarded)
+        if route is not None:
+            self.passed[host] = route
 
     def _wrong_host(self, host: Refused, path: str) -> None:
         text = f"{host.why}; the rule is left out"
@@ -209,6 +223,10 @@ class _Routes:
             route = msgspec.structs.replace(route, error_pages=with_service(route.error_pages, path.backend))
         if self._redirects(host, path):
             yield self._hosted(host, self._to_https(route))
+            if host in self.passed:
+                return
+        if host in self.passed:
+            route = msgspec.structs.replace(route, match=msgspec.structs.replace(route.match, scheme="http"))
         if place is None:
             yield self._hosted(host, route)
             return
@@ -278,7 +296,7 @@ class _Routes:
     def _redirects(self, host: Hostname, path: IngressPath) -> bool:
         if self.options.force_ssl_redirect or not self.options.allow_http:
             wished = True
-        elif self.tls_hosts and any(not name or covers(name, host) for name in self.tls_hosts):
+        elif host in self.passed or any(not name or covers(name, host) for name in self.tls_hosts):
             wished = (
                 self.options.ssl_redirect
                 if self.options.ssl_redirect is not None

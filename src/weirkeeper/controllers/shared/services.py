@@ -15,6 +15,7 @@ from weirkeeper.model.endpoint import EndpointSetWish
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Hostname, Id, Refused, parse, shown
+from weirkeeper.model.words import BackendProtocol
 
 APP_PROTOCOLS: dict[str, tuple[str, bool]] = {
     "": ("http1", False),
@@ -124,6 +125,11 @@ def _external(
     source = FromDns(name=name, port=port.port)
     backend = Backend(id=id_of(place(ref), ref.name, str(port.port)), source=source, origins=(service.origin(),))
     return _spoken(service, port, backend, None)
+
+
+def of_bytes(backend: Backend, protocol: BackendProtocol = "tcp") -> Backend:
+    """The same members, led to without a look at what passes; whatever the Service says of HTTP and TLS is between its clients and itself."""
+    return msgspec.structs.replace(backend, id=Id(f"{backend.id}~{protocol}"), protocol=protocol, tls=None)
 
 
 def variant_id(base: Id, owner: Ref) -> Id:

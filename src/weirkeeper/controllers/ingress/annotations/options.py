@@ -58,6 +58,7 @@ class Options(Value, frozen=True, kw_only=True):
     """All that annotations can say. ``closed`` says that a security wish could not be read: nobody passes."""
 
     ssl_redirect: bool | None = None
+    ssl_passthrough: bool = False
     force_ssl_redirect: bool = False
     permanent_redirect: Url | None = None
     permanent_redirect_code: int = 301

@@ -583,7 +583,13 @@ ROWS: tuple[Row, ...] = (
         "ciphers are chosen for a class (spec.tls.ciphers of its parameters)",
     ),
     _no("ssl-prefer-server-ciphers", _I, L, "Whose order of ciphers counts.", "the server's order counts"),
-    _no("ssl-passthrough", _U, L, "TLS goes to the backend unopened.", "TLS ends at the load balancer for Ingress"),
+    _on(
+        "ssl-passthrough",
+        p.boolean,
+        "ssl_passthrough",
+        L,
+        "TLS of the hosts goes unopened to the Service of their path /; HTTP is redirected to HTTPS.",
+    ),
     # its load balancer
     _on(
         "scale",

@@ -334,3 +334,23 @@ def rivals(site: Site) -> None:
     assert said[0].origin.ref == Ref(
         group="conformance.weirkeeper.io", kind="Neutral", namespace=site.namespace, name="main"
     )
+
+
+@needs(
+    "TLS of an Ingress goes unopened to its Service",
+    "TLSPassthrough TLSTermination",
+    lambda site: [
+        *site.service("unopened", site.backends.secure.port),
+        site.ingress({"ssl-passthrough": "true"}, paths=[("/", "Prefix", "unopened")]),
+    ],
+    listens=True,
+)
+def ingress_passthrough(site: Site) -> None:
+    site.until(_by("secure"), scheme="https")
+    assert site.get().status == 308, "HTTP is redirected"
+    guarded = {"ssl-passthrough": "true", "whitelist-source-range": "192.0.2.0/24"}
+    site.apply(site.ingress(guarded, paths=[("/", "Prefix", "unopened")]))
+    poll_until(
+        lambda: not _is_secure(site.tried(scheme="https")), site.stage.rig.patience, what="nothing gets around a guard"
+    )
+    assert "WK406" in {found.reason.value for found in site.findings()}, site.findings()
