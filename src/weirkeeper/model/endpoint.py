@@ -5,6 +5,7 @@ from enum import StrEnum
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Hostname, Id, IpAddress, Label
 from weirkeeper.model.value import Value
+from weirkeeper.model.words import Transport
 
 
 class EndpointState(StrEnum):
@@ -66,3 +67,4 @@ class EndpointSetWish(Value, frozen=True, kw_only=True):
     on_node: bool = False
     workloads: tuple[PodsOf, ...] = ()
     static: tuple[Endpoint, ...] = ()
+    transport: Transport = "TCP"

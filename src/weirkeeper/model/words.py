@@ -20,6 +20,9 @@ ListenerProtocol = Literal["http", "https", "tls", "tcp", "udp"]
 BackendProtocol = Literal["http1", "h2c", "h2", "grpc", "auto", "tcp", "udp"]
 """What a backend is spoken to in."""
 
+Transport = Literal["TCP", "UDP"]
+"""What carries the bytes of a Service port, as Kubernetes writes it."""
+
 RouteProtocol = Literal["http", "grpc"]
 """What passes along a route."""
 

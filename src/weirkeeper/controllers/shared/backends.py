@@ -77,7 +77,7 @@ def endpoint_set(wish: EndpointSetWish, slices: Iterable[EndpointSlice], *, allo
     members: dict[tuple[str, int], Endpoint] = {}
     for found in slices:
         if FAMILIES.get(found.address_type, 0) in wish.families:
-            for endpoint in _members(found, wish.port_name, allow_local=allow_local):
+            for endpoint in _members(found, wish, allow_local=allow_local):
                 key = (endpoint.address, endpoint.port)
                 known = members.get(key)
                 if known is None or _BEST[endpoint.state] < _BEST[known.state]:
@@ -132,11 +132,11 @@ def _service_of(ref: Ref, found: EndpointSlice) -> tuple[Ref, ...]:
     return (Ref(cluster=ref.cluster, kind="Service", namespace=ref.namespace, name=name),)
 
 
-def _members(found: EndpointSlice, port_name: str, *, allow_local: bool) -> Iterator[Endpoint]:
+def _members(found: EndpointSlice, wish: EndpointSetWish, *, allow_local: bool) -> Iterator[Endpoint]:
     ports = [
         port.port
         for port in found.ports or ()
-        if port.port and (port.name or "") == port_name and (port.protocol or "TCP") == "TCP"
+        if port.port and (port.name or "") == wish.port_name and (port.protocol or "TCP") == wish.transport
     ]
     for member in (found.endpoints or ()) if ports else ():
         # "Consumers should only use the first address" (EndpointSlice API, endpoints.addresses).

@@ -15,7 +15,7 @@ from weirkeeper.model.endpoint import EndpointSetWish
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Hostname, Id, Refused, parse, shown
-from weirkeeper.model.words import BackendProtocol
+from weirkeeper.model.words import BackendProtocol, Transport
 
 APP_PROTOCOLS: dict[str, tuple[str, bool]] = {
     "": ("http1", False),
@@ -56,8 +56,9 @@ def service_backend(
     external_names: bool = False,
     forbidden: tuple[str, ...] = (),
     reach: Reach = PODS,
+    transport: Transport = "TCP",
 ) -> ServiceBackend | NoBackend:
-    """The backend of a Service port; ``reach`` says where its members are looked for."""
+    """The backend of a Service port; ``reach`` says where its members are looked for. A port of UDP is spoken to by datagrams."""
     if service is None:
         return NoBackend(
             reason=Reason.SERVICE_NOT_FOUND,
@@ -65,15 +66,19 @@ def service_backend(
             remedy="create the Service, or name one that exists",
         )
     external = service.spec.type == "ExternalName"
-    found = _port(service, port, external=external)
+    found = _port(service, port, transport, external=external)
     if found is None:
-        return _no_port(service, port)
+        return _no_port(service, port, transport)
     if external:
         return _external(service, ref, found, allowed=external_names, forbidden=forbidden)
-    name = id_of(place(ref), ref.name, str(found.port))
+    name = id_of(place(ref), ref.name, *(("udp",) if transport == "UDP" else ()), str(found.port))
     where = members(service, ref, found, name, reach)
     if isinstance(where, NoBackend):
         return where
+    if transport == "UDP":
+        made = Backend(id=name, protocol="udp", source=where.source, origins=(service.origin(),))
+        wish = msgspec.structs.replace(where.wish, transport=transport)
+        return ServiceBackend(backend=made, wish=wish, service=service, port=found)
     return _spoken(service, found, Backend(id=name, source=where.source, origins=(service.origin(),)), where.wish)
 
 
@@ -86,21 +91,21 @@ def _spoken(service: Service, port: ServicePort, backend: Backend, wish: Endpoin
     return ServiceBackend(backend=backend, wish=wish, service=service, port=port, strange=strange)
 
 
-def _port(service: Service, wished: ServiceBackendPort, *, external: bool) -> ServicePort | None:
+def _port(service: Service, wished: ServiceBackendPort, transport: Transport, *, external: bool) -> ServicePort | None:
     for port in service.spec.ports or ():
-        if port.protocol == "TCP" and (port.name == wished.name if wished.name else port.port == wished.number):
+        if port.protocol == transport and (port.name == wished.name if wished.name else port.port == wished.number):
             return port
     if external and 0 < wished.number <= 65535:
         return ServicePort(port=wished.number)
     return None
 
 
-def _no_port(service: Service, wished: ServiceBackendPort) -> NoBackend:
+def _no_port(service: Service, wished: ServiceBackendPort, transport: Transport) -> NoBackend:
     named = f"named {shown(wished.name)}" if wished.name else f"with the number {wished.number}"
     known = ", ".join(f"{p.port} ({p.name})" if p.name else str(p.port) for p in (service.spec.ports or ())[:8])
     return NoBackend(
         reason=Reason.PORT_NOT_FOUND,
-        why=f"the Service {shown(service.metadata.name)} has no TCP port {named}; its requests are answered 503",
+        why=f"the Service {shown(service.metadata.name)} has no {transport} port {named}; its requests are answered 503",
         remedy=f"use one of its ports: {known or 'it has none'}",
     )
 
