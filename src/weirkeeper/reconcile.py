@@ -13,6 +13,7 @@ import msgspec
 from weirkeeper.controllers.base import Controller, Kind
 from weirkeeper.feeds.base import Cause, Seen, Synced
 from weirkeeper.flow import Change, Graph, Settled
+from weirkeeper.kube.conditions import ConditionsWish
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.fleet import FleetWish
 from weirkeeper.model.ids import HostKey, Ref
@@ -63,12 +64,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     fleets: Mapping[Id, FleetWish | None] = {}
     public: Mapping[Ref, str | None] = {}
     shortages: Mapping[Id, Shortage | None] = {}
+    conditions: Mapping[Ref, ConditionsWish | None] = {}
 
     @property
     def empty(self) -> bool:
         """Whether nothing changed that anybody outside would see."""
-        return not (
-            any(self.items.values()) or self.findings or self.statuses or self.fleets or self.public or self.shortages
+        return (
+            not (
+                any(self.items.values())
+                or self.findings
+                or self.statuses
+                or self.fleets
+                or self.public
+                or self.shortages
+            )
+            and not self.conditions
         )
 
     def after(self, earlier: "Outcome") -> "Outcome":
@@ -83,6 +93,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             fleets={**earlier.fleets, **self.fleets},
             public={**earlier.public, **self.public},
             shortages={**earlier.shortages, **self.shortages},
+            conditions={**earlier.conditions, **self.conditions},
         )
 
 
@@ -156,6 +167,7 @@ class Reconciler:
             runs=dict(settled.runs),
             fleets=_after(settled.changes(program.fleets)),
             shortages=_after(settled.changes(program.shortages)),
+            conditions=_after(settled.changes(program.conditions)),
             public={} if program.public is None else _after(settled.changes(program.public)),
         )
 

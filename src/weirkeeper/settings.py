@@ -22,7 +22,7 @@ class Settings(Value, frozen=True, kw_only=True):
     """What an installation decides. A test fails for a setting without a sentence."""
 
     controllers: Annotated[tuple[str, ...], _said("The controllers that read objects, by entry point.")] = (
-        "ingress", "manifests",
+        "ingress", "manifests", "gateway",
     )  # fmt: skip
     providers: Annotated[tuple[str, ...], _said("The providers that program engines; the first is the default.")] = (
         "envoy",
@@ -66,6 +66,9 @@ class RunSettings(Value, frozen=True, kw_only=True):
     watch_labels: Annotated[str, _said("Label selector of the Ingresses to serve; empty: all.")] = ""
     class_controllers: Annotated[tuple[str, ...], _said("The controller names whose IngressClasses are ours.")] = (
         "weirkeeper.io/ingress",
+    )
+    gateway_controller: Annotated[str, _said("The controller name whose GatewayClasses are ours.")] = (
+        "weirkeeper.io/gateway"
     )
     http_port: Annotated[int, _said("Port for HTTP where no class says so; 0: none.")] = 80
     https_port: Annotated[int, _said("Port for HTTPS where no class says so; 0: none.")] = 443

@@ -39,6 +39,7 @@ from weirkeeper.controllers.shared.certificates import (
 )
 from weirkeeper.controllers.shared.workloads import declare_selections
 from weirkeeper.flow import MANY, Graph, Handle, Memo, Read, Source, Table
+from weirkeeper.kube.conditions import ConditionsWish, Report
 from weirkeeper.kube.types import Service
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import Certificate, TrustBundle
@@ -55,6 +56,7 @@ from weirkeeper.model.text import Hostname, Id, Sentence
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
 from weirkeeper.status.addresses import Addresses, behind_service, front_addresses
 from weirkeeper.status.engines import down
+from weirkeeper.status.gateway import conditions_wish
 from weirkeeper.status.ingress import ingress_status
 from weirkeeper.status.public_endpoints import Front, Target, Way, public_text, ways
 from weirkeeper.status.shortages import Shortage, missing, shortage
@@ -154,6 +156,8 @@ class Program:
         self.findings = self._declare_findings()
         self.addresses = self._declare_addresses()
         self.statuses = graph.derive("statuses", self.intents, self._status)
+        self.reports = graph.union("reports", self.inputs.reports)
+        self.conditions = graph.derive("conditions", self.reports, self._conditions)
         self.public: Table[Ref, str] | None = None
         self._tell()
 
@@ -174,7 +178,8 @@ class Program:
 
     def _tell(self) -> None:
         """What an outcome is made of."""
-        tables: list[Handle] = [self.findings, self.statuses, self.fleets, self.shortages, *self.items.values()]
+        tables: list[Handle] = [self.findings, self.statuses, self.conditions, self.fleets, self.shortages]
+        tables += self.items.values()
         tables += [composed.virtual_hosts for composed in self.composed.values()]
         tables += [] if self.public is None else [self.public]
         self.graph.tell(tables)
@@ -422,6 +427,11 @@ class Program:
             if unread is not None:
                 found.append(msgspec.structs.replace(unread, origin=wish.origin))
         yield from _by_object("certificate", str(ref), found)
+
+    def _conditions(self, read: Read, ref: Ref, report: Report) -> ConditionsWish:
+        return conditions_wish(
+            ref, report, lambda name: read.get(self.addresses, name), read.get(self.findings, ref) or ()
+        )
 
     def _status(self, read: Read, ref: Ref, intent: Intent) -> StatusWish | None:
         if ref.kind != "Ingress":

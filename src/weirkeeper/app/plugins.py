@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from weirkeeper.controllers.base import Controller
 from weirkeeper.errors import StartRefused, UnknownPlugin
-from weirkeeper.model.text import IpAddress, Name, Refused, trusted
+from weirkeeper.model.address import Published
+from weirkeeper.model.text import IpAddress, Label, Name, Refused, parse, trusted
 from weirkeeper.providers.base import Agented, Provider
 from weirkeeper.providers.by_agents import ByAgents
 from weirkeeper.settings import RunSettings, Settings
@@ -56,13 +57,24 @@ def chosen(controllers: Iterable[str], providers: Iterable[str], set_up: Mapping
 
 def plugins(settings: Settings) -> Plugins:
     """The plugins of a program that serves a folder."""
-    return chosen(settings.controllers, settings.providers, {"ingress": lambda _: _ingress_of_folder(settings)})
+    return chosen(
+        settings.controllers,
+        settings.providers,
+        {"ingress": lambda _: _ingress_of_folder(settings), "gateway": lambda _: _gateway_of_folder(settings)},
+    )
 
 
 def cluster_plugins(settings: RunSettings, api_server: tuple[str, ...]) -> Plugins:
     """The plugins of a program that serves a cluster; no backend may be one of the API server's addresses."""
     names = settings.controllers or known_plugins(CONTROLLERS)
-    found = chosen(names, settings.providers, {"ingress": lambda _: _ingress_of_cluster(settings, api_server)})
+    found = chosen(
+        names,
+        settings.providers,
+        {
+            "ingress": lambda _: _ingress_of_cluster(settings, api_server),
+            "gateway": lambda _: _gateway_of_cluster(settings, api_server),
+        },
+    )
     return found._replace(
         providers=tuple(ByAgents(one) if isinstance(one, Agented) else one for one in found.providers)
     )
@@ -70,8 +82,8 @@ def cluster_plugins(settings: RunSettings, api_server: tuple[str, ...]) -> Plugi
 
 def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> Controller:
     from weirkeeper.controllers.ingress import IngressController  # noqa: PLC0415 - only where it is asked for
-    from weirkeeper.controllers.shared.publish import published_from  # noqa: PLC0415
     from weirkeeper.controllers.ingress.settings import IngressSettings  # noqa: PLC0415
+    from weirkeeper.controllers.shared.publish import published_from  # noqa: PLC0415
 
     published = published_from(settings.publish)
     if isinstance(published, Refused):
@@ -83,7 +95,7 @@ def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> C
         https_port=settings.https_port,
         provider=Name(settings.providers[0]),
         api_server=api_server,
-        published=published,
+        published=_published(settings),
         fleets=settings.fleet,
         node_ports=settings.node_ports,
         workloads=settings.workloads,
@@ -102,3 +114,38 @@ def _ingress_of_folder(settings: Settings) -> Controller:
         provider=Name(settings.providers[0]),
     )
     return IngressController(wished)
+
+
+def _published(settings: RunSettings) -> Published | None:
+    from weirkeeper.controllers.shared.publish import published_from  # noqa: PLC0415
+
+    published = published_from(settings.publish)
+    if isinstance(published, Refused):
+        raise StartRefused(f"publish: {published.why}")
+    return published
+
+
+def _gateway_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> Controller:
+    from weirkeeper.controllers.gateway import GatewayController, GatewaySettings  # noqa: PLC0415
+
+    name = parse(Label, settings.gateway_controller)
+    if isinstance(name, Refused) or not name:
+        raise StartRefused("gateway_controller is not a name of a controller, such as weirkeeper.io/gateway")
+    wished = GatewaySettings(
+        controller=name,
+        provider=Name(settings.providers[0]),
+        api_server=api_server,
+        published=_published(settings),
+        fleets=settings.fleet,
+    )
+    return GatewayController(wished)
+
+
+def _gateway_of_folder(settings: Settings) -> Controller:
+    from weirkeeper.controllers.gateway import GatewayController, GatewaySettings  # noqa: PLC0415
+
+    wished = GatewaySettings(
+        addresses=tuple(trusted(IpAddress, address) for address in settings.addresses),
+        provider=Name(settings.providers[0]),
+    )
+    return GatewayController(wished)

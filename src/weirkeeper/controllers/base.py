@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator
 from typing import Protocol, TypeVar
 
 from weirkeeper.flow import Graph, Read, Source, Table
+from weirkeeper.kube.conditions import Report
 from weirkeeper.kube.types import ConfigMap, EndpointSlice, KubeObject, Secret, Service
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import CertificateWish as CertificateWish
@@ -29,7 +30,8 @@ K = TypeVar("K", bound=KubeObject)
 class Kind(Value, frozen=True, kw_only=True):
     """A kind of object that a controller reads: its API group, version, name, whether it lives in namespaces, and its struct.
 
-    ``packed``: there are many, and each is read by few; they are kept as bytes.
+    ``packed``: there are many, and each is read by few; they are kept as bytes. ``also``: other versions that have the same fields. ``only_with``: it is read only
+    where the cluster serves this kind and lets us read; where not, nothing is amiss.
     """
 
     group: str
@@ -38,6 +40,8 @@ class Kind(Value, frozen=True, kw_only=True):
     namespaced: bool = True
     type: type[KubeObject]
     packed: bool = False
+    also: tuple[str, ...] = ()
+    only_with: tuple[str, str] | None = None
 
 
 class Intent(Value, frozen=True, kw_only=True):
@@ -72,6 +76,8 @@ class Inputs:
         """What feeds have to say, by what they say it of."""
         self.unread: Table[Ref, Finding] = graph.spread("unread", self.problems, _unread)
         """Objects that are read by name and cannot be read now, and why."""
+        self.reports: list[Table[Ref, Report]] = []
+        """What controllers say in the conditions of statuses: each adds its tables as it declares them, with keys of its own."""
 
     def reads(self, kind: type[KubeObject]) -> bool:
         """Whether objects of the kind are read at all."""

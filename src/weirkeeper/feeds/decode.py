@@ -113,7 +113,7 @@ class Decoder:
             return self._foreign(item, group, kind_name, named)
         if isinstance(named, Trouble):
             return Decoded(item, None, None, (named,))
-        if version != kind.version:
+        if version not in (kind.version, *kind.also):
             wanted = f"{group}/{kind.version}" if group else kind.version
             return Decoded(item, named, None, (Trouble(
                 Reason.OLD_FORM, f"apiVersion {shown(api_version)} of {kind_name} is not read",

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import msgspec
 
-from weirkeeper.kube.types import KubeObject, KubeStruct, ParametersReference, VersionedMetadata
+from weirkeeper.kube.types import KubeObject, KubeStruct, VersionedMetadata
 
 GROUP = "gateway.networking.k8s.io"
 V1 = "v1"
@@ -33,6 +33,15 @@ class GatewayObject(KubeObject, frozen=True, kw_only=True, rename="camel"):
         return msgspec.structs.replace(
             self, status=None, metadata=msgspec.structs.replace(self.metadata, resource_version="")
         )
+
+
+class ParametersReference(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """The object with parameters, of a class or of one Gateway."""
+
+    group: str = ""
+    kind: str = ""
+    name: str = ""
+    namespace: str | None = None
 
 
 class GatewayClassSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):

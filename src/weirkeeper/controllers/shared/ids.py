@@ -19,7 +19,15 @@ _ESCAPES = {c: _CODES[c] for c in range(0x80) if chr(c) not in _VISIBLE}
 
 def id_of(*parts: str) -> Id:
     """The id made of these parts."""
-    text = "/".join([escaped(part) for part in parts])
+    return _bounded("/".join([escaped(part) for part in parts]))
+
+
+def below(whole: Id, *parts: str, joint: str = "/") -> Id:
+    """The id of something inside, or at (``joint`` is ``@``), what already has an id."""
+    return _bounded(f"{whole}{joint}{'/'.join([escaped(part) for part in parts])}")
+
+
+def _bounded(text: str) -> Id:
     if len(text) > LONGEST:
         text = f"{text[:440]}~{hashlib.sha256(text.encode()).hexdigest()}"
     return trusted(Id, text)

@@ -1,0 +1,140 @@
+"""Which routes hang on which listeners: the same for every kind of route.
+
+Comes in: a route's parents and host names, and the judged listeners. Goes out: ``Attached``: for each parent of ours whether it was accepted, and where its hosts are served. A parent
+that is not ours is passed over: what is said of it is its own controller's.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from weirkeeper.controllers.base import Inputs
+from weirkeeper.controllers.gateway.classes import OurGateway
+from weirkeeper.controllers.gateway.hosts import meeting, narrower
+from weirkeeper.controllers.gateway.listeners import Claim, EntryKey, Listening
+from weirkeeper.controllers.gateway.namespaces import SAME, allows
+from weirkeeper.flow import Index, Read, Table
+from weirkeeper.kube.conditions import Judgement
+from weirkeeper.kube.gateway_types import GROUP, ParentReference
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.text import Hostname, Id
+from weirkeeper.model.value import Value
+
+
+class Home(NamedTuple):
+    """A place in the model where a route's host is served; ``port`` and ``scheme`` are those that clients use."""
+
+    load_balancer: Id
+    group: Id
+    hostname: Hostname
+    port: int
+    scheme: str
+
+
+class Parent(Value, frozen=True, kw_only=True):
+    """What became of one parent reference. ``sections`` are the listeners that it counts for."""
+
+    reference: ParentReference
+    gateway: Ref
+    load_balancer: Id
+    accepted: Judgement
+    sections: tuple[EntryKey, ...] = ()
+    homes: tuple[Home, ...] = ()
+
+
+class Attached(Value, frozen=True, kw_only=True):
+    """All parents of a route that are ours."""
+
+    parents: tuple[Parent, ...]
+
+
+class Tables(NamedTuple):
+    """What attachment reads."""
+
+    inputs: Inputs
+    gateways: Table[Ref, OurGateway]
+    homes_of_sets: Table[Ref, Ref]
+    """The Gateway of each ListenerSet that was let in."""
+    by_owner: Index[Ref, EntryKey, Listening]
+    claims: Table[Claim, EntryKey]
+
+
+def attached(
+    read: Read, tables: Tables, route: Ref, parents: Sequence[ParentReference], hostnames: Sequence[Hostname]
+) -> Attached | None:
+    """What becomes of a route's parents; nothing when none of them is ours."""
+    found = [_parent(read, tables, route, one, hostnames) for one in parents]
+    ours = tuple(one for one in found if one is not None)
+    return Attached(parents=ours) if ours else None
+
+
+def parent_ref(route: Ref, one: ParentReference) -> Ref:
+    """The object that a route names as its parent."""
+    return Ref(
+        cluster=route.cluster,
+        group=GROUP if one.group is None else one.group,
+        kind=one.kind or "Gateway",
+        namespace=one.namespace or route.namespace,
+        name=one.name,
+    )
+
+
+def _parent(
+    read: Read, tables: Tables, route: Ref, one: ParentReference, hostnames: Sequence[Hostname]
+) -> Parent | None:
+    owner = parent_ref(route, one)
+    gateway = owner if owner.kind == "Gateway" else read.get(tables.homes_of_sets, owner)
+    ours = read.get(tables.gateways, gateway) if gateway is not None and owner.group == GROUP else None
+    if gateway is None or ours is None:
+        return None
+    listeners = read.lookup(tables.by_owner, owner)
+    named = [row for row in listeners if _named(row, one)]
+    allowed = [row for row in named if _allowed(read, tables, row, route)]
+    met = [(row, meeting(row[1].hostname, hostnames)) for row in allowed]
+    fitting = [(row, hosts) for row, hosts in met if hosts]
+    judged = _judged(one, len(named), len(allowed), len(fitting))
+    homes = [home for (key, at), hosts in fitting if at.serves for home in _homes(read, tables, key, at, hosts)]
+    return Parent(
+        reference=one,
+        gateway=gateway,
+        load_balancer=ours.load_balancer,
+        accepted=judged,
+        sections=tuple(key for (key, _), _ in fitting),
+        homes=tuple(dict.fromkeys(homes)),
+    )
+
+
+def _named(row: tuple[EntryKey, Listening], one: ParentReference) -> bool:
+    key, at = row
+    return (not one.section_name or one.section_name == key.name) and (not one.port or one.port == at.port)
+
+
+def _allowed(read: Read, tables: Tables, row: tuple[EntryKey, Listening], route: Ref) -> bool:
+    key, at = row
+    wished = at.allowed.namespaces if at.allowed is not None else None
+    return route.kind in at.kinds and allows(read, tables.inputs, wished, key.owner, route, default=SAME)
+
+
+def _judged(one: ParentReference, named: int, allowed: int, fitting: int) -> Judgement:
+    if not named:
+        place = " and ".join([*(["section"] if one.section_name else []), *(["port"] if one.port else [])])
+        why = f"the parent has no listener with this {place}" if place else "the parent has no listeners"
+        return Judgement(good=False, reason="NoMatchingParent", message=why)
+    if not allowed:
+        why = "no listener of the parent allows routes of this kind from this namespace"
+        return Judgement(good=False, reason="NotAllowedByListeners", message=why)
+    if not fitting:
+        why = "no host name of the route is one of the listener's"
+        return Judgement(good=False, reason="NoMatchingListenerHostname", message=why)
+    return Judgement(good=True, reason="Accepted")
+
+
+def _homes(read: Read, tables: Tables, key: EntryKey, at: Listening, hosts: Sequence[Hostname]) -> Iterator[Home]:
+    """The hosts that no narrower listener of the port has: those are its own, whether a route of it has them or not."""
+    scheme = "https" if at.family == "tls" else "http"
+    for host in hosts:
+        taken = (
+            read.contains(tables.claims, Claim(key.gateway, at.port, at.family, one))
+            for one in narrower(host, at.hostname)
+        )
+        if not any(taken):
+            yield Home(at.load_balancer, at.group, host, at.port, scheme)

@@ -1,0 +1,286 @@
+"""The Gateway API controller: its tables, in order.
+
+GatewayClass ─ classes ─ Gateway ─ gateways ─┬─ entries ─ verdicts ─ listeners ─ ports (model listeners, isolation)
+ListenerSet ─ sets ──────────────────────────┘                          │
+HTTPRoute, GRPCRoute ─┬─ attachments (parents, listeners, hosts) ───────┤
+                      └─ rules (matches, filters, backends) ────────────┴─ intents, reports
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from weirkeeper.controllers.base import Inputs, Intent, Kind
+from weirkeeper.controllers.gateway import reports
+from weirkeeper.controllers.gateway.attachment import Attached, Tables, attached
+from weirkeeper.controllers.gateway.classes import (
+    OurClass,
+    OurGateway,
+    class_ref,
+    gateway_intent,
+    our_class,
+    our_gateway,
+)
+from weirkeeper.controllers.gateway.grants import Grants, declare_grants
+from weirkeeper.controllers.gateway.listeners import (
+    OF_SET,
+    OWN,
+    Claim,
+    Entry,
+    EntryKey,
+    Listening,
+    PortKey,
+    Sight,
+    entries,
+    listening,
+    verdicts,
+)
+from weirkeeper.controllers.gateway.ports import port_intent
+from weirkeeper.controllers.gateway.references import Gathered
+from weirkeeper.controllers.gateway.routes import intents
+from weirkeeper.controllers.gateway.rules import Translated, grpc_rules, http_rules
+from weirkeeper.controllers.gateway.sets import SetParent, set_parent
+from weirkeeper.controllers.gateway.settings import GatewaySettings
+from weirkeeper.controllers.shared.hostnames import hostname
+from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
+from weirkeeper.controllers.shared.parameters import LoadBalancerClassParameters
+from weirkeeper.flow import Graph, Index, Read, Table
+from weirkeeper.kube.conditions import Report
+from weirkeeper.kube.gateway_types import (
+    GROUP,
+    Gateway,
+    GatewayClass,
+    GRPCRoute,
+    HTTPRoute,
+    ListenerSet,
+    ReferenceGrant,
+)
+from weirkeeper.kube.types import Namespace
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.text import Hostname, Refused
+
+R = TypeVar("R", HTTPRoute, GRPCRoute)
+GATEWAY = (GROUP, "Gateway")
+"""Where the cluster does not serve this kind, none of them is read."""
+
+
+class GatewayController:
+    """Reads Gateways, their classes and listeners, and the routes that attach to them."""
+
+    name = "gateway"
+    kinds: tuple[Kind, ...] = (
+        Kind(group=GROUP, version="v1", kind="GatewayClass", namespaced=False, type=GatewayClass, only_with=GATEWAY),
+        Kind(group=GROUP, version="v1", kind="Gateway", type=Gateway, only_with=GATEWAY),
+        Kind(group=GROUP, version="v1", kind="ListenerSet", type=ListenerSet, only_with=GATEWAY),
+        Kind(group=GROUP, version="v1", kind="HTTPRoute", type=HTTPRoute, only_with=GATEWAY),
+        Kind(group=GROUP, version="v1", kind="GRPCRoute", type=GRPCRoute, only_with=GATEWAY),
+        Kind(
+            group=GROUP, version="v1beta1", kind="ReferenceGrant", type=ReferenceGrant, also=("v1",), only_with=GATEWAY
+        ),
+        Kind(group="", version="v1", kind="Namespace", namespaced=False, type=Namespace, only_with=GATEWAY),
+        Kind(
+            group=PARAMETERS_GROUP,
+            version="v1alpha1",
+            kind="LoadBalancerClassParameters",
+            namespaced=False,
+            type=LoadBalancerClassParameters,
+        ),
+    )
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self.settings = settings
+
+    def declare(self, graph: Graph, inputs: Inputs) -> tuple[Table[Ref, Intent], ...]:
+        """Declare the tables; the last ones are the intents of Gateways, of their ports and of routes."""
+        program = _Program(graph, inputs, self.settings)
+        inputs.reports += program.reports()
+        return (*program.fronts(), *program.routes)
+
+
+class _Program:
+    """The tables of one graph."""
+
+    def __init__(self, graph: Graph, inputs: Inputs, settings: GatewaySettings) -> None:
+        self.graph, self.inputs, self.settings = graph, inputs, settings
+        self.grants: Grants = declare_grants(graph, inputs)
+        self.classes: Table[Ref, OurClass] = graph.derive(
+            "gateway.classes", inputs.of(GatewayClass), lambda read, _, found: our_class(read, inputs, found, settings)
+        )
+        self.gateways: Table[Ref, OurGateway] = graph.derive("gateway.gateways", inputs.of(Gateway), self._gateway)
+        self.sets: Table[Ref, SetParent] = graph.derive(
+            "gateway.sets",
+            inputs.of(ListenerSet),
+            lambda read, _, found: set_parent(read, inputs, self.gateways, found),
+        )
+        self._listeners()
+        self._routes()
+
+    def _gateway(self, read: Read, _: Ref, found: Gateway) -> OurGateway | None:
+        ours = read.get(self.classes, class_ref(found.cluster, found.spec.gateway_class_name))
+        return None if ours is None else our_gateway(read, self.inputs, found, ours)
+
+    # Listeners
+
+    def _listeners(self) -> None:
+        graph = self.graph
+        own = graph.spread(
+            "gateway.own_entries",
+            self.gateways,
+            lambda _, __, ours: entries(ours, ours.gateway, ours.gateway.spec.listeners or (), OWN),
+        )
+        of_sets = graph.spread("gateway.set_entries", self.sets, self._set_entries)
+        every: Table[EntryKey, Entry] = graph.union("gateway.entries", (own, of_sets))
+        by_port = graph.index("gateway.entries_by_port", every, lambda key, one: (PortKey(key.gateway, one.spec.port),))
+        ports = graph.group("gateway.port_verdicts", by_port, lambda _, __, members: tuple(verdicts(members)))
+        judged = graph.spread("gateway.verdicts", ports, lambda _, __, found: found)
+        self.claims: Table[Claim, EntryKey] = graph.spread(
+            "gateway.claims",
+            every,
+            lambda read, key, one: self._claim(
+                key, one, good=(v := read.get(judged, key)) is not None and not v.reason
+            ),
+        )
+
+        sight = Sight(self.inputs, self.grants)
+
+        def listener(read: Read, key: EntryKey, entry: Entry) -> Listening | None:
+            verdict = read.get(judged, key)
+            return None if verdict is None else listening(read, sight, key, entry, verdict)
+
+        self.listeners: Table[EntryKey, Listening] = graph.derive("gateway.listeners", every, listener)
+        self.by_owner: Index[Ref, EntryKey, Listening] = graph.index(
+            "gateway.listeners_by_owner", self.listeners, lambda key, _: (key.owner,)
+        )
+
+    def _set_entries(self, read: Read, _: Ref, parent: SetParent) -> Iterator[tuple[EntryKey, Entry]]:
+        ours = read.get(self.gateways, parent.gateway)
+        if ours is None or not parent.let_in.good:
+            return iter(())
+        return entries(ours, parent.found, parent.found.spec.listeners or (), OF_SET)
+
+    def _claim(self, key: EntryKey, one: Entry, *, good: bool) -> Iterator[tuple[Claim, EntryKey]]:
+        if good:
+            yield Claim(key.gateway, one.spec.port, one.family, one.hostname), key
+
+    # Routes
+
+    def _routes(self) -> None:
+        graph = self.graph
+        homes = graph.derive(
+            "gateway.homes_of_sets", self.sets, lambda _, __, parent: parent.gateway if parent.let_in.good else None
+        )
+        self._tables = Tables(self.inputs, self.gateways, homes, self.by_owner, self.claims)
+        self.attachments: list[Table[Ref, Attached]] = []
+        self.routes: list[Table[Ref, Intent]] = []
+        self.route_reports: list[Table[Ref, Report]] = []
+        self._declare_routes("http", HTTPRoute, http_rules)
+        self._declare_routes("grpc", GRPCRoute, grpc_rules)
+        every = graph.union("gateway.attached", self.attachments)
+        by_listener = graph.index(
+            "gateway.attached_by_listener",
+            every,
+            lambda _, one: {key for p in one.parents for key in p.sections if p.accepted.good},
+        )
+        self.counts: Table[EntryKey, int] = graph.group(
+            "gateway.counts", by_listener, lambda _, __, members: len(members)
+        )
+
+    def _declare_routes(self, name: str, kind: type[R], rules: Callable[[R, Gathered], Translated]) -> None:
+        graph, inputs = self.graph, self.inputs
+
+        def hang(read: Read, ref: Ref, route: R) -> Attached | None:
+            return attached(read, self._tables, ref, route.spec.parent_refs or (), _hostnames(route.spec.hostnames))
+
+        attachments: Table[Ref, Attached] = graph.derive(f"gateway.{name}_attachments", inputs.of(kind), hang)
+
+        def translate(read: Read, ref: Ref, route: R) -> Translated | None:
+            if not read.contains(attachments, ref):
+                return None  # somebody else's: its references are none of our business
+            return rules(route, Gathered(read, inputs, self.grants, self.settings, ref))
+
+        translated: Table[Ref, Translated] = graph.derive(f"gateway.{name}_rules", inputs.of(kind), translate)
+
+        def hung(read: Read, ref: Ref, at: Attached) -> Iterator[tuple[Ref, Intent]]:
+            found = read.get(translated, ref)
+            return iter(()) if found is None else intents(ref, at, found)
+
+        def report(read: Read, ref: Ref, at: Attached) -> Report | None:
+            found, route = read.get(translated, ref), read.get(inputs.of(kind), ref)
+            if found is None or route is None:
+                return None
+            return reports.route_report(route.metadata.generation, at, found, self.settings.controller)
+
+        self.attachments.append(attachments)
+        self.routes.append(graph.spread(f"gateway.{name}_intents", attachments, hung))
+        self.route_reports.append(graph.derive(f"gateway.{name}_reports", attachments, report))
+
+    # What comes of it
+
+    def fronts(self) -> tuple[Table[Ref, Intent], ...]:
+        """The intents of Gateways and of their ports."""
+        by_port = self.graph.index(
+            "gateway.listeners_by_port", self.listeners, lambda key, one: (PortKey(key.gateway, one.port),)
+        )
+
+        def port(read: Read, key: PortKey, members: Sequence[tuple[EntryKey, Listening]]) -> Intent | None:
+            ours = read.get(self.gateways, key.gateway)
+            return None if ours is None else port_intent(key, members, ours.ours, self.settings)
+
+        ports = self.graph.group("gateway.ports", by_port, port)
+        return (
+            self.graph.derive(
+                "gateway.fronts",
+                self.gateways,
+                lambda read, _, ours: gateway_intent(read, self.inputs, ours, self.settings),
+            ),
+            self.graph.spread("gateway.port_intents", ports, lambda _, key, one: ((_port_ref(key), one),)),
+        )
+
+    def reports(self) -> list[Table[Ref, Report]]:
+        """What is said of every object of ours."""
+        graph, controller = self.graph, self.settings.controller
+        sets_of: Index[Ref, Ref, SetParent] = graph.index(
+            "gateway.sets_by_gateway", self.sets, lambda _, one: (one.gateway,) if one.let_in.good else ()
+        )
+
+        def of_class(read: Read, ref: Ref, ours: OurClass) -> Report | None:
+            found = read.get(self.inputs.of(GatewayClass), ref)
+            return None if found is None else reports.class_report(found, ours, controller, self.settings.features)
+
+        def of_gateway(read: Read, ref: Ref, ours: OurGateway) -> Report:
+            return reports.gateway_report(ours, self._counted(read, ref), len(read.lookup(sets_of, ref)), controller)
+
+        def of_set(read: Read, ref: Ref, one: SetParent) -> Report:
+            return reports.set_report(one.found, one.load_balancer, one.let_in, self._counted(read, ref), controller)
+
+        return [
+            graph.derive("gateway.class_reports", self.classes, of_class),
+            graph.derive("gateway.gateway_reports", self.gateways, of_gateway),
+            graph.derive("gateway.set_reports", self.sets, of_set),
+            *self.route_reports,
+        ]
+
+    def _counted(self, read: Read, owner: Ref) -> list[tuple[tuple[EntryKey, Listening], int]]:
+        rows = read.lookup(self.by_owner, owner)
+        return [((key, one), read.get(self.counts, key) or 0) for key, one in rows]
+
+
+def _port_ref(key: PortKey) -> Ref:
+    """What a port is called among objects; no object has this kind."""
+    gateway = key.gateway
+    return Ref(
+        cluster=gateway.cluster,
+        group=PARAMETERS_GROUP,
+        kind="GatewayPort",
+        namespace=gateway.namespace,
+        name=f"{gateway.name} {key.port}",
+    )
+
+
+def _hostnames(texts: Any) -> tuple[Hostname, ...]:
+    """The host names of a route; one that is none (no API server lets it pass) takes no request."""
+    found = [hostname(text) for text in texts or () if text]
+    return tuple(NOWHERE if isinstance(one, Refused) else one for one in found)
+
+
+NOWHERE = Hostname("invalid.")
+"""Meets no listener's host name."""

@@ -1,0 +1,40 @@
+"""Host names of listeners and routes: which of them meet, and who is the narrowest.
+
+A wildcard stands for any number of labels here (Gateway API, Hostname), and ``*`` for every host. Pure.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from weirkeeper.controllers.shared.hostnames import ANY
+from weirkeeper.model.text import Hostname
+
+
+def inside(narrow: Hostname, wide: Hostname) -> bool:
+    """Whether every host of the first is one of the second."""
+    if wide in (ANY, narrow):
+        return True
+    return wide.startswith("*.") and narrow.endswith(wide[1:])
+
+
+def meeting(listener: Hostname, wished: Sequence[Hostname]) -> tuple[Hostname, ...]:
+    """The hosts of a listener that a route gets; all of them where it names none."""
+    if not wished:
+        return (listener,)
+    met = [
+        one if inside(one, listener) else listener for one in wished if inside(one, listener) or inside(listener, one)
+    ]
+    return tuple(dict.fromkeys(met))
+
+
+def narrower(host: Hostname, than: Hostname) -> Iterator[Hostname]:
+    """The names that take this host and are narrower than the other one, the host itself first."""
+    if host == than:
+        return
+    yield host
+    rest = host.removeprefix("*.")
+    while "." in rest:
+        rest = rest.partition(".")[2]
+        wider = Hostname(f"*.{rest}")
+        if wider == than or len(wider) <= len(than):
+            return
+        yield wider

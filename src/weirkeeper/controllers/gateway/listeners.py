@@ -1,0 +1,313 @@
+"""Listeners of Gateways and ListenerSets: what each of them asks for, who of them may stand, and what is wrong with the others.
+
+Comes in: Gateways and ListenerSets of ours. Goes out: ``Entry`` (a listener as it is wished), ``Verdict`` (whether it may stand beside the others of its port), and ``Listening``
+(what it serves). Whether a route fits is decided in ``attachment``; what becomes of them in the model is in ``ports``.
+
+Who goes first (Gateway API, ListenerSet): the Gateway's own listeners, then those of ListenerSets, the oldest set first, then by namespace and name. Of two listeners of one
+Gateway that cannot both stand neither does; of a set's, the later one does not.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from weirkeeper.controllers.base import CertificateWish, Inputs
+from weirkeeper.controllers.gateway.classes import OurGateway
+from weirkeeper.controllers.gateway.grants import Grants, permitted
+from weirkeeper.controllers.shared.certificates import key_pair
+from weirkeeper.controllers.shared.hostnames import ANY, hostname
+from weirkeeper.controllers.shared.ids import below, id_of, place
+from weirkeeper.controllers.shared.report import field
+from weirkeeper.controllers.shared.secrets import known_absent
+from weirkeeper.flow import Read
+from weirkeeper.kube.conditions import Judgement
+from weirkeeper.kube.gateway_types import GROUP, AllowedRoutes, GatewayObject, ListenerSpec, ObjectReference, RouteKind
+from weirkeeper.kube.types import Secret
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.text import Hostname, Id, Refused, shown
+from weirkeeper.model.value import Value
+
+OWN, OF_SET = 0, 1
+
+
+class Protocol(NamedTuple):
+    """What a protocol of a listener means: what it shares ports with, and which routes it takes."""
+
+    family: str
+    kinds: tuple[str, ...]
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "HTTP": Protocol("http", ("HTTPRoute", "GRPCRoute")),
+    "HTTPS": Protocol("tls", ("HTTPRoute", "GRPCRoute")),
+}
+
+
+class Sight(NamedTuple):
+    """What judging references needs to see."""
+
+    inputs: Inputs
+    grants: Grants
+
+
+class EntryKey(NamedTuple):
+    """A listener: the Gateway that has it, the object that it stands in, and its name there."""
+
+    gateway: Ref
+    owner: Ref
+    name: str
+
+
+class PortKey(NamedTuple):
+    """A port of a Gateway."""
+
+    gateway: Ref
+    port: int
+
+
+class Claim(NamedTuple):
+    """A host name of a port of a Gateway, for a family of protocols."""
+
+    gateway: Ref
+    port: int
+    family: str
+    hostname: Hostname
+
+
+class Entry(Value, frozen=True, kw_only=True):
+    """A listener as it is wished. ``hostname`` is ``*`` for none; ``rank`` says who goes first."""
+
+    load_balancer: Id
+    spec: ListenerSpec
+    hostname: Hostname
+    rank: tuple[int, str, str, int]
+    origin: Origin
+    wrong: str = ""
+
+    @property
+    def family(self) -> str:
+        """What it shares a port with."""
+        known = PROTOCOLS.get(self.spec.protocol)
+        return known.family if known is not None else self.spec.protocol
+
+
+class Verdict(Value, frozen=True, kw_only=True):
+    """Why a listener may not stand beside the others of its port; no reason: it may."""
+
+    reason: str = ""
+    why: str = ""
+
+
+class Listening(Value, frozen=True, kw_only=True):
+    """A listener, judged. ``group`` is its route group; ``serves``: requests come in here."""
+
+    load_balancer: Id
+    group: Id
+    hostname: Hostname
+    port: int
+    family: str
+    kinds: tuple[str, ...]
+    allowed: AllowedRoutes | None
+    conflict: Judgement
+    accepted: Judgement
+    resolved: Judgement
+    certificates: tuple[CertificateWish, ...] = ()
+    serves: bool
+    rank: tuple[int, str, str, int]
+    origin: Origin
+
+
+def entries(
+    ours: OurGateway, owner: GatewayObject, listeners: Sequence[ListenerSpec], rank: int
+) -> Iterator[tuple[EntryKey, Entry]]:
+    """The listeners that stand in one object, each name once."""
+    gateway, made = ours.gateway.ref, dict[EntryKey, Entry]()
+    age = owner.metadata.creation_timestamp or "9999"
+    for i, spec in enumerate(listeners):
+        host = hostname(spec.hostname or "")
+        wrong = f"the host name {host.why}" if isinstance(host, Refused) else ""
+        made.setdefault(
+            EntryKey(gateway, owner.ref, spec.name),
+            Entry(
+                load_balancer=ours.load_balancer,
+                spec=spec,
+                hostname=ANY if isinstance(host, Refused) else host,
+                rank=(rank, age if rank else "", owner.ref.key if rank else "", i),
+                origin=owner.origin(field(f"spec.listeners[{i}]")),
+                wrong=wrong,
+            ),
+        )
+    return iter(made.items())
+
+
+def verdicts(members: Iterable[tuple[EntryKey, Entry]]) -> Iterator[tuple[EntryKey, Verdict]]:
+    """Who of the listeners of one port may stand. UDP has ports of its own and is not among them."""
+    found = sorted(members, key=lambda row: row[1].rank)
+    own = [row for row in found if row[1].rank[0] == OWN]
+    families = {entry.family for _, entry in own}
+    wanted = [(entry.family, entry.hostname) for _, entry in own]
+    for key, entry in own:
+        if len(families) > 1:
+            yield key, _protocol(entry)
+        elif wanted.count((entry.family, entry.hostname)) > 1:
+            yield key, _hostname(entry)
+        else:
+            yield key, Verdict()
+    taken = set(wanted)
+    for key, entry in found[len(own) :]:
+        if families and entry.family not in families:
+            yield key, _protocol(entry)
+        elif (entry.family, entry.hostname) in taken:
+            yield key, _hostname(entry)
+        else:
+            families.add(entry.family)
+            taken.add((entry.family, entry.hostname))
+            yield key, Verdict()
+
+
+def _protocol(entry: Entry) -> Verdict:
+    return Verdict(reason="ProtocolConflict", why=f"port {entry.spec.port} is wanted for several protocols")
+
+
+def _hostname(entry: Entry) -> Verdict:
+    return Verdict(reason="HostnameConflict", why=f"port {entry.spec.port} is wanted twice for {shown(entry.hostname)}")
+
+
+def listening(read: Read, sight: Sight, key: EntryKey, entry: Entry, verdict: Verdict) -> Listening:
+    """The listener with all that is to be said of it."""
+    spec, protocol = entry.spec, PROTOCOLS.get(entry.spec.protocol)
+    kinds, kinds_judged = _kinds(spec.allowed_routes, protocol)
+    wishes, tls_judged = _certificates(read, sight, key.owner, entry) if spec.protocol == "HTTPS" else ((), OK)
+    accepted = _accepted(entry, protocol, verdict)
+    secure = spec.protocol == "HTTPS"
+    return Listening(
+        load_balancer=entry.load_balancer,
+        group=group_of(entry, key),
+        hostname=entry.hostname,
+        port=spec.port,
+        family=entry.family,
+        kinds=kinds,
+        allowed=spec.allowed_routes,
+        conflict=Judgement(good=False, reason=verdict.reason, message=verdict.why) if verdict.reason else NO_CONFLICT,
+        accepted=accepted,
+        resolved=tls_judged if kinds_judged.good else kinds_judged,
+        certificates=wishes,
+        serves=accepted.good and bool(wishes or not secure),
+        rank=entry.rank,
+        origin=entry.origin,
+    )
+
+
+OK = Judgement(good=True, reason="ResolvedRefs")
+NO_CONFLICT = Judgement(good=True, reason="NoConflicts")
+
+
+def group_of(entry: Entry, key: EntryKey) -> Id:
+    """The route group of a listener: in the clear all of a port share one, since nothing but the host tells them apart; with TLS each has its own."""
+    if entry.family == "http":
+        return below(entry.load_balancer, "http", str(entry.spec.port))
+    own = () if key.owner == key.gateway else (key.owner.kind, place(key.owner), key.owner.name)
+    return below(entry.load_balancer, "listener", *own, key.name)
+
+
+def _accepted(entry: Entry, protocol: Protocol | None, verdict: Verdict) -> Judgement:
+    if protocol is None:
+        return Judgement(
+            good=False,
+            reason="UnsupportedProtocol",
+            message=f"the protocol {shown(entry.spec.protocol)} is not served here",
+        )
+    if verdict.reason:
+        return Judgement(good=False, reason=verdict.reason, message=verdict.why)
+    if not 0 < entry.spec.port <= 65535:
+        return Judgement(good=False, reason="PortUnavailable", message=f"{entry.spec.port} is no port")
+    if entry.wrong:
+        return Judgement(good=False, reason="UnsupportedValue", message=entry.wrong)
+    mode = entry.spec.tls.mode if entry.spec.tls is not None else None
+    if entry.spec.protocol == "HTTPS" and mode not in (None, "", "Terminate"):
+        return Judgement(
+            good=False,
+            reason="UnsupportedValue",
+            message="a listener for HTTPS ends TLS; passing it through is for the protocol TLS",
+        )
+    return Judgement(good=True, reason="Accepted")
+
+
+def _kinds(allowed: AllowedRoutes | None, protocol: Protocol | None) -> tuple[tuple[str, ...], Judgement]:
+    known = protocol.kinds if protocol is not None else ()
+    wished = (allowed.kinds if allowed is not None else None) or ()
+    if not wished:
+        return known, OK
+    strange = [one for one in wished if not _known(one, known)]
+    kept = tuple(dict.fromkeys(one.kind for one in wished if _known(one, known)))
+    if not strange:
+        return kept, OK
+    why = f"routes of the kind {shown(strange[0].kind)} of {shown(strange[0].group or 'core')} cannot attach here"
+    return kept, Judgement(good=False, reason="InvalidRouteKinds", message=why)
+
+
+def _known(one: RouteKind, known: tuple[str, ...]) -> bool:
+    return (GROUP if one.group is None else one.group) == GROUP and one.kind in known
+
+
+def _certificates(read: Read, sight: Sight, owner: Ref, entry: Entry) -> tuple[tuple[CertificateWish, ...], Judgement]:
+    tls = entry.spec.tls
+    wishes, judged = list[CertificateWish](), OK
+    for i, one in enumerate((tls.certificate_refs if tls is not None else None) or ()):
+        ref = referred(owner, one, "Secret")
+        wrong = _usable(read, sight, owner, ref)
+        if wrong is not None:
+            judged = judged if not judged.good else wrong
+            continue
+        origin = deeper(entry.origin, f".tls.certificateRefs[{i}]")
+        wishes.append(
+            CertificateWish(
+                id=id_of(place(ref), ref.name),
+                secret=ref,
+                hosts=() if entry.hostname == ANY else (entry.hostname,),
+                default=entry.hostname == ANY and not wishes,
+                origin=origin,
+            )
+        )
+    if not wishes and judged.good:
+        judged = Judgement(
+            good=False, reason="InvalidCertificateRef", message="a listener for HTTPS needs a certificate"
+        )
+    return tuple(wishes), judged
+
+
+def deeper(origin: Origin, more: str) -> Origin:
+    """A place inside the place."""
+    return origin.at(field(f"{origin.path}{more}"))
+
+
+def referred(owner: Ref, one: ObjectReference, kind: str, group: str = "") -> Ref:
+    """The object that a reference means, seen from its owner."""
+    return Ref(
+        cluster=owner.cluster,
+        group=group if one.group is None else one.group,
+        kind=kind if one.kind is None else one.kind,
+        namespace=one.namespace or owner.namespace,
+        name=one.name,
+    )
+
+
+def _usable(read: Read, sight: Sight, owner: Ref, ref: Ref) -> Judgement | None:
+    """Why a certificate cannot be used; one that may still come is not judged."""
+    if (ref.group, ref.kind) != ("", "Secret"):
+        why = f"a certificate is in a Secret, not in a {shown(ref.kind)} of {shown(ref.group or 'core')}"
+        return Judgement(good=False, reason="InvalidCertificateRef", message=why)
+    if not permitted(read, sight.grants, owner, ref):
+        why = (
+            f"no ReferenceGrant in the namespace {shown(ref.namespace)} lets this one use the Secret {shown(ref.name)}"
+        )
+        return Judgement(good=False, reason="RefNotPermitted", message=why)
+    secret = read.get(sight.inputs.of(Secret), ref)
+    if secret is None:
+        if not known_absent(read, sight.inputs, ref):
+            return None
+        return Judgement(good=False, reason="InvalidCertificateRef", message=f"there is no Secret {shown(ref.key)}")
+    pair = key_pair(secret)
+    if isinstance(pair, Refused):
+        return Judgement(good=False, reason="InvalidCertificateRef", message=f"the Secret {shown(ref.key)} {pair.why}")
+    return None

@@ -1,0 +1,124 @@
+"""A port of a Gateway in the neutral model: its listeners, and what keeps them apart.
+
+Comes in: the judged listeners of one port. Goes out: an ``Intent``: model listeners, certificates, and routes of the lowest priority that answer 404 and 421.
+
+*In the clear* all listeners of a port are one, with one route group: the host alone says which of them a request is for. A listener's host name is there with a 404, so that
+it shadows the wider ones even while it has no routes (listener isolation). *With TLS* each listener has a group of its own, chosen by the server name. What another
+listener of the port takes is misdirected there (421, RFC 9110, 15.5.20); what none takes is not found (Gateway API, HTTPS listeners that share a port).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from weirkeeper.controllers.base import HostedRoute, Intent
+from weirkeeper.controllers.gateway.classes import OurClass
+from weirkeeper.controllers.gateway.hosts import inside
+from weirkeeper.controllers.gateway.listeners import EntryKey, Listening, PortKey
+from weirkeeper.controllers.gateway.settings import GatewaySettings
+from weirkeeper.controllers.shared.hostnames import ANY
+from weirkeeper.controllers.shared.ids import below
+from weirkeeper.model.listener import ClientAddress, HttpOptions, Listener, ListenerTls
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.route import Respond, Route
+from weirkeeper.model.text import Cidr, CipherName, Hostname, Refused, parse
+from weirkeeper.model.words import ProxyVersion, TlsVersion, word
+
+LAST = -2000
+MISDIRECTED, NOT_FOUND = 421, 404
+PRECISE = 64
+"""Up to so many listeners of one port each knows what the others take; beyond, it holds everything that it does not have itself for misdirected."""
+
+Judged = tuple[EntryKey, Listening]
+
+
+def port_intent(key: PortKey, members: Sequence[Judged], ours: OurClass, settings: GatewaySettings) -> Intent | None:
+    """The port, or nothing where no listener of it serves."""
+    serving = sorted((row for row in members if row[1].serves), key=lambda row: row[1].rank)
+    if not serving:
+        return None
+    plain = [row for row in serving if row[1].family == "http"]
+    secure = [row for row in serving if row[1].family == "tls"]
+    listeners = [
+        *([_plain(key, plain, ours, settings)] if plain else []),
+        *(_secure(row, ours, settings) for row in secure),
+    ]
+    return Intent(
+        load_balancer=serving[0][1].load_balancer,
+        listeners=tuple(listeners),
+        routes=(*_shadows(plain), *_strangers(secure)),
+        certificates=tuple(wish for _, one in secure for wish in one.certificates),
+    )
+
+
+def _plain(key: PortKey, members: Sequence[Judged], ours: OurClass, settings: GatewaySettings) -> Listener:
+    _, first = members[0]
+    return Listener(
+        id=first.group,
+        load_balancer=first.load_balancer,
+        group=first.group,
+        addresses=settings.addresses,
+        port=key.port,
+        http=_options(ours),
+        accept_proxy_protocol=word(ProxyVersion, ours.spec.proxy_protocol),
+        access_log=ours.spec.access_log,
+        origin=first.origin,
+    )
+
+
+def _secure(row: Judged, ours: OurClass, settings: GatewaySettings) -> Listener:
+    _, one = row
+    held = tuple(dict.fromkeys(wish.id for wish in one.certificates))
+    named = one.hostname != ANY
+    return Listener(
+        id=one.group,
+        load_balancer=one.load_balancer,
+        group=one.group,
+        addresses=settings.addresses,
+        port=one.port,
+        protocol="https",
+        hostname=one.hostname if named else None,
+        tls=ListenerTls(
+            certificates=held,
+            default_certificate=None if named else held[0],
+            min_version=word(TlsVersion, ours.spec.tls.min_version) if ours.spec.tls.min_version != "1.2" else None,
+            max_version=word(TlsVersion, ours.spec.tls.max_version),
+            ciphers=tuple(
+                c for c in (parse(CipherName, text) for text in ours.spec.tls.ciphers) if not isinstance(c, Refused)
+            ),
+        ),
+        http=_options(ours),
+        accept_proxy_protocol=word(ProxyVersion, ours.spec.proxy_protocol),
+        access_log=ours.spec.access_log,
+        origin=one.origin,
+    )
+
+
+def _options(ours: OurClass) -> HttpOptions:
+    ranges = [parse(Cidr, text) for text in ours.spec.trusted_ranges]
+    trusted = tuple(one for one in ranges if not isinstance(one, Refused))
+    return HttpOptions(client_address=ClientAddress(trusted_hops=max(ours.spec.trusted_hops, 0), trusted=trusted))
+
+
+def _shadows(members: Sequence[Judged]) -> Iterator[HostedRoute]:
+    return (_answer(one, one.hostname, NOT_FOUND) for _, one in members if one.hostname != ANY)
+
+
+def _strangers(members: Sequence[Judged]) -> Iterator[HostedRoute]:
+    names = {one.hostname for _, one in members}
+    for _, one in members:
+        if one.hostname != ANY:
+            yield _answer(one, one.hostname, NOT_FOUND)
+            yield _answer(one, ANY, MISDIRECTED if ANY in names or len(names) > PRECISE else NOT_FOUND)
+        precise = len(names) <= PRECISE
+        for other in sorted(names - {one.hostname, ANY}):
+            if inside(other, one.hostname) or precise:
+                yield _answer(one, other, MISDIRECTED)
+
+
+def _answer(one: Listening, host: Hostname, status: int) -> HostedRoute:
+    route = Route(
+        id=below(one.group, "rest", host),
+        action=Respond(status=status),
+        priority=LAST,
+        origin=Origin(ref=one.origin.ref),
+    )
+    return HostedRoute(load_balancer=one.load_balancer, group=one.group, hostname=host, route=route)

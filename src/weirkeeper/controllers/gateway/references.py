@@ -1,0 +1,72 @@
+"""References of routes to backends, for every kind of route: resolved through one door, with one verdict for the status.
+
+Comes in: a ``backendRef`` and its route. Goes out: a ``Backend`` and the wish for its endpoints, or the reason why there is none, as the condition ResolvedRefs has it.
+"""
+
+import msgspec
+
+from weirkeeper.controllers.base import CertificateWish, EndpointSetWish, Inputs
+from weirkeeper.controllers.gateway.grants import Grants, permitted
+from weirkeeper.controllers.gateway.listeners import referred
+from weirkeeper.controllers.gateway.settings import GatewaySettings
+from weirkeeper.controllers.shared.reach import NoBackend
+from weirkeeper.controllers.shared.services import service_backend
+from weirkeeper.flow import Read
+from weirkeeper.kube.conditions import Judgement
+from weirkeeper.kube.gateway_types import BackendReference
+from weirkeeper.kube.types import Service, ServiceBackendPort
+from weirkeeper.model.backend import Backend
+from weirkeeper.model.certificate import TrustBundle
+from weirkeeper.model.finding import Reason
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.text import Id, shown
+
+
+class Gathered:
+    """What a route's translation gathers on its way; lives for one call. ``resolved`` is the first thing that is wrong with a reference."""
+
+    def __init__(self, read: Read, inputs: Inputs, grants: Grants, settings: GatewaySettings, route: Ref) -> None:
+        self.read, self.inputs, self.grants, self.settings, self.route = read, inputs, grants, settings, route
+        self.backends: dict[Id, Backend] = {}
+        self.wishes: dict[Id, EndpointSetWish] = {}
+        self.certificates: dict[Id, CertificateWish] = {}
+        self.bundles: dict[Id, TrustBundle] = {}
+        self.wrong: list[Judgement] = []
+
+    @property
+    def resolved(self) -> Judgement:
+        """The condition ResolvedRefs."""
+        return self.wrong[0] if self.wrong else Judgement(good=True, reason="ResolvedRefs")
+
+    def backend(self, one: BackendReference, *, grpc: bool = False) -> Id | None:
+        """The backend of a reference, gathered; nothing where it leads nowhere, which is noted."""
+        found = self._found(one)
+        if isinstance(found, Judgement):
+            self.wrong.append(found)
+            return None
+        backend, wish = found
+        if grpc and backend.protocol == "http1":
+            backend = msgspec.structs.replace(backend, id=Id(f"{backend.id}~grpc"), protocol="grpc")
+        self.backends[backend.id] = backend
+        if wish is not None:
+            self.wishes[wish.id] = wish
+        return backend.id
+
+    def _found(self, one: BackendReference) -> tuple[Backend, EndpointSetWish | None] | Judgement:
+        ref = referred(self.route, one, "Service")
+        if (ref.group, ref.kind) != ("", "Service"):
+            why = f"requests are sent to Services, not to a {shown(ref.kind)} of {shown(ref.group or 'core')}"
+            return Judgement(good=False, reason="InvalidKind", message=why)
+        if not permitted(self.read, self.grants, self.route, ref):
+            why = f"no ReferenceGrant in the namespace {shown(ref.namespace)} lets this one use the Service {shown(ref.name)}"
+            return Judgement(good=False, reason="RefNotPermitted", message=why)
+        service = self.read.get(self.inputs.of(Service), ref)
+        port = ServiceBackendPort(number=one.port or 0)
+        found = service_backend(service, ref, port, forbidden=self.settings.api_server)
+        if isinstance(found, NoBackend):
+            reason = "UnsupportedProtocol" if found.reason is Reason.EXTERNAL_NAME_REFUSED else "BackendNotFound"
+            return Judgement(good=False, reason=reason, message=found.why.partition(";")[0])
+        if found.strange:
+            why = f"the Service {shown(ref.name)} has the appProtocol {shown(found.strange)} at this port, which is not spoken here"
+            return Judgement(good=False, reason="UnsupportedProtocol", message=why)
+        return found.backend, found.wish

@@ -1,0 +1,140 @@
+"""What owners of classes, Gateways, ListenerSets and routes are told, as far as a controller knows it.
+
+Comes in: judged listeners, attachments, translations. Goes out: ``Report``. Whether anything is programmed is added where statuses are made: only engines know.
+"""
+
+from collections.abc import Sequence
+
+from weirkeeper.controllers.gateway.attachment import Attached, Parent
+from weirkeeper.controllers.gateway.classes import OurClass, OurGateway
+from weirkeeper.controllers.gateway.listeners import EntryKey, Listening
+from weirkeeper.controllers.gateway.rules import Translated
+from weirkeeper.kube.conditions import Condition, Judgement, ListenerReport, ParentReport, Report, condition
+from weirkeeper.kube.gateway_types import GROUP, GatewayClass, GatewayObject, ParentReference
+from weirkeeper.model.text import Id
+
+Judged = tuple[EntryKey, Listening]
+ACCEPTED = Judgement(good=True, reason="Accepted")
+
+
+def class_report(found: GatewayClass, ours: OurClass, controller: str, features: tuple[str, ...]) -> Report:
+    """A class."""
+    judged = Judgement(good=False, reason="InvalidParameters", message=ours.wrong) if ours.wrong else ACCEPTED
+    return Report(
+        controller=controller,
+        generation=found.metadata.generation,
+        conditions=(condition("Accepted", judged),),
+        features=features,
+    )
+
+
+def gateway_report(ours: OurGateway, listeners: Sequence[tuple[Judged, int]], sets: int, controller: str) -> Report:
+    """A Gateway; ``listeners`` come with the number of routes that each has."""
+    return Report(
+        controller=controller,
+        generation=ours.gateway.metadata.generation,
+        load_balancer=ours.load_balancer,
+        conditions=(condition("Accepted", _gateway_judged(ours, [one for one, _ in listeners])),),
+        listeners=tuple(_listener(key, one, count) for (key, one), count in _in_order(listeners)),
+        sets=sets if ours.gateway.spec.allowed_listeners is not None else None,
+        addresses=True,
+    )
+
+
+def _gateway_judged(ours: OurGateway, listeners: Sequence[Judged]) -> Judgement:
+    if ours.wrong:
+        return Judgement(good=False, reason="InvalidParameters", message=ours.wrong)
+    strange = [
+        one.value
+        for one in ours.gateway.spec.addresses or ()
+        if (one.type or "IPAddress") not in ("IPAddress", "Hostname")
+    ]
+    if strange:
+        return Judgement(
+            good=False, reason="UnsupportedAddress", message="addresses are of the types IPAddress and Hostname here"
+        )
+    return _listeners_judged(listeners)
+
+
+def _listeners_judged(listeners: Sequence[Judged]) -> Judgement:
+    bad = [key.name for key, one in listeners if not (one.accepted.good and one.resolved.good)]
+    if not bad:
+        return ACCEPTED
+    some = any(one.accepted.good for _, one in listeners)
+    return Judgement(
+        good=some,
+        reason="ListenersNotValid",
+        message=f"not all is well with the listeners {', '.join(sorted(bad)[:8])}",
+    )
+
+
+def set_report(
+    found: GatewayObject, front: Id, let_in: Judgement, listeners: Sequence[tuple[Judged, int]], controller: str
+) -> Report:
+    """A ListenerSet."""
+    judged = let_in if not let_in.good else _listeners_judged([one for one, _ in listeners])
+    return Report(
+        controller=controller,
+        generation=found.metadata.generation,
+        load_balancer=front,
+        conditions=(condition("Accepted", judged),),
+        listeners=tuple(_listener(key, one, count) for (key, one), count in _in_order(listeners)),
+    )
+
+
+def _in_order(listeners: Sequence[tuple[Judged, int]]) -> list[tuple[Judged, int]]:
+    return sorted(listeners, key=lambda row: row[0][1].rank)
+
+
+def _listener(key: EntryKey, one: Listening, count: int) -> ListenerReport:
+    conflicted = Condition(
+        type="Conflicted",
+        status="False" if one.conflict.good else "True",
+        reason=one.conflict.reason,
+        message=one.conflict.message,
+    )
+    return ListenerReport(
+        name=key.name,
+        kinds=tuple((GROUP, kind) for kind in one.kinds),
+        attached=count,
+        conditions=(condition("Accepted", one.accepted), conflicted, condition("ResolvedRefs", one.resolved)),
+        serves=one.serves and one.resolved.good,
+    )
+
+
+def route_report(generation: int, attached: Attached, found: Translated, controller: str) -> Report:
+    """A route."""
+    return Report(
+        controller=controller,
+        generation=generation,
+        parents=tuple(_parent(parent, found) for parent in attached.parents),
+    )
+
+
+def _parent(parent: Parent, found: Translated) -> ParentReport:
+    conditions = [condition("Accepted", _accepted(parent, found)), condition("ResolvedRefs", found.resolved)]
+    if parent.accepted.good and 0 < len(found.broken) < found.rules:
+        why = f"Dropped Rule: {found.broken[0]}"
+        conditions.append(Condition(type="PartiallyInvalid", status="True", reason="UnsupportedValue", message=why))
+    return ParentReport(
+        reference=reference_fields(parent.reference), load_balancer=parent.load_balancer, conditions=tuple(conditions)
+    )
+
+
+def _accepted(parent: Parent, found: Translated) -> Judgement:
+    if not parent.accepted.good or not found.rules or len(found.broken) < found.rules:
+        return parent.accepted
+    return Judgement(good=False, reason="UnsupportedValue", message=found.broken[0])
+
+
+def reference_fields(one: ParentReference) -> tuple[tuple[str, str | int], ...]:
+    """The reference as its owner wrote it, with the defaults of group and kind."""
+    fields: tuple[tuple[str, str | int | None], ...] = (
+        ("group", GROUP if one.group is None else one.group),
+        ("kind", one.kind or "Gateway"),
+        ("namespace", one.namespace),
+        ("name", one.name),
+        ("sectionName", one.section_name),
+        ("port", one.port),
+    )
+    return tuple((name, value) for name, value in fields if value is not None)
