@@ -72,6 +72,12 @@ class RunSettings(Value, frozen=True, kw_only=True):
     )
     http_port: Annotated[int, _said("Port for HTTP where no class says so; 0: none.")] = 80
     https_port: Annotated[int, _said("Port for HTTPS where no class says so; 0: none.")] = 443
+    tcp_services: Annotated[
+        str, _said("ConfigMap (NAMESPACE/NAME) with ports of TCP, as ingress-nginx had it; empty: none.")
+    ] = ""
+    udp_services: Annotated[
+        str, _said("ConfigMap (NAMESPACE/NAME) with ports of UDP, as ingress-nginx had it; empty: none.")
+    ] = ""
     publish: Annotated[
         tuple[str, ...],
         _said("What statuses show: `instances`, `service:NAMESPACE/NAME`, or addresses and host names."),

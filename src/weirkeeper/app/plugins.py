@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from weirkeeper.controllers.base import Controller
 from weirkeeper.errors import StartRefused, UnknownPlugin
 from weirkeeper.model.address import Published
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import IpAddress, Label, Name, Refused, parse, trusted
 from weirkeeper.providers.base import Agented, Provider
 from weirkeeper.providers.by_agents import ByAgents
@@ -99,8 +100,20 @@ def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> C
         fleets=settings.fleet,
         node_ports=settings.node_ports,
         workloads=settings.workloads,
+        tcp_services=_config_map(settings.tcp_services, "tcpServices"),
+        udp_services=_config_map(settings.udp_services, "udpServices"),
     )
     return IngressController(wished)
+
+
+def _config_map(text: str, setting: str) -> Ref | None:
+    """The ConfigMap that a setting names."""
+    if not text:
+        return None
+    namespace, slash, name = text.partition("/")
+    if not slash or any(isinstance(parse(Name, part), Refused) for part in (namespace, name)):
+        raise StartRefused(f"{setting} is {text!r}; write NAMESPACE/NAME of a ConfigMap")
+    return Ref(kind="ConfigMap", namespace=namespace, name=name)
 
 
 def _ingress_of_folder(settings: Settings) -> Controller:

@@ -8,9 +8,10 @@ import msgspec
 
 from weirkeeper.controllers.base import EndpointSetWish, HostedRoute, Inputs, Intent
 from weirkeeper.controllers.ingress.settings import IngressSettings
+from weirkeeper.controllers.ingress.stream_services import Front, Streams, stream_services
 from weirkeeper.controllers.shared.hostnames import ANY
 from weirkeeper.controllers.shared.ids import id_of
-from weirkeeper.controllers.shared.parameters import GROUP, ClassSpec, LoadBalancerClassParameters
+from weirkeeper.controllers.shared.parameters import GROUP, ClassSpec, ConfigMapReference, LoadBalancerClassParameters
 from weirkeeper.controllers.shared.publish import class_published
 from weirkeeper.controllers.shared.reach import NoBackend, Reach
 from weirkeeper.controllers.shared.report import error, warning
@@ -29,7 +30,7 @@ from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, Respond, Route, WeightedBackend
 from weirkeeper.model.text import Cidr, CipherName, HeaderName, HeaderValue, Id, Name, Refused, parse, shown
 from weirkeeper.model.value import Value, seconds
-from weirkeeper.model.words import EndpointMode, ProxyVersion, TlsVersion, word
+from weirkeeper.model.words import EndpointMode, ProxyVersion, TlsVersion, Transport, word
 
 DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 CLASS_DEFAULT_PRIORITY = -2000
@@ -130,6 +131,7 @@ def class_intent(read: Read, inputs: Inputs, ours: OurClass, settings: IngressSe
     published, unpublished = (
         (None, ()) if ours.own else class_published(read, inputs, ours.spec.publish, ours.origin, settings.published)
     )
+    streams = Streams() if ours.own else _streams(read, inputs, ours, settings, listeners)
     return Intent(
         load_balancer=ours.load_balancer,
         defines=LoadBalancer(
@@ -141,13 +143,46 @@ def class_intent(read: Read, inputs: Inputs, ours: OurClass, settings: IngressSe
             published=published,
             origin=ours.origin,
         ),
-        listeners=listeners,
+        listeners=(*listeners, *streams.listeners),
         routes=default.routes,
-        backends=default.backends,
-        endpoint_sets=default.endpoint_sets,
+        l4_routes=tuple(streams.routes),
+        backends=(*default.backends, *streams.backends),
+        endpoint_sets=(*default.endpoint_sets, *streams.wishes),
         certificates=certificates,
-        findings=(*ours.findings, *_reach_findings(ours, settings), *wrong, *default.findings, *unpublished),
+        findings=(
+            *ours.findings,
+            *_reach_findings(ours, settings),
+            *wrong,
+            *default.findings,
+            *unpublished,
+            *streams.findings,
+        ),
     )
+
+
+def _streams(
+    read: Read, inputs: Inputs, ours: OurClass, settings: IngressSettings, listeners: tuple[Listener, ...]
+) -> Streams:
+    """The ports of bytes that ConfigMaps list for the class."""
+    front = Front(
+        load_balancer=ours.load_balancer,
+        origin=ours.origin,
+        taken=tuple(one.port for one in listeners),
+        access_log=ours.spec.access_log,
+        external_names=ours.spec.allow_external_name,
+        reach=reach_of(ours, settings),
+    )
+    lists: dict[Transport, Ref | None] = {
+        "TCP": _config_map(ours, ours.spec.tcp_services) or settings.tcp_services,
+        "UDP": _config_map(ours, ours.spec.udp_services) or settings.udp_services,
+    }
+    return stream_services(read, inputs, front, lists, settings)
+
+
+def _config_map(ours: OurClass, wished: ConfigMapReference | None) -> Ref | None:
+    if wished is None:
+        return None
+    return Ref(cluster=ours.origin.ref.cluster, kind="ConfigMap", namespace=wished.namespace, name=wished.name)
 
 
 def _name(text: str) -> Name | None:

@@ -1,6 +1,7 @@
 """Settings of the Ingress controller, given by whoever runs the program; what owners of classes may choose is in ``parameters``."""
 
 from weirkeeper.model.address import Published
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import IpAddress, Name
 from weirkeeper.model.value import Value
 
@@ -15,6 +16,7 @@ class IngressSettings(Value, frozen=True, kw_only=True):
     every Ingress. ``addresses``: where listeners bind; none: everywhere. ``api_server``: names and addresses that no backend may have, besides the well-known ones.
     ``fleets``: whether we start instances where that is wished. ``node_ports``: whether nodes are read, so that classes may send requests to node ports.
     ``workloads``: whether workloads and their pods are read where a backend names them.
+    ``tcp_services``, ``udp_services``: the ConfigMaps with ports of bytes of classes that name none.
     ``published``: which addresses statuses say where a class does not choose; nothing: those of its instances.
     """
 
@@ -29,6 +31,8 @@ class IngressSettings(Value, frozen=True, kw_only=True):
     fleets: bool = False
     node_ports: bool = True
     workloads: bool = True
+    tcp_services: Ref | None = None
+    udp_services: Ref | None = None
 
     @property
     def reads_nodes(self) -> bool:

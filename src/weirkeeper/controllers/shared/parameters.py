@@ -57,6 +57,13 @@ class ServiceReference(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     name: str
 
 
+class ConfigMapReference(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A ConfigMap."""
+
+    namespace: str
+    name: str
+
+
 class Publish(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     """Which addresses statuses say: one of the three; nothing takes the program's setting."""
 
@@ -95,6 +102,8 @@ class ClassSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     endpoint_mode: str = "pods"
     default_backend: ClassBackend | None = None
     default_certificate: SecretReference | None = None
+    tcp_services: ConfigMapReference | None = None
+    udp_services: ConfigMapReference | None = None
     ssl_redirect: bool = True
     allow_external_name: bool = False
     allow_external_auth: bool = True
