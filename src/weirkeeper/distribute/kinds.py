@@ -24,7 +24,8 @@ LISTENER = OURS + "Listener"
 L4_ROUTE = OURS + "L4Route"
 
 NEUTRAL = (LOAD_BALANCER, TRUST_BUNDLE, CERTIFICATE, SHOWN_FOR, ENDPOINT_SET, BACKEND, VIRTUAL_HOST, LISTENER, L4_ROUTE)
-"""Items in words that no engine owns, for agents. They wait for each other never: an agent takes all that comes in one round as one change."""
+"""Items in words that no engine owns, for agents. They wait for each other never: an agent takes all that comes in one round as one change.
+Younger kinds stand behind older ones (``subscription.ASKED``)."""
 
 SERVER_NAME = "weirkeeper.ServerName"
 """Never sent: which secret (the body is its name) stands behind a name that engines ask for by SNI."""

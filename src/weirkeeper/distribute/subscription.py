@@ -12,6 +12,8 @@ from weirkeeper.distribute.asking import Asker, answer, condition, response, sub
 from weirkeeper.distribute.kinds import LOAD_BALANCER, NEUTRAL
 
 UNCLAIMED = LOAD_BALANCER
+ASKED = tuple(reversed(NEUTRAL))
+"""The youngest kinds first: a control plane that is older and does not know them says nothing of rounds in its answer to those, but does so in that to the last."""
 MOST_NAMED = 8
 LONGEST = 500
 Key = tuple[str, str]
@@ -51,8 +53,8 @@ class Subscription:
         for (kind, name), version in self._held.items():
             if kind != UNCLAIMED:
                 claims[kind][name] = version
-        askers = (self._asker, *(None for _ in NEUTRAL[1:]))
-        return tuple(subscription(kind, claims[kind], who) for kind, who in zip(NEUTRAL, askers, strict=True))
+        askers = (self._asker, *(None for _ in ASKED[1:]))
+        return tuple(subscription(kind, claims[kind], who) for kind, who in zip(ASKED, askers, strict=True))
 
     def ails(self, why: str) -> bytes:
         """The request that says why the engine does not do what is wished, or (empty) that it does; streams that begin later say it as well."""

@@ -53,6 +53,8 @@ class HaproxyInstance:
             f"--engine-folder={self.engine}", f"--token-file={folder / 'token'}", f"--authority-file={folder / 'ca.crt'}",
             f"--listen=127.0.0.1:{self.port}", "--threads=1", *(f"--address={one}" for one in addresses),
         ]  # fmt: skip
+        self.source: Path | None = None
+        """Where the agent's program lies, if not where ours does."""
         self._agent: subprocess.Popen[bytes] | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
 
@@ -69,6 +71,8 @@ class HaproxyInstance:
     def start_agent(self, *more: str) -> None:
         """Beside HAProxy, be it there or not."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("WEIR_", "KUBE"))}
+        if self.source is not None:
+            environment["PYTHONPATH"] = str(self.source)
         with (self.folder / "agent.log").open("ab") as log:
             self._agent = subprocess.Popen(
                 [*self.command, *more], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment

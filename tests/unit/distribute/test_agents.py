@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
-from weirkeeper.distribute import wire
+from weirkeeper.distribute import kinds, stream, wire
 from weirkeeper.distribute.asking import Asker, Change, answer, response, subscription
 from weirkeeper.distribute.kinds import BACKEND, LISTENER, LOAD_BALANCER, NEUTRAL, VIRTUAL_HOST
 from weirkeeper.distribute.store import Shelf
@@ -79,6 +79,19 @@ def test_what_ails_an_engine_is_told_on_the_stream_and_on_the_next_ones(shelf: S
     assert [request.node.trouble for raw in one.agent.begun() if (request := wire.request(raw)).node] == ["it hangs"]
     one.agent.ails("")
     assert [request.node.trouble for raw in one.agent.begun() if (request := wire.request(raw)).node] == [""]
+
+
+def test_a_control_plane_that_does_not_know_the_youngest_kind_ends_its_rounds(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = NEUTRAL[:-1]
+    monkeypatch.setattr(stream, "NEUTRAL", older)
+    monkeypatch.setattr(kinds, "ORDER", tuple(kind for kind in kinds.ORDER if kind not in NEUTRAL or kind in older))
+    one = Wire(shelf)
+    [first] = one.last
+    assert one.held.keys() == shelf.entries.keys()
+    one.answer(first)
+    shelf.put((VIRTUAL_HOST, "g|i"), item("i", (BACKEND, "b")))
+    [second] = one.rounds()
+    assert list(second.changes) == [(VIRTUAL_HOST, "g|i")]
 
 
 def test_requests_are_what_protobuf_reads() -> None:
