@@ -58,7 +58,15 @@ class Install:
 
     def remove(self) -> None:
         """Take it away again."""
-        Kubectl("").must("delete", "-k", str(HERE / "installs" / self.folder), "--ignore-not-found", "--wait=true")
+        self._removed(HERE / "installs" / self.folder)
+
+    def _removed(self, kustomization: Path) -> None:
+        """Nobody is served by it any more: its pods need not drain. Who would start others goes first."""
+        for kubectl in (self.kubectl, self.instances):
+            kubectl("delete", "deployments,daemonsets", "--all", "--cascade=orphan")
+            kubectl("delete", "replicasets", "--all", "--cascade=orphan")
+            kubectl("delete", "pods", "--all", "--grace-period=1", "--wait=false")
+        Kubectl("").must("delete", "-k", str(kustomization), "--ignore-not-found", "--wait=true")
 
     def told(self) -> str:
         """Its pods, for a person who looks at a failed test."""

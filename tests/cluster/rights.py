@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from packages import Objects, kustomized
+from packages import KUSTOMIZE, OVERLAYS, Objects, kustomized
 
 INSTALLS = Path(__file__).parent / "installs"
 ALLOWED = re.compile(r'RBAC: allowed by \w+ "[^"]+" of (?P<kind>\w+) "(?P<role>[^"]+)" to ServiceAccount "[^"]+"')
@@ -108,6 +108,11 @@ def gives(grant: Grant, use: Use) -> bool:
     )
 
 
+def alike(grants: list[Grant], one: Grant) -> set[str]:
+    """The roles of an install that give the same right: the API server names only one of them, whichever it looks at first."""
+    return {other.right.role for other in grants if other.right[1:] == one.right[1:] and (other.namespace, other.names) == (one.namespace, one.names)}
+
+
 def told(log: Path) -> tuple[list[str], list[str]]:
     """What was given and never used; what was asked for and not given."""
     prefixes: dict[str, str] = {}
@@ -120,9 +125,13 @@ def told(log: Path) -> tuple[list[str], list[str]]:
             grants |= {user: granted(objects, prefix) for user, prefix in found.items()}
     with log.open() as lines:
         seen = set(uses(lines, prefixes))
-    used = {Right(use.role, use.verb, use.resource) for use in seen}
-    unused = {grant.right for many in grants.values() for grant in many} - used
-    refused = {use for use in seen if not use.role and not any(gives(grant, use) for grant in grants[use.user])}
+    used = {(use.user, use.role, use.verb, use.resource) for use in seen}
+    unused = {grant.right for many in grants.values() for grant in many} - {
+        grant.right for user, many in grants.items() for grant in many if any((user, role, *grant.right[1:]) in used for role in alike(many, grant))
+    }
+    overlays = [granted(kustomized(KUSTOMIZE / "overlays" / name), "") for name in OVERLAYS]  # rolled out under the name of a shipped install
+    rolled_out = [grant for many in overlays for grant in many]
+    refused = {use for use in seen if not use.role and not any(gives(grant, use) for grant in (*grants[use.user], *rolled_out))}
     return (
         sorted(f"{one.verb} {one.resource} by {one.role}" for one in unused if (one.verb, one.resource) not in RARE),
         sorted({f"{use.verb} {use.resource} by {use.user}" for use in refused}),

@@ -94,7 +94,7 @@ class Overlay(Install):
         self.rolled_out()
 
     def remove(self):
-        Kubectl("").must("delete", "-k", str(self.at), "--wait=true")
+        self._removed(self.at)
 
 
 @pytest.fixture(params=OVERLAYS)
