@@ -79,11 +79,15 @@ class Mirror(Value, frozen=True, kw_only=True):
 
 
 class Cors(Value, frozen=True, kw_only=True):
-    """The policy for cross-origin requests (Fetch standard). ``regex_origins`` are RE2 over the whole origin."""
+    """The policy for cross-origin requests (Fetch standard). With ``any_method`` and ``any_header`` a preflight is granted what it asks for: a ``*`` means
+    nothing to browsers where credentials are sent.
+    """
 
     origins: tuple[WebOrigin, ...] = ()
     methods: tuple[Method, ...] = ()
     headers: tuple[HeaderName, ...] = ()
+    any_method: bool = False
+    any_header: bool = False
     exposed: tuple[HeaderName, ...] = ()
     credentials: bool = False
     max_age: Milliseconds | None = None

@@ -30,7 +30,10 @@ class ClientValidation(Value, frozen=True, kw_only=True):
     """
 
     trust: Id
-    mode: ClientCertificates = "require"
+    mode: Annotated[
+        ClientCertificates,
+        Need("GatewayFrontendClientCertificateValidationInsecureFallback", only=("allow-insecure-fallback",)),
+    ] = "require"
     depth: Annotated[int | None, Need("CertificateDepth")] = None
     san_dns: tuple[Hostname, ...] = ()
     forward_details: bool = False

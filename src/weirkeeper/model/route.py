@@ -79,7 +79,9 @@ class Route(Value, frozen=True, kw_only=True):
     response_headers: Annotated[HeaderEdit | None, Need("HTTPRouteResponseHeaderModification")] = None
     rewrite: UrlRewrite | None = None
     forwarded_prefix: Annotated[HeaderValue | None, Need("PrefixXForwarded")] = None
-    mirrors: Annotated[tuple[Mirror, ...], Need("HTTPRouteRequestMirror")] = ()
+    mirrors: Annotated[
+        tuple[Mirror, ...], Need("HTTPRouteRequestMirror"), Need("HTTPRouteRequestMultipleMirrors", above=1)
+    ] = ()
     cors: Annotated[Cors | None, Need("HTTPRouteCORS")] = None
     auth: tuple[Auth, ...] = ()
     rate_limits: tuple[RateLimit, ...] = ()

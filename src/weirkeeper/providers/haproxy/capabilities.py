@@ -12,7 +12,7 @@ BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSock
 ActiveHealthChecks SlowStart BackendProxyProtocol HTTPRouteCORS CookieRewrite PrefixXForwarded LocationRewrite
 IpRules IpRulesStatus ExternalAuth ExternalAuthHost ExternalAuthMethod ExternalAuthSignIn BasicAuth BasicAuthRealm LocalRateLimit ConnectionLimit RateLimitExceptions
 BackendTLSPolicy BackendSystemTrust BackendClientCertificate
-TLSTermination TLSRoute TLSPassthrough TLSRouteModeTerminate TCPRoute ClientCertificateValidation TlsVersions TlsCiphers ProxyProtocol ListenerConnectionLimit AccessLog RouteAccessLog
+TLSTermination TLSRoute TLSPassthrough TLSRouteModeTerminate TCPRoute ClientCertificateValidation GatewayFrontendClientCertificateValidationInsecureFallback TlsVersions TlsCiphers ProxyProtocol ListenerConnectionLimit AccessLog RouteAccessLog
 """
 
 CAPABILITIES = Capabilities(
@@ -25,10 +25,11 @@ CAPABILITIES = Capabilities(
         "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",
         "HTTPRouteRetry": "of answers only 401, 403, 404, 408, 425 and 500 to 504 are tried again, and without a pause",
         "PassiveHealthChecks": "all endpoints may be left out at once, and one comes back when it takes a connection",
-        "BackendTLSPolicySANValidation": "of several names only the first is compared, and a backend that is to be known by a URI is not reached",
+        "BackendTLSPolicySANValidation": "of several names only the first is compared and asked for, and a backend that is to be known by a URI is not reached",
         "BufferedRequests": "of a body about 12 KiB are read before the backend sees it",
         "CustomErrorPages": "of the load balancer's own errors only those are replaced that come of a Service without endpoints",
         "HTTPRouteRequestMirror": "a request is copied when its body has a length, of at most about 12 KiB",
+        "HTTPRouteRequestMultipleMirrors": "a request is copied when its body has a length, of at most about 12 KiB",
         "HTTPRouteRequestPercentageMirror": "a request is copied when its body has a length, of at most about 12 KiB",
         "RequestBodyLimit": "a body that does not say its length is refused above about 12 KiB, whatever the limit",
         "CertificateDepth": "a chain of certificates may be of any length",

@@ -10,6 +10,7 @@ from weirkeeper.providers.haproxy.translate.quoting import formatted, literal, w
 
 _ALLOWED = "{ var(txn.origin) -m found }"
 _PREFLIGHT = "{ method OPTIONS } { req.hdr(access-control-request-method) -m found }"
+_WISHED = "%[req.fhdr(access-control-request-{})]"
 _OF_ANSWERS = ("allow-origin", "allow-credentials", "expose-headers")
 
 
@@ -19,12 +20,18 @@ def asked(policy: Cors | None) -> Iterator[str]:
         return
     for number, origin in enumerate(policy.origins):
         yield from _named(origin, number)
-    headers = [("allow-origin", "%[var(txn.origin)]"), ("allow-methods", formatted(", ".join(policy.methods)))]
-    headers.append(("allow-headers", formatted(", ".join(policy.headers))))
+    headers = [("allow-origin", "%[var(txn.origin)]")]
+    headers.append(("allow-methods", _WISHED.format("method") if policy.any_method else _listed(policy.methods)))
+    headers.append(("allow-headers", _WISHED.format("headers") if policy.any_header else _listed(policy.headers)))
+    headers.append(("expose-headers", _listed(policy.exposed)))
     headers.append(("allow-credentials", "true" if policy.credentials else ""))
     headers.append(("max-age", "" if policy.max_age is None else str(policy.max_age // 1000)))
     said = " ".join(f"hdr access-control-{name} {word(value)}" for name, value in headers if value)
     yield f"http-request return status 204 {said} hdr vary origin if {_PREFLIGHT} {_ALLOWED}"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return formatted(", ".join(names))
 
 
 def told(policy: Cors | None) -> Iterator[str]:

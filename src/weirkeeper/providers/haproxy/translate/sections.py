@@ -247,8 +247,8 @@ def _tls(wished: BackendTls | None, revoked: Revoked) -> list[str]:
     words = ["ssl", *_verified(wished, revoked)]
     if wished.client_certificate is not None:
         words += ["crt", certificate_file(wished.client_certificate)]
-    if wished.server_name:
-        words += ["sni", f"str({argument(wished.server_name)})"]
+    if name := _name(wished):
+        words += ["sni", f"str({argument(name)})"]
     if wished.min_version:
         words += ["ssl-min-ver", TLS_VERSIONS[wished.min_version]]
     if wished.max_version:
@@ -257,10 +257,9 @@ def _tls(wished: BackendTls | None, revoked: Revoked) -> list[str]:
 
 
 def _verified(wished: BackendTls, revoked: Revoked) -> list[str]:
-    """One name is compared, the first. What is to be known by a URI alone is known by nobody: no host has a name that is none."""
     if not wished.verify:
         return ["verify", "none"]
-    name = next(iter(wished.san_dns), NOBODY if wished.san_uri else wished.server_name)
+    name = _name(wished)
     words = [
         "verify",
         "required",
@@ -270,6 +269,15 @@ def _verified(wished: BackendTls, revoked: Revoked) -> list[str]:
     if wished.trust is not None and revoked(wished.trust):
         words += ["crl-file", bundle_file(wished.trust)]
     return [*words, *(["verifyhost", name] if name else [])]
+
+
+def _name(wished: BackendTls) -> str | None:
+    """The one name that a backend is asked for and known by, the first: HAProxy compares the name that it asks for, whatever ``verifyhost`` says. What is to be
+    known by a URI alone is known by nobody: no host has a name that is none.
+    """
+    if not wished.verify:
+        return wished.server_name
+    return next(iter(wished.san_dns), NOBODY if wished.san_uri else wished.server_name)
 
 
 STANDING = tuple(refusing(status) for status in (404, 421, 500, 503))

@@ -14,7 +14,10 @@ from weirkeeper.testing.ports import free_port
 from weirkeeper.testing.proxy_protocol import proxy_v1
 
 AUTHORITY = Authority("conformance clients")
-PORTS = {name: free_port() for name in ("proxy", "versions", "ciphers", "clients", "depth", "http3", "quiet", "narrow")}
+PORTS = {
+    name: free_port()
+    for name in ("proxy", "versions", "ciphers", "clients", "fallback", "depth", "http3", "quiet", "narrow")
+}
 
 
 def _tls(site: Site, host: str, name: str) -> list[Manifest]:
@@ -108,6 +111,30 @@ def client_certificates(site: Site) -> None:
     site.until(_right, scheme="https", port=port, pair=AUTHORITY.issue("ann.example"))
     assert _refused(site, scheme="https", port=port)
     assert _refused(site, scheme="https", port=port, pair=Authority("strangers").issue("ann.example"))
+
+
+@needs(
+    "clients may show a certificate that nobody has verified, or none",
+    "TLSTermination ClientCertificateValidation GatewayFrontendClientCertificateValidationInsecureFallback",
+    lambda site: _secure(
+        site,
+        "fallback",
+        ListenerTls(
+            client_validation=ClientValidation(trust=site.backend_id("clients"), mode="allow-insecure-fallback")
+        ),
+        trust_bundles=(
+            TrustBundle(
+                id=site.backend_id("clients"), certificates=PemText(AUTHORITY.pem().decode()), origin=site.origin()
+            ),
+        ),
+    ),
+    listens=True,
+)
+def insecure_fallback(site: Site) -> None:
+    port = PORTS["fallback"]
+    site.until(_right, scheme="https", port=port, pair=AUTHORITY.issue("ann.example"))
+    assert _right(site.get(scheme="https", port=port, pair=Authority("strangers").issue("ann.example")))
+    assert _right(site.get(scheme="https", port=port))
 
 
 BELOW = Authority("conformance clients, one step down", issuer=AUTHORITY)

@@ -1,0 +1,164 @@
+"""What Gateway API's extended features ask of an engine beyond what Ingresses do: its own conformance suite asks the same in a cluster."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from weirkeeper.model.backend import BackendTls
+from weirkeeper.model.certificate import TrustBundle
+from weirkeeper.model.filters import Cors, FullPath, Mirror, PrefixPath, Retry, Timeouts
+from weirkeeper.model.match import RouteMatch, SegmentPrefix
+from weirkeeper.model.route import Redirect, Route
+from weirkeeper.model.text import Authority, HeaderName, HeaderValue, Hostname, Method, PathText, PemText, WebOrigin
+from weirkeeper.model.value import Milliseconds
+from weirkeeper.testing.conformance.backends import SECURE_NAME
+from weirkeeper.testing.conformance.scenario import needs
+from weirkeeper.testing.conformance.scenarios.changing import came
+from weirkeeper.testing.conformance.site import Manifest, Site
+from weirkeeper.testing.eventually import poll_until
+from weirkeeper.testing.ports import free_port
+
+ELSEWHERE = ("origin", "https://other.foo.example")
+ASKED = (("access-control-request-method", "PUT"), ("access-control-request-headers", "x-one, x-two"))
+
+
+def _below(path: str) -> RouteMatch:
+    return RouteMatch(path=SegmentPrefix(value=PathText(path)))
+
+
+def _cors(site: Site) -> Iterator[Route]:
+    yield site.route(_below("/named"), cors=Cors(
+        origins=(WebOrigin("https://www.foo.example"), WebOrigin("https://*.bar.example")), methods=(Method("GET"), Method("OPTIONS")),
+        headers=(HeaderName("x-one"), HeaderName("x-two")), exposed=(HeaderName("x-three"), HeaderName("x-four")),
+        credentials=True, max_age=Milliseconds(3_600_000),
+    ))  # fmt: skip
+    for path, credentials in (("/any", True), ("/open", False)):
+        policy = Cors(origins=(WebOrigin("*"),), any_method=True, any_header=True, credentials=credentials)
+        yield site.route(_below(path), cors=policy)
+
+
+@needs(
+    "cross-origin requests of any origin, method and header", "HTTPRouteCORS", lambda site: [site.neutral(*_cors(site))]
+)
+def any_cors(site: Site) -> None:
+    site.answers("a", "/named")
+    for origin in ("https://www.foo.example", "https://deep.www.bar.example"):
+        got = site.get("/named", method="OPTIONS", headers=(("origin", origin), *ASKED))
+        told = {name: (got.header(f"access-control-{name}") or "").replace(" ", "") for name in (
+            "allow-origin", "allow-methods", "allow-headers", "expose-headers", "max-age", "allow-credentials")}  # fmt: skip
+        assert got.status in {200, 204}
+        assert told == {
+            "allow-origin": origin, "allow-methods": "GET,OPTIONS", "allow-headers": "x-one,x-two", "expose-headers": "x-three,x-four",
+            "max-age": "3600", "allow-credentials": "true",
+        }  # fmt: skip
+    for path, allowed in (("/any", "true"), ("/open", None)):
+        got = site.get(path, method="OPTIONS", headers=(ELSEWHERE, *ASKED))
+        assert got.header("access-control-allow-origin") in ({ELSEWHERE[1]} if allowed else {ELSEWHERE[1], "*"})
+        assert got.header("access-control-allow-methods") in ({"PUT"} if allowed else {"PUT", "*"})
+        assert (got.header("access-control-allow-headers") or "").replace(" ", "") in (
+            {"x-one,x-two"} if allowed else {"x-one,x-two", "*"}
+        )
+        assert got.header("access-control-allow-credentials") == allowed
+        assert site.get(path, headers=(ELSEWHERE,)).header("access-control-allow-credentials") == allowed
+
+
+@needs(
+    "a request is copied to several backends",
+    "HTTPRouteRequestMirror HTTPRouteRequestMultipleMirrors",
+    lambda site: [site.neutral(site.route(mirrors=tuple(Mirror(backend=site.backend_id(name)) for name in "ab")))],
+)
+def mirrors(site: Site) -> None:
+    site.answers("a")
+    a, b = site.backends.a, site.backends.b
+
+    def copied(path: str) -> tuple[int, int]:
+        return tuple(sum(1 for seen in echo.requests if seen.path == path) for echo in (a, b))  # type: ignore[return-value]
+
+    site.get("/copied")
+    poll_until(lambda: copied("/copied") == (2, 1), what="the request and two copies came")
+
+
+REDIRECTS = (
+    ("/moved", Redirect(path=FullPath(value=PathText("/there")), status=301), 301, "http://{host}{port}/there"),
+    ("/found", Redirect(host=Authority("example.org"), path=PrefixPath(value=PathText("/to"))), 302, "http://example.org{port}/to/x"),
+    ("/see", Redirect(path=PrefixPath(value=PathText("/")), status=303), 303, "http://{host}{port}/x"),
+    ("/keep", Redirect(scheme="https", host=Authority("example.org"), status=307), 307, "https://example.org/keep/x"),
+    ("/always", Redirect(scheme="https", host=Authority("example.org"), port=8443, status=308), 308, "https://example.org:8443/always/x"),
+)  # fmt: skip
+
+
+@needs(
+    "redirects of every status that keeps what it does not name",
+    "HTTPRoutePathRedirect HTTPRouteSchemeRedirect HTTPRoutePortRedirect",
+    lambda site: [site.neutral(*(site.route(_below(path), to=wished) for path, wished, _, _ in REDIRECTS))],
+)
+def redirects(site: Site) -> None:
+    site.until(lambda got: got.status == 308, "/always/x")
+    for path, _, status, location in REDIRECTS:
+        got = site.get(f"{path}/x?q=1")
+        assert got.status == status
+        shown = {location.format(host=site.host, port=port) + "?q=1" for port in ("", f":{site.stage.http_port}")}
+        assert (got.header("location") or "") in shown, path
+
+
+def _tried(site: Site) -> Iterator[Route]:
+    again = Retry(attempts=2, statuses=(503,), conditions=("connect", "reset"), non_idempotent=True)
+    yield site.route(_below("/status"), retry=again)
+    yield site.route(_below("/slow"), retry=again, timeouts=Timeouts(backend_request=Milliseconds(200)))
+    yield site.route(_below("/gone"), to="shaky", retry=again)
+
+
+@needs(
+    "a request is tried again whatever its method: a status, a try that takes too long, a connection that fails",
+    "HTTPRouteRetry HTTPRouteBackendTimeout",
+    lambda site: [
+        site.neutral(
+            *_tried(site), backends=(site.backend("shaky"),), endpoints={"shaky": (site.backends.a.port, free_port())}
+        )
+    ],
+)
+def tried_again(site: Site) -> None:
+    site.answers("a", "/status")
+    rows = [("/status?status=503", 503, 3), ("/status?status=502", 502, 1)]
+    for path, status, tries in rows + [("/slow?delay=3", 504, 3)] * site.exact("HTTPRouteRetry"):
+        before = came(site.backends.a, site.host)
+        assert site.get(path, method="POST").status == status
+        assert came(site.backends.a, site.host) - before == tries, path
+    assert {site.get("/gone", method="POST").status for _ in range(20)} == {200}
+
+
+KNOWN = {
+    "right": BackendTls(server_name=Hostname("asked.example"), san_dns=(Hostname(SECURE_NAME),)),
+    "other": BackendTls(
+        server_name=Hostname("asked.example"), san_dns=(Hostname("another.example"), Hostname(SECURE_NAME))
+    ),
+    "wrong": BackendTls(server_name=Hostname(SECURE_NAME), san_dns=(Hostname("another.example"),)),
+    "uri": BackendTls(server_name=Hostname(SECURE_NAME), san_uri=(HeaderValue("spiffe://another.example/x"),)),
+}
+
+
+def _backends(site: Site) -> Manifest:
+    def tls(known: BackendTls) -> BackendTls:
+        return msgspec.structs.replace(known, verify=True, trust=site.backend_id("trust"))
+
+    authorities = PemText(site.backends.authority.pem().decode())
+    return site.neutral(
+        *(site.route(_below(f"/{name}"), to=name) for name in KNOWN),
+        backends=[site.backend(name, tls=tls(known)) for name, known in KNOWN.items()],
+        endpoints=dict.fromkeys(KNOWN, (site.backends.secure.port,)),
+        trust_bundles=(TrustBundle(id=site.backend_id("trust"), certificates=authorities, origin=site.origin()),),
+    )
+
+
+@needs(
+    "a backend is known by any of several alternative names, whatever name it is asked for",
+    "BackendProtocolHTTPS BackendTLSPolicy BackendTLSPolicySANValidation",
+    lambda site: [_backends(site)],
+)
+def alternative_names(site: Site) -> None:
+    tls = site.until(lambda got: got.status == 200, "/right").echo.tls
+    assert tls is not None
+    assert {site.get(path).status for path in ("/wrong", "/uri")} <= {502, 503}
+    if site.exact("BackendTLSPolicySANValidation"):
+        assert tls.sni == "asked.example"
+        assert site.get("/other").status == 200
