@@ -32,6 +32,7 @@ from weirkeeper.kube.find import find_access
 from weirkeeper.kube.lease import LeaseTimes
 from weirkeeper.model.observation import ItemObservation, ItemState
 from weirkeeper.reconcile import Outcome
+from weirkeeper.runtime.condition_writer import ConditionWriter
 from weirkeeper.runtime.event_writer import EventWriter
 from weirkeeper.runtime.health import Health, Pulse, settle_question
 from weirkeeper.runtime.intake import Batch
@@ -133,6 +134,9 @@ class ClusterApplication(Ring):
         self._statuses = StatusWriter(
             self._writes, record, manager=settings.name, log=self.log, metrics=self.metrics, live=self._events.live
         )
+        self._conditions = ConditionWriter(
+            self._writes, settings.gateway_controller, log=self.log, metrics=self.metrics
+        )
 
     def _declare_rim(self, explain: Explain | None) -> None:
         settings = self.settings
@@ -210,6 +214,7 @@ class ClusterApplication(Ring):
         async with asyncio.TaskGroup() as group:
             group.create_task(self.channel.lead(self._writes), name="channel, leading")
             group.create_task(self._write_statuses(), name="statuses")
+            group.create_task(self._write_conditions(), name="conditions")
             group.create_task(self._events.run(), name="events")
             group.create_task(self._commons.lead(self._writes), name="shared objects")
             if self._fleets is not None:
@@ -221,6 +226,11 @@ class ClusterApplication(Ring):
         """Not before engines and followers can reach us: who hears nobody would take every address for gone."""
         await self.channel.open.wait()
         await self._statuses.run()
+
+    async def _write_conditions(self) -> None:
+        """Not before engines and followers can reach us, as for statuses."""
+        await self.channel.open.wait()
+        await self._conditions.run()
 
     async def _write_public(self, writer: PublicWriter) -> None:
         """Not before statuses, and for the same reason."""
@@ -256,6 +266,7 @@ class ClusterApplication(Ring):
     def _offer(self, events: Iterable[Seen | Synced]) -> None:
         seen = tuple(events)
         self._statuses.seen(seen)
+        self._conditions.seen(seen)
         self._events.seen(seen)
         self.intake.offer(seen)
 
@@ -268,6 +279,7 @@ class ClusterApplication(Ring):
     def _deliver(self, outcome: Outcome, batch: Batch) -> None:
         super()._deliver(outcome, batch)
         self._statuses.wished(outcome.statuses)
+        self._conditions.wished(outcome.conditions)
         self._events.found(outcome.findings)
         self._numbers.found(outcome.findings)
         if self._fleets is not None:

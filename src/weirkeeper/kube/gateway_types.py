@@ -4,10 +4,12 @@ Comes in: JSON or YAML of an object. Goes out: small frozen structs, as in ``typ
 The status and the resource version are for whoever writes statuses, and for nobody else.
 """
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 import msgspec
 
+from weirkeeper.kube.resources import GroupKind, Resource
 from weirkeeper.kube.types import KubeObject, KubeStruct, VersionedMetadata
 
 GROUP = "gateway.networking.k8s.io"
@@ -446,3 +448,16 @@ class GRPCRoute(GatewayObject, frozen=True, kw_only=True, rename="camel"):
     """Routes of gRPC calls."""
 
     spec: GrpcRouteSpec = GrpcRouteSpec()
+
+
+RESOURCES: Mapping[GroupKind, Resource] = {
+    (GROUP, kind): Resource(GROUP, V1, plural, kind, namespaced=kind != "GatewayClass")
+    for kind, plural in (
+        ("GatewayClass", "gatewayclasses"),
+        ("Gateway", "gateways"),
+        ("ListenerSet", "listenersets"),
+        ("HTTPRoute", "httproutes"),
+        ("GRPCRoute", "grpcroutes"),
+    )
+}
+"""Where the kinds with conditions are kept, in the version that is read here."""

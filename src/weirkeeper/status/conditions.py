@@ -14,6 +14,7 @@ from weirkeeper.model.text import Timestamp
 Json = dict[str, Any]
 LONGEST = 32_768
 LISTED = ("parents", "ancestors")
+UNHEARD = ("AddressNotAssigned", "Pending")
 
 
 def merged_status(current: Json | None, wish: ConditionsWish, now: Timestamp) -> Json | None:
@@ -116,3 +117,17 @@ def _condition(old: Json, new: Condition, generation: int, now: Timestamp) -> Js
         "reason": new.reason,
         "message": new.message[:LONGEST],
     }
+
+
+def premature(current: Json | None, wish: ConditionsWish) -> bool:
+    """Whether the wish takes back that something is programmed, for the one reason that no instance has been heard of: what a new leader cannot know yet."""
+    wished = next((one for one in wish.report.conditions if one.type == "Programmed"), None)
+    if wished is None or wished.status != "False" or wished.reason not in UNHEARD:
+        return False
+    before = (current or {}).get("conditions") or []
+    return any(
+        one.get("type") == "Programmed"
+        and one.get("status") == "True"
+        and one.get("observedGeneration") == wish.report.generation
+        for one in before
+    )
