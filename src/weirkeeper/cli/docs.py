@@ -12,7 +12,7 @@ from weirkeeper.app import PROVIDERS, known_plugins, plugin
 from weirkeeper.cli.offline import NOTHING_SAID, SAID_ERRORS, refused
 from weirkeeper.cli.pages import pages
 
-SHIPPED = ("envoy", "haproxy", "memory")
+SHIPPED = ("envoy", "haproxy", "nginx", "memory")
 """The providers of the matrix: those of this distribution, whatever else is installed."""
 
 Folder = Annotated[Path, typer.Option("--directory", "-d", help="The folder to write to.")]

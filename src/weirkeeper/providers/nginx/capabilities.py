@@ -1,0 +1,38 @@
+"""What this provider can do with NGINX 1.22 and its Lua module. A feature stands here only when the conformance suite proves it; what is not here is refused before it comes here."""
+
+from weirkeeper.model.features import Capabilities, Limits, UpdateStyle
+from weirkeeper.model.passwords import PasswordScheme
+
+SUPPORTED = """
+RegexPathMatch StringPrefixPathMatch HTTPRouteHeaderMatching RegexHeaderMatch HTTPRouteQueryParamMatching RegexHostMatch HTTPRouteMethodMatching SchemeMatch SourceIpMatch
+HTTPRouteRequestHeaderModification HTTPRouteResponseHeaderModification HTTPRouteBackendRequestHeaderModification
+HTTPRouteHostRewrite HTTPRoutePathRewrite RegexPathRewrite RegexRedirect HTTPRouteSchemeRedirect HTTPRoutePortRedirect HTTPRoutePathRedirect DirectResponse
+IdleTimeout WeightedBackends CookieAffinity HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing PeakEwma
+BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket ServiceAddressBackend
+HTTPRouteCORS CookieRewrite PrefixXForwarded LocationRewrite BufferedRequests
+IpRules IpRulesStatus ExternalAuth ExternalAuthHost ExternalAuthMethod ExternalAuthSignIn BasicAuth BasicAuthRealm LocalRateLimit ConnectionLimit RateLimitExceptions RequestBodyLimit
+BackendTLSPolicy BackendSystemTrust BackendClientCertificate
+TLSTermination ClientCertificateValidation GatewayFrontendClientCertificateValidationInsecureFallback CertificateDepth TlsVersions TlsCiphers ProxyProtocol AccessLog RouteAccessLog
+"""
+
+SCHEMES: frozenset[PasswordScheme] = frozenset(
+    {"sha", "ssha", "apr1", "md5-crypt", "bcrypt", "sha256-crypt", "sha512-crypt", "crypt"}
+)
+
+CAPABILITIES = Capabilities(
+    engine="nginx",
+    version="1.22",
+    supported=frozenset(SUPPORTED.split()),
+    degrades={
+        "HTTPRouteRequestTimeout": "each wait for the backend is limited, not the request as a whole",
+        "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",
+        "HTTPRouteRetry": "of answers only 403, 404, 429, 500 and 502 to 504 are tried again, and without a pause",
+        "BackendTLSPolicySANValidation": "of several names only the first is compared, and the backend is asked for by it; one that is to be known by a URI is not reached",
+        "CustomErrorPages": "of the load balancer's own errors only those are replaced that come of a Service without endpoints",
+        "HTTPRouteRequestMirror": "a request is copied when its body fits into 64 KiB",
+        "HTTPRouteRequestMultipleMirrors": "a request is copied when its body fits into 64 KiB",
+        "HTTPRouteRequestPercentageMirror": "a request is copied when its body fits into 64 KiB",
+    },
+    limits=Limits(password_schemes=SCHEMES),
+    config_updates=UpdateStyle.HITLESS_RELOAD,
+)

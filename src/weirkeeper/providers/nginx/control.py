@@ -1,0 +1,74 @@
+"""The Unix socket by which an NGINX is programmed: entries in, what it refused out. Our Lua answers (``lua/control.lua``).
+
+Comes in: entries by key. Goes out: refusals by key; what it holds; which file it was started from. ``Away`` where nobody answers.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+PATIENCE, PROOF = 10.0, 1.5
+PORTION = 256
+"""So many entries go at a time: requests are served between two portions."""
+
+
+class Away(Exception):
+    """Nobody answers at the socket."""
+
+
+class State(NamedTuple):
+    """Of which file a worker is, its process, its version of NGINX."""
+
+    mark: str
+    pid: int
+    version: str
+
+
+async def put(socket: Path, entries: Mapping[str, str | None]) -> dict[str, str]:
+    """Have these entries taken, in their order; what was refused, and why. ``None`` takes an entry away."""
+    listed = list(entries.items())
+    refused: dict[str, str] = {}
+    for first in range(0, len(listed), PORTION):
+        answer = await _ask(socket, "POST /set", msgspec.json.encode(listed[first : first + PORTION]), PATIENCE)
+        refused |= _pairs(answer)
+    return refused
+
+
+async def held(socket: Path) -> dict[str, str]:
+    """The version of each entry by key."""
+    return _pairs(await _ask(socket, "GET /held", b"", PATIENCE))
+
+
+async def state(socket: Path) -> State:
+    """Who answers."""
+    words = (await _ask(socket, "GET /state", b"", PROOF)).split()
+    if len(words) < 4 or words[3] != "serves":
+        raise Away("it ends")
+    return State(words[0], int(words[1]), words[2])
+
+
+def _pairs(answer: str) -> dict[str, str]:
+    lines = answer.splitlines()
+    if not lines or lines[-1] != "done":
+        raise Away(f"it answers {answer[:200]!r}")
+    return {key: text for key, _, text in (line.partition(" ") for line in lines[:-1])}
+
+
+async def _ask(socket: Path, what: str, body: bytes, patience: float) -> str:
+    """One question on a connection of its own."""
+    try:
+        async with asyncio.timeout(patience):
+            reader, writer = await asyncio.open_unix_connection(str(socket))
+            try:
+                writer.write(f"{what} HTTP/1.0\r\nHost: control\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+                head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        raise Away(f"it does not answer: {error or type(error).__name__}") from error
+    if b" 200 " not in head.partition(b"\r\n")[0]:
+        raise Away(f"it answers {head[:200]!r}")
+    return answer.decode(errors="replace")

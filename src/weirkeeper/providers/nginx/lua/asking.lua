@@ -1,0 +1,133 @@
+-- What is asked of others on the way: whether a request may pass, a copy of it. Whoever is asked is asked through this NGINX itself, by a socket that only its user opens;
+-- so endpoints, TLS and limits of time are those of any backend. In: a wish, a request. Out: a refusal, or nothing.
+local SOCKET, TO = "unix:ask.sock", "x-weirkeeper-to"
+local PATIENCE, MOST = 5000, 1048576
+local PASSED = { "cookie", "accept", "user-agent", "x-request-id", "origin", "referer" }
+local HOP = {
+  connection = true, ["keep-alive"] = true, ["transfer-encoding"] = true, ["content-length"] = true, te = true, trailer = true, upgrade = true,
+  date = true, server = true, host = true, expect = true,
+}
+local asking = { TO = TO }
+
+local function clean(value)
+  return (tostring(value):gsub("[%z\r\n]", " "))
+end
+
+local function sent(method, target, headers, body)
+  local lines = { method .. " " .. target .. " HTTP/1.0" }
+  for name, value in pairs(headers) do
+    for _, one in ipairs(type(value) == "table" and value or { value }) do lines[#lines + 1] = name .. ": " .. clean(one) end
+  end
+  if body then lines[#lines + 1] = "content-length: " .. #body end
+  return table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or "")
+end
+
+local function answer(socket)
+  local status = tonumber((socket:receive("*l") or ""):match("^HTTP/1%.[01] (%d%d%d)"))
+  if not status then return nil end
+  local headers = {}
+  while true do
+    local line, why = socket:receive("*l")
+    if why then return nil end
+    if line == "" then break end
+    local name, value = line:match("^([^:]+):%s*(.-)%s*$")
+    if name then
+      local list = headers[name:lower()] or {}
+      list[#list + 1] = value
+      headers[name:lower()] = list
+    end
+  end
+  return { status = status, headers = headers, body = socket:receive("*a") or "" }
+end
+
+local function ask(to, method, target, headers, timeout, body)
+  local socket = ngx.socket.tcp()
+  socket:settimeout(timeout)
+  if not socket:connect(SOCKET) then return nil end
+  headers[TO] = to
+  local ok = socket:send(sent(method, target, headers, body))
+  local got = ok and answer(socket)
+  socket:close()
+  return got
+end
+
+local function plain(headers)
+  local found = {}
+  for name, value in pairs(headers) do
+    if not HOP[name] then found[name] = value end
+  end
+  return found
+end
+
+local function escaped(text)
+  return (text:gsub("[^%w._~-]", function(c) return string.format("%%%02X", c:byte()) end))
+end
+
+local function question(one, request)
+  local headers, given = {}, request:headers()
+  for _, name in ipairs(PASSED) do headers[name] = given[name] end
+  for _, name in ipairs(one.request_headers or {}) do headers[name:lower()] = given[name:lower()] end
+  headers["x-forwarded-for"], headers["x-forwarded-proto"], headers["x-forwarded-host"] = request.forwarded_for, request.scheme, request.authority
+  headers["x-original-url"] = request.scheme .. "://" .. request.authority .. request.target
+  headers["x-original-method"] = request.method
+  headers["x-auth-request-redirect"] = one.redirect or request.target
+  headers["x-sent-from"] = "weirkeeper"
+  for _, pair in ipairs(one.headers or {}) do headers[pair.name:lower()] = pair.value end
+  headers.host = one.host or (one.as and one.as.host) or request.authority
+  return headers
+end
+
+local function asked_body(one)
+  if not one.body_bytes then return nil end
+  ngx.req.read_body()
+  return (ngx.req.get_body_data() or ""):sub(1, one.body_bytes)
+end
+
+local function sign_in(one, request)
+  local joint = one.sign_in:find("?", 1, true) and "&" or "?"
+  local back = escaped(request.scheme .. "://" .. request.authority .. request.target)
+  return { status = 302, headers = { location = one.sign_in .. joint .. (one.sign_in_parameter or "rd") .. "=" .. back } }
+end
+
+-- 2xx lets it pass, 401 and 403 are handed on, all else refuses.
+function asking.authorized(one, request)
+  if one.grpc then return { status = 503 } end
+  local target = (one.path or "/") .. (one.query and "?" .. one.query or "")
+  local method = one.method or (one.as and one.as.method) or "GET"
+  local got = ask(one.backend, method, target, question(one, request), one.timeout or PATIENCE, asked_body(one))
+  local told = {}
+  for _, name in ipairs(one.response_headers or {}) do
+    told[#told + 1] = name:lower()
+    ngx.req.clear_header(name)
+  end
+  if not got then return { status = 500 } end
+  if got.status >= 200 and got.status < 300 then
+    for _, name in ipairs(told) do
+      if got.headers[name] then ngx.req.set_header(name, got.headers[name]) end
+    end
+    request.cookies_told = got.headers["set-cookie"]
+    return nil
+  end
+  if got.status == 401 and one.sign_in then return sign_in(one, request) end
+  if got.status == 401 or got.status == 403 then return { status = got.status, headers = plain(got.headers), body = got.body } end
+  return { status = 500 }
+end
+
+-- Copies go on their own, once the request is as its backend sees it; one with a body that does not fit into memory is not copied.
+function asking.copied(mirrors, request)
+  for _, one in ipairs(mirrors or {}) do
+    local share = one.share and one.share.numerator / math.max(one.share.denominator or 100, 1) or 1
+    if math.random() < share then
+      ngx.req.read_body()
+      local body = ngx.req.get_body_data()
+      local headers = plain(request:headers())
+      headers.host = one.host or request.sent_host
+      headers["x-forwarded-for"], headers["x-forwarded-proto"] = request.forwarded_for, request.scheme
+      if not ngx.req.get_body_file() and #(body or "") <= MOST then
+        ngx.timer.at(0, function(_, ...) ask(...) end, one.backend, request.method, request.sent_target, headers, PATIENCE, body)
+      end
+    end
+  end
+end
+
+return asking

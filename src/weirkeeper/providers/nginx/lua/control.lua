@@ -1,0 +1,62 @@
+-- How this NGINX is programmed: by a Unix socket in a folder that only its user opens. In: JSON, a list of entries (key, and text or null). Out: lines: what was refused, and why.
+-- An entry that cannot be read as its kind is refused, and the one before stays.
+local json, store = require("weir.json"), require("weir.store")
+local config = ngx.shared.weir_config
+local control = {}
+
+local function body()
+  ngx.req.read_body()
+  local held = ngx.req.get_body_data()
+  if held then return held end
+  local file = ngx.req.get_body_file()
+  local open = file and io.open(file, "rb")
+  local text = open and open:read("*a")
+  if open then open:close() end
+  return text
+end
+
+local function put(key, text)
+  if text == nil then
+    config:delete(key)
+    return nil
+  end
+  local kind = key:match("^%l:")
+  if not kind or type(text) ~= "string" then return "no entry" end
+  local made, wrong = store.read(kind, text)
+  if not made then return wrong or "not understood" end
+  local ok, full = config:safe_set(key, text)
+  return not ok and "the shared dictionary: " .. tostring(full) or nil
+end
+
+local function set()
+  local entries, why = json.decode(body() or "")
+  if type(entries) ~= "table" then
+    ngx.status = 400
+    return ngx.say(why or "no list")
+  end
+  for _, entry in ipairs(entries) do
+    local wrong = put(entry[1], entry[2])
+    if wrong then ngx.say(entry[1], " ", (tostring(wrong):gsub("%c", " "))) end
+  end
+  store.changed()
+  ngx.say("done")
+end
+
+-- What is held: each key with its version.
+local function held()
+  for _, key in ipairs(config:get_keys(0)) do
+    local text = key ~= "epoch" and config:get(key)
+    if text then ngx.say(key, " ", (text:match("^[^ ]*"))) end
+  end
+  ngx.say("done")
+end
+
+function control.answer(mark)
+  local path = ngx.var.uri
+  if path == "/set" then return set() end
+  if path == "/held" then return held() end
+  if path == "/state" then return ngx.say(mark, " ", ngx.worker.pid(), " ", ngx.config.nginx_version, " ", ngx.worker.exiting() and "ends" or "serves") end
+  return ngx.exit(404)
+end
+
+return control

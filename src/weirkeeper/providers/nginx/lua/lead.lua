@@ -1,0 +1,272 @@
+-- A request's way: which host and route take it, who may pass, where it is led; and what is done with its answer. In: what NGINX calls in each phase. Out: an answer, or a backend.
+--
+-- Theory of operation. The file that NGINX is started from is constant but for listeners. Everything else is an entry of the shared dictionary (``store``). A request is led
+-- from the location "/": by ``proxy_pass`` there, or by a named location of the file where a wish needs one (``via``). Such a jump clears ``ngx.ctx``, so a request that
+-- jumps is kept under a number of its own until it is logged.
+local answers, asking, balance = require("weir.answers"), require("weir.asking"), require("weir.balance")
+local addresses, balancer = require("weir.addresses"), require("ngx.balancer")
+local guards, matching, paths = require("weir.guards"), require("weir.matching"), require("weir.paths")
+local Request, store = require("weir.request"), require("weir.store")
+local lead = {}
+local kept, number = {}, 0
+local PLAIN = { match = matching.ready({}) }
+local MISSING, MISDIRECTED, UNAVAILABLE = 404, 421, 503
+local WATCHED = { ["least-request"] = true, ewma = true }
+
+store.ready["h:"] = function(host)
+  for _, route in ipairs(host.routes or {}) do
+    route.match = matching.ready(route.match or {})
+    guards.ready(route)
+    local action = route.action
+    if action.type == "forward" then
+      action.sum = 0
+      for _, share in ipairs(action.backends or {}) do
+        share.weight = share.weight or 1
+        action.sum = action.sum + share.weight
+      end
+    end
+    for _, pattern in ipairs({ (route.rewrite or {}).path or {}, action.type == "redirect" and action.path or {} }) do
+      if pattern.type == "regex" then
+        local _, _, why = ngx.re.find("", pattern.pattern, "jo")
+        if why then return nil, why end
+      end
+    end
+  end
+  return host
+end
+
+store.ready["p:"] = function(port)
+  if port.client then port.client.ranges = addresses.ranges(port.client.trusted) end
+  return port
+end
+
+local function current()
+  return ngx.ctx.weir or kept[tonumber(ngx.var.weir_key)]
+end
+
+local function host_of(group, host)
+  local found = store.get("h:", group .. "/" .. host)
+  local level, rest = 1, host:match("^[^.]*%.(.+)$")
+  while not found and rest do
+    found = store.get("h:", group .. "/*." .. rest)
+    if found and found.labels and found.labels ~= level then found = nil end
+    level, rest = level + 1, rest:match("^[^.]*%.(.+)$")
+  end
+  return found or store.get("h:", group .. "/*")
+end
+
+local function share_of(action)
+  local shares = action.backends or {}
+  if #shares == 1 and shares[1].weight > 0 then return shares[1] end
+  local at = math.random() * action.sum
+  for _, share in ipairs(shares) do
+    at = at - share.weight
+    if at < 0 then return share end
+  end
+end
+
+local function jump(request, via)
+  if ngx.var.weir_key == "" then
+    number = number + 1
+    ngx.var.weir_key = number
+    kept[number] = request
+  end
+  return ngx.exec(via)
+end
+
+-- An endpoint of a backend for the request; false where there is none.
+local function settled(request, backend)
+  local set = backend and store.get("e:", backend.source)
+  if not set or #set.servers == 0 then return false end
+  request.backend, request.set, request.tried, request.tries = backend, set, {}, nil
+  request.endpoint, request.cookie_given = balance.choose(set, backend, request.route.affinity, request)
+  if backend.tls then
+    ngx.var.weir_pass = "https://weir_tls"
+    ngx.var.weir_name = backend.name or request.endpoint[1]
+    local shown = backend.certificate and store.get("c:", backend.certificate)
+    if backend.certificate and not shown then return false end
+    ngx.var.weir_shown = shown and "data:" .. shown.shown or ""
+    ngx.var.weir_secret = shown and "data:" .. shown.secret or ""
+  else
+    ngx.var.weir_pass = "http://weir_plain"
+  end
+  return true
+end
+
+local function paged(request, code)
+  local pages = request.route.error_pages
+  if not pages then return false end
+  for _, codes in ipairs({ pages.codes or {}, pages.own_codes or {} }) do
+    for _, one in ipairs(codes) do
+      if one == code then return true end
+    end
+  end
+  return false
+end
+
+local function nobody(request)
+  if paged(request, UNAVAILABLE) then
+    request.code = UNAVAILABLE
+    return jump(request, "@pages")
+  end
+  return answers.give({ status = UNAVAILABLE })
+end
+
+local function target_of(request, route)
+  local path = paths.rewritten(request.path, route.rewrite and route.rewrite.path, route.match.path)
+  return path and (request.query and path .. "?" .. request.query or path)
+end
+
+local function forward(request)
+  local route = request.route
+  local share = share_of(route.action)
+  local backend = share and store.get("b:", share.backend)
+  if not settled(request, backend) then return nobody(request) end
+  local target = target_of(request, route)
+  if not target then return answers.give({ status = matching.UNDECIDED }) end
+  request.share, request.forwarded, request.sent_target = share, true, target
+  request:edit(route.request_headers)
+  request:edit(share.request_headers)
+  if route.forwarded_prefix then ngx.req.set_header("x-forwarded-prefix", route.forwarded_prefix) end
+  if route.rewrite and route.rewrite.host then request.sent_host = route.rewrite.host end
+  request.given = nil
+  asking.copied(route.mirrors, request)
+  ngx.var.weir_target, ngx.var.weir_host = target, request.sent_host
+  if backend.http2 then ngx.req.set_uri_args(request.query or "") ngx.req.set_uri(ngx.unescape_uri((target:gsub("%?.*", ""):gsub("%+", "%%2B"))), false) end
+  if share.via then return jump(request, share.via) end
+end
+
+-- Which policy a name has at a port: 0 is that of all others.
+local function policy_of(port, name)
+  for at, policy in ipairs(port.policies or {}) do
+    if policy.hostname == name then return at end
+  end
+  return 0
+end
+
+-- The access phase of "/" at a port.
+function lead.request(port_number, policy)
+  store.refresh()
+  local port = store.get("p:", port_number)
+  if not port then return answers.give({ status = UNAVAILABLE }) end
+  if port.tls and policy_of(port, ngx.var.ssl_server_name) ~= policy then return answers.give({ status = MISDIRECTED }) end
+  local request = Request.of(port)
+  if not request or (port.policies or {})[policy] and port.policies[policy].refused or policy == 0 and port.refused then
+    return answers.give({ status = 400 })
+  end
+  local host = host_of(policy > 0 and port.policies[policy].group or port.group, request.host)
+  if not host then return answers.give({ status = MISSING }) end
+  local ok, route = pcall(matching.route, host.routes or {}, request)
+  if not ok then return answers.give({ status = type(route) == "table" and route.status or matching.UNDECIDED }) end
+  if not route then return answers.give({ status = MISSING }) end
+  request.route = route
+  ngx.ctx.weir = request
+  if route.access_log == false then ngx.var.weir_logged = "0" end
+  request:tell(port)
+  lead.certified(request, port, policy)
+  local refusal = guards.refusal(route, request)
+  if refusal then return answers.give(refusal) end
+  if route.upgrades and #route.upgrades == 0 and request:header("upgrade") then return answers.give({ status = 403 }) end
+  local action = route.action
+  if action.type == "redirect" then return answers.give(answers.redirect(action, request, route.match.path)) end
+  if action.type == "respond" then return answers.give(answers.own(action)) end
+  return forward(request)
+end
+
+-- In place of an answer to a client without a certificate that holds: none, save that whoever came by another name of the port is told so.
+function lead.unverified(port_number, policy)
+  store.refresh()
+  local port = store.get("p:", port_number)
+  if port and policy_of(port, ngx.var.ssl_server_name) ~= policy then return answers.give({ status = MISDIRECTED }) end
+  return ngx.exit(444)
+end
+
+local DETAILS = { "x-forwarded-client-cert", "ssl-client-verify", "ssl-client-subject-dn", "ssl-client-issuer-dn", "ssl-client-cert" }
+
+-- What backends are told of a client's certificate: by us alone, at ports where clients are asked for one.
+function lead.certified(request, port, policy)
+  if not port.validates then return end
+  for _, name in ipairs(DETAILS) do ngx.req.clear_header(name) end
+  local asked = policy > 0 and port.policies[policy].shows or policy == 0 and port.shows
+  local var = ngx.var
+  if not asked or var.ssl_client_verify == "NONE" then return end
+  if asked.details then
+    ngx.req.set_header("ssl-client-verify", var.ssl_client_verify)
+    ngx.req.set_header("ssl-client-subject-dn", var.ssl_client_s_dn)
+    ngx.req.set_header("ssl-client-issuer-dn", var.ssl_client_i_dn)
+    ngx.req.set_header("x-forwarded-client-cert", "Hash=" .. var.ssl_client_fingerprint .. ';Subject="' .. var.ssl_client_s_dn:gsub('["\\]', "\\%0") .. '"')
+  end
+  if asked.certificate then ngx.req.set_header("ssl-client-cert", var.ssl_client_escaped_cert) end
+end
+
+-- The access phase of whoever is asked by us.
+function lead.asked()
+  store.refresh()
+  local request = Request.own()
+  local backend = store.get("b:", request:header(asking.TO) or "")
+  ngx.req.clear_header(asking.TO)
+  request.route = PLAIN
+  ngx.ctx.weir = request
+  if not settled(request, backend) then return answers.give({ status = UNAVAILABLE }) end
+  ngx.var.weir_target, ngx.var.weir_host = request.target, request.authority
+  if backend.via then return jump(request, backend.via) end
+end
+
+-- The access phase of "@pages": another backend answers in place of an error.
+function lead.page()
+  store.refresh()
+  local request = current()
+  local pages = request.route.error_pages
+  local code = request.code or tonumber((ngx.var.upstream_status or ""):match("(%d+)%s*$")) or 502
+  local backend = store.get("b:", pages.backend)
+  ngx.ctx.weir = request
+  local given = request:headers()
+  if not settled(request, backend) then return answers.give({ status = code }) end
+  local set = ngx.req.set_header
+  set("x-code", code)
+  set("x-format", given.accept or "*/*")
+  set("x-original-uri", request.target)
+  for _, pair in ipairs(pages.headers or {}) do set(pair.name, pair.value) end
+  if request.method ~= "HEAD" then ngx.req.set_method(ngx.HTTP_GET) end
+  ngx.var.weir_target, ngx.var.weir_host = "/", request.authority
+  request.forwarded = false
+  if backend.via then return jump(request, backend.via) end
+end
+
+function lead.balance()
+  local request = current()
+  local route, backend = request.route, request.backend
+  local endpoint = request.endpoint
+  if not request.tries then
+    request.tries = 1
+    balancer.set_more_tries(route.retry and route.retry.attempts or math.min(#request.set.servers - 1, 2))
+  else
+    request.tries = request.tries + 1
+    endpoint = balance.other(request.set, request.tried)
+    request.endpoint = endpoint
+  end
+  request.tried[endpoint.name] = true
+  if WATCHED[backend.balancing] then balance.begun(endpoint.name) end
+  local wait = (route.wait or 60000) / 1000
+  balancer.set_timeouts((backend.connect or 5000) / 1000, wait, wait)
+  local ok, why = balancer.set_current_peer(endpoint.address, endpoint[2])
+  if not ok then ngx.log(ngx.ERR, "an endpoint cannot be used: ", why) end
+end
+
+function lead.finish()
+  local request = current()
+  if request and request.route ~= PLAIN then answers.finish(request) end
+end
+
+function lead.log()
+  local request = current()
+  if not request then return end
+  if request.tried and WATCHED[request.backend.balancing] then
+    local took = request.backend.balancing == "ewma" and tonumber((ngx.var.upstream_response_time or ""):match("([%d.]+)%s*$")) or nil
+    for name in pairs(request.tried) do balance.ended(name, name == request.endpoint.name and took or nil) end
+  end
+  guards.ended(request)
+  kept[tonumber(ngx.var.weir_key) or 0] = nil
+end
+
+return lead

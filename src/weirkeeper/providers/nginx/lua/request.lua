@@ -1,0 +1,108 @@
+-- A request, as the rest reads it. In: what NGINX knows of it, and what its listener says of clients. Out: a table.
+local addresses, matching, paths = require("weir.addresses"), require("weir.matching"), require("weir.paths")
+local find, sub = string.find, string.sub
+local FORWARDED = { "x-forwarded-prefix", "forwarded", "x-real-ip" }
+local Request = {}
+Request.__index = Request
+
+function Request:headers()
+  if not self.given then self.given = ngx.req.get_headers(0) end
+  return self.given
+end
+
+function Request:header(name)
+  local found = self:headers()[name]
+  if type(found) == "table" then return table.concat(found, name == "cookie" and "; " or ",") end
+  return found
+end
+
+function Request:cookie(name)
+  return matching.cookie(self:header("cookie"), name)
+end
+
+-- What consistent hashing looks at; nothing where the request has it not.
+function Request:hashed(wished)
+  local on = wished.on
+  if on == "ip" then return self.client end
+  if on == "header" then return self:header((wished.name or ""):lower()) end
+  if on == "cookie" then return self:cookie(wished.name) end
+  if on == "query" then return matching.parameter(self.query, wished.name) end
+  if on == "host" then return self.host end
+  if on == "path-only" then return self.path end
+  return self.query and self.path .. "?" .. self.query or self.path
+end
+
+-- The client's address, as trusted hops in front tell it; else whoever is connected.
+local function client(request, wished, peer)
+  local trusted = wished.trusted and addresses.within(peer, wished.ranges)
+  if wished.header then return request:header(wished.header:lower()) or peer, true end
+  if not (wished.trusted_hops or wished.trusted) or (wished.trusted and not trusted) then return peer, false end
+  local hops, found = {}, request:header("x-forwarded-for")
+  for one in (found or ""):gmatch("[^,%s]+") do hops[#hops + 1] = one end
+  local told = hops[#hops - math.max(wished.trusted_hops or 1, 1) + 1]
+  return told and addresses.bytes(told) and told or peer, true
+end
+
+-- The request; nil where it must be refused with 400.
+function Request.of(port)
+  local var = ngx.var
+  local raw, host = var.request_uri, var.host
+  local at = find(raw, "?", 1, true)
+  local path = at and sub(raw, 1, at - 1) or raw
+  if sub(path, 1, 1) ~= "/" or host == "" or find(host, "[/?*]") then return nil end
+  path = paths.normal(path, port.http or {})
+  if not path then return nil end
+  local query = at and sub(raw, at + 1) or nil
+  local self = setmetatable({
+    path = path, query = query, target = query and path .. "?" .. query or path, host = host, authority = var.http_host or host,
+    method = ngx.req.get_method(), scheme = port.tls and "https" or "http", counted = {},
+  }, Request)
+  local peer = port.proxied and var.proxy_protocol_addr or var.remote_addr
+  self.sent_host = self.authority
+  self.client, self.believed = client(self, port.client or {}, peer)
+  self.peer = peer
+  return self
+end
+
+-- One that this NGINX asks by itself.
+function Request.own()
+  local var = ngx.var
+  return setmetatable({
+    target = var.request_uri, path = var.request_uri, host = var.host, authority = var.http_host, method = ngx.req.get_method(), scheme = "http",
+    client = "127.0.0.1", counted = {},
+  }, Request)
+end
+
+-- What backends are told of the way that a request came.
+function Request:tell(port)
+  local set = ngx.req.set_header
+  if self.believed then
+    local before = self:header("x-forwarded-for")
+    self.forwarded_for = before and before .. ", " .. self.peer or self.client
+    if not self:header("x-forwarded-proto") then set("x-forwarded-proto", self.scheme) end
+    if not self:header("x-forwarded-port") then set("x-forwarded-port", port.port) end
+  else
+    self.forwarded_for = self.client
+    for _, name in ipairs(FORWARDED) do ngx.req.clear_header(name) end
+    set("x-forwarded-host", self.authority)
+    set("x-forwarded-proto", self.scheme)
+    set("x-forwarded-port", port.port)
+  end
+  set("x-forwarded-for", self.forwarded_for)
+end
+
+-- Remove, set, add: in this order.
+function Request:edit(wished)
+  if not wished then return end
+  for _, name in ipairs(wished.remove or {}) do ngx.req.clear_header(name) end
+  for _, pair in ipairs(wished.set or {}) do
+    if pair.name:lower() == "host" then self.sent_host = pair.value else ngx.req.set_header(pair.name, pair.value) end
+  end
+  for _, pair in ipairs(wished.add or {}) do
+    local values = ngx.req.get_headers(0)[pair.name:lower()]
+    if type(values) == "table" then values[#values + 1] = pair.value end
+    ngx.req.set_header(pair.name, type(values) == "table" and values or values and { values, pair.value } or pair.value)
+  end
+end
+
+return Request

@@ -1,0 +1,50 @@
+-- What this load balancer is to do, as the shared dictionary holds it, and what a worker has read of it: an entry is read again only after a change of any.
+-- In: entries under "<kind>:<name>", each a version, a space and JSON. Out: tables, made ready once by whoever knows their kind. Entries are never evicted.
+local lru = require("resty.lrucache")
+local json = require("weir.json")
+local config = ngx.shared.weir_config
+local READ_MOST = 1000
+local known, epoch = lru.new(READ_MOST), 0
+local store = { ready = {} }
+
+-- To be called once for each request: changes are seen from then on. A worker that ends stays with what it knows, for what changed may need another file than its own.
+function store.refresh()
+  if ngx.worker.exiting() then return end
+  epoch = config:get("epoch") or 0
+end
+
+function store.get(kind, name)
+  local key = kind .. name
+  local entry = known:get(key)
+  if entry and entry.epoch == epoch then return entry.value end
+  local text = config:get(key)
+  if not text then
+    if entry then known:delete(key) end
+    return nil
+  end
+  if entry and entry.text == text then
+    entry.epoch = epoch
+    return entry.value
+  end
+  local value, why = store.read(kind, text, entry and entry.value)
+  if why then ngx.log(ngx.ERR, "an entry cannot be read: ", key, ": ", why) end
+  known:set(key, { epoch = epoch, text = text, value = value })
+  return value
+end
+
+-- An entry as its kind has it; ``before`` is what this worker made of the last one.
+function store.read(kind, text, before)
+  local value, why = json.decode(text:sub((text:find(" ", 1, true) or 0) + 1))
+  if type(value) ~= "table" then return nil, why or "no object" end
+  local ready = store.ready[kind]
+  if not ready then return value end
+  local ok, made, wrong = pcall(ready, value, before)
+  if not ok then return nil, tostring(made) end
+  return made, wrong
+end
+
+function store.changed()
+  config:incr("epoch", 1, 0)
+end
+
+return store

@@ -1,0 +1,195 @@
+"""NGINX as operating-system processes: one master with workers, in a session of its own, known by a file, adopted, told to read its file again, ended.
+
+Comes in: a folder, a binary. Goes out: a running NGINX, or the knowledge that it has ended. It outlives us. A pid is ours only if its start time is the recorded one and its title names our folder.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import msgspec
+
+from weirkeeper.providers import local
+from weirkeeper.providers.nginx import control
+from weirkeeper.providers.nginx.binary import nginx_binary
+from weirkeeper.providers.nginx.translate.frame import ASKED, CONFIGURATION, CONTROL, ERRORS, FOLDERS, LOG, TEMPORARY
+
+STARTING, ENDING, LOOK = 20.0, 2.0, 0.005
+COMPLAINTS = "complaints.log"
+NO_BINARY = (
+    "no nginx with Lua: install nginx and libnginx-mod-http-lua, or set WEIRKEEPER_NGINX and WEIRKEEPER_NGINX_MODULES"
+)
+
+
+class Unable(Exception):
+    """None can be started, and no file is at fault."""
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """What is recorded of the master."""
+
+    pid: int
+    started: int
+
+
+class Processes:
+    """The processes of one folder."""
+
+    def __init__(self, folder: Path, *, drain_seconds: float, log_bytes: int) -> None:
+        self.folder, self.socket = folder, folder / CONTROL
+        self._record = folder / "process.json"
+        self._drain, self._log_bytes = drain_seconds, log_bytes
+
+    def running(self) -> Running | None:
+        """The master, if it lives."""
+        try:
+            found = msgspec.json.decode(self._record.read_bytes(), type=Running)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return found if self.lives(found) else None
+
+    def lives(self, one: Running) -> bool:
+        """Whether it is ours and has not ended. In the moment of its beginning it has no command line yet."""
+        command = b" ".join(local.command_of(one.pid))
+        return local.started(one.pid) == one.started and (not command or str(self.folder).encode() in command)
+
+    async def ended(self, one: Running) -> None:
+        """Returns when the master has ended, be it our child or not."""
+        await local.ended(one.pid, one.started)
+
+    async def start(self, mark: str) -> Running | str:
+        """A master with what is written; what it complains about where it does not begin. Nobody else may serve there."""
+        binary = _needed()
+        self._clear()
+        with (self.folder / COMPLAINTS).open("wb") as complaints:
+            process = subprocess.Popen(  # noqa: ASYNC220 (it outlives us)
+                self._command(binary), stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints,
+                start_new_session=True, cwd=self.folder,
+            )  # fmt: skip
+        process.returncode = 0  # its end is waited for by ``ended``; the object must not complain
+        found = Running(pid=process.pid, started=local.started(process.pid) or 0)
+        write(self._record, msgspec.json.encode(found))
+        if await self._answers(mark, found):
+            for name in (CONTROL, ASKED):
+                (self.folder / name).chmod(0o600)
+            return found
+        if self.lives(found):
+            await self.end()
+            return "it did not answer in time"
+        return self._complaints()
+
+    async def read_again(self, one: Running, mark: str) -> str:
+        """Have it read its file again; why not, where it does not. It is asked on trial first, for it says no more than a log line then."""
+        tried = await asyncio.create_subprocess_exec(
+            *self._command(_needed()), "-t", "-q", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.folder,
+        )  # fmt: skip
+        said = (await tried.communicate())[0].decode(errors="replace")
+        if tried.returncode:
+            return said or "it refuses the file"
+        before = _serving(one.pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one.pid, signal.SIGHUP)
+        if not await self._answers(mark, one):
+            return "it did not take the file in time"
+        while before & _serving(one.pid):  # noqa: ASYNC110 (other processes end: one that still takes requests would read entries for the new file)
+            await asyncio.sleep(LOOK)
+        return ""
+
+    async def end(self) -> None:
+        """End it, after its connections had the drain time."""
+        found = self.running()
+        if found is not None:
+            for sign, grace in ((signal.SIGQUIT, self._drain), (signal.SIGTERM, ENDING), (signal.SIGKILL, ENDING)):
+                if not self.lives(found):
+                    break
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(found.pid, sign)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(grace):
+                        await self.ended(found)
+            local.reap(found.pid)
+        self._clear()
+
+    def forget(self) -> None:
+        """Remove the folder, logs included."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Begin logs anew that have grown."""
+        for name in (LOG, ERRORS, COMPLAINTS):
+            local.trim(self.folder / name, self.folder / f"{name}.1", self._log_bytes)
+
+    def _command(self, binary: Path) -> list[str]:
+        return [str(binary), "-p", str(self.folder), "-c", CONFIGURATION, "-e", ERRORS]
+
+    async def _answers(self, mark: str, one: Running) -> bool:
+        """Whether workers of that file serve, before long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STARTING):
+                while self.lives(one):
+                    with contextlib.suppress(control.Away):
+                        if (await control.state(self.socket)).mark == mark:
+                            return True
+                    await asyncio.sleep(LOOK)
+        return False
+
+    def _clear(self) -> None:
+        """End workers whose master is gone, and remove sockets that nobody listens at."""
+        if self.running() is None:
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                recorded = msgspec.json.decode(self._record.read_bytes(), type=Running)
+                for pid in _orphans(recorded.pid, self.folder):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            self._record.unlink(missing_ok=True)
+            for name in (CONTROL, ASKED):
+                (self.folder / name).unlink(missing_ok=True)
+        for name in ("client_body", *FOLDERS[1:]):
+            (self.folder / TEMPORARY / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _complaints(self) -> str:
+        parts = []
+        for name in (COMPLAINTS, ERRORS):
+            with contextlib.suppress(OSError):
+                parts.append((self.folder / name).read_bytes()[-4096:].decode(errors="replace"))
+        return "\n".join(parts)
+
+
+def _serving(master: int) -> set[int]:
+    """Workers that take requests: those that end say so in their title."""
+    try:
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    except OSError:
+        return set()
+    return {int(pid) for pid in children if b"shutting down" not in b" ".join(local.command_of(int(pid)))}
+
+
+def _orphans(group: int, folder: Path) -> list[int]:
+    """Workers of a master of ours that is gone: of its process group, and in our folder."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group and (place / "cwd").resolve() == folder.resolve():
+                found.append(int(place.name))
+    return found
+
+
+def _needed() -> Path:
+    binary = nginx_binary()
+    if binary is None:
+        raise Unable(NO_BINARY)
+    return binary
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file in one go, for this user alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    beside.touch(mode=0o600)
+    beside.write_bytes(content)
+    beside.replace(path)

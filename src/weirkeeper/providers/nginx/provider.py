@@ -1,0 +1,138 @@
+"""The NGINX provider: its derivations from composed tables to engine items. Pure; the engine is imported only when one is started."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from weirkeeper.flow import Graph, Read, Table
+from weirkeeper.model.backend import Backend
+from weirkeeper.model.certificate import Certificate, TrustBundle
+from weirkeeper.model.endpoint import EndpointSet
+from weirkeeper.model.features import Capabilities
+from weirkeeper.model.filters import Timeouts
+from weirkeeper.model.ids import HostKey, Part, ServerName
+from weirkeeper.model.listener import Listener
+from weirkeeper.model.route import VirtualHost
+from weirkeeper.model.text import Id
+from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
+from weirkeeper.providers.nginx.capabilities import CAPABILITIES
+from weirkeeper.providers.nginx.printed import printed
+from weirkeeper.providers.nginx.translate import backends, hosts, items, listeners
+from weirkeeper.providers.nginx.translate.items import Bundle, Row, item
+
+Items = Table[ItemKey, EngineItem]
+Place = tuple[Id, int]
+
+
+class _Port(NamedTuple):
+    """The listeners of one port, sorted by id."""
+
+    listeners: tuple[Listener, ...]
+
+
+class NginxProvider:
+    """NGINX by entries of a shared dictionary that its Lua reads."""
+
+    name = "nginx"
+
+    def __init__(self, capabilities: Capabilities = CAPABILITIES) -> None:
+        self.capabilities = capabilities
+
+    def declare(self, graph: Graph, composed: Composed) -> Items:
+        """Declare the translations; the answer is the union of all items."""
+        by_port = graph.index("nginx/by-port", composed.listeners, lambda key, one: [(key.load_balancer, one.port)])
+        ports = graph.group("nginx/ports", by_port, _port)
+        return graph.union(
+            "nginx/items",
+            [
+                graph.spread("nginx/listeners", ports, _ports(composed)),
+                graph.spread("nginx/hosts", composed.virtual_hosts, _hosts(composed)),
+                graph.spread("nginx/backends", composed.backends, _backends(composed)),
+                graph.spread("nginx/endpoints", composed.endpoint_sets, _endpoints),
+                graph.spread("nginx/certificates", composed.certificates, _certificate),
+                graph.spread("nginx/server-names", composed.server_names, _server_name),
+                graph.spread("nginx/bundles", composed.trust_bundles, _bundle),
+            ],
+        )
+
+    def printed(self, items: Mapping[ItemKey, EngineItem]) -> str:
+        """The file of NGINX and the entries of its dictionary, without secrets."""
+        return printed(items)
+
+    def engine(self, settings: EngineSettings) -> Engine:
+        """An NGINX that is run on this machine."""
+        from weirkeeper.providers.nginx.engine import NginxEngine  # noqa: PLC0415 (processes and sockets stay out of pure uses)
+
+        return NginxEngine(settings)
+
+
+def _port(_: Read, __: Place, members: Sequence[tuple[Part, Listener]]) -> _Port:
+    return _Port(tuple(one for _, one in members))
+
+
+def _revoked(read: Read, composed: Composed, load_balancer: Id) -> Callable[[Id], bool]:
+    """Whether authorities of a load balancer come with revocations."""
+
+    def looked_up(trust: Id) -> bool:
+        found = read.get(composed.trust_bundles, Part(load_balancer, trust))
+        return found is not None and found.revocations is not None
+
+    return looked_up
+
+
+def _ports(composed: Composed) -> Callable[[Read, Place, _Port], Iterator[Row]]:
+    def rows(read: Read, place: Place, port: _Port) -> Iterator[Row]:
+        made = listeners.port(place[1], port.listeners, _revoked(read, composed, place[0]))
+        yield item(place[0], items.PORT, made.entry, made, origins=tuple(one.origin for one in port.listeners))
+
+    return rows
+
+
+def _hosts(composed: Composed) -> Callable[[Read, HostKey, VirtualHost], Iterator[Row]]:
+    def rows(read: Read, key: HostKey, host: VirtualHost) -> Iterator[Row]:
+        front = read.get(composed.load_balancers, key.load_balancer)
+        made = hosts.host(
+            host,
+            lambda name: read.get(composed.backends, Part(key.load_balancer, name)),
+            front.defaults.timeouts if front else Timeouts(),
+            _revoked(read, composed, key.load_balancer),
+        )
+        origins = host.origins or tuple(dict.fromkeys(route.origin for route in host.routes))
+        name = hosts.host_name(key.group, key.hostname)
+        private = any(route.auth for route in host.routes)
+        yield item(key.load_balancer, items.HOST, name, made, origins=origins, private=private)
+
+    return rows
+
+
+def _backends(composed: Composed) -> Callable[[Read, Part, Backend], Iterator[Row]]:
+    def rows(read: Read, key: Part, wished: Backend) -> Iterator[Row]:
+        made = backends.backend(wished, _revoked(read, composed, key.load_balancer))
+        yield item(key.load_balancer, items.BACKEND, wished.id, made, origins=wished.origins)
+
+    return rows
+
+
+def _endpoints(_: Read, key: Part, wished: EndpointSet) -> Iterator[Row]:
+    yield item(key.load_balancer, items.ENDPOINTS, wished.id, backends.endpoints(wished))
+
+
+def _certificate(_: Read, key: Part, wished: Certificate) -> Iterator[Row]:
+    made = {"chain": wished.chain.strip() + "\n", "key": wished.key.open().strip() + "\n"}
+    yield item(
+        key.load_balancer,
+        items.CERTIFICATE,
+        wished.id,
+        made,
+        serves=wished.names,
+        private=True,
+        origins=(wished.origin,),
+    )
+
+
+def _server_name(_: Read, key: ServerName, certificate: Id) -> Iterator[Row]:
+    yield item(key.load_balancer, items.SERVER_NAME, key.hostname, {"certificate": certificate})
+
+
+def _bundle(_: Read, key: Part, wished: TrustBundle) -> Iterator[Row]:
+    made = Bundle(certificates=wished.certificates, revocations=wished.revocations)
+    yield item(key.load_balancer, items.BUNDLE, wished.id, made, origins=(wished.origin,))
