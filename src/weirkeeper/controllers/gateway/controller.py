@@ -7,7 +7,7 @@ HTTPRoute, GRPCRoute ─┬─ attachments (parents, listeners, hosts) ───
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from weirkeeper.controllers.base import Inputs, Intent, Kind
 from weirkeeper.controllers.gateway import reports
@@ -21,6 +21,7 @@ from weirkeeper.controllers.gateway.classes import (
     our_gateway,
 )
 from weirkeeper.controllers.gateway.grants import Grants, declare_grants
+from weirkeeper.controllers.gateway.hosts import hostnames
 from weirkeeper.controllers.gateway.listeners import (
     OF_SET,
     OWN,
@@ -40,11 +41,12 @@ from weirkeeper.controllers.gateway.routes import intents
 from weirkeeper.controllers.gateway.rules import Translated, grpc_rules, http_rules
 from weirkeeper.controllers.gateway.sets import SetParent, set_parent
 from weirkeeper.controllers.gateway.settings import GatewaySettings
-from weirkeeper.controllers.shared.hostnames import hostname
+from weirkeeper.controllers.gateway.streams import STREAMS, Around, declare_streams
 from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
 from weirkeeper.controllers.shared.parameters import LoadBalancerClassParameters
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.conditions import Report
+from weirkeeper.kube.gateway_streams import TCPRoute, TLSRoute, UDPRoute
 from weirkeeper.kube.gateway_types import (
     GROUP,
     Gateway,
@@ -56,7 +58,6 @@ from weirkeeper.kube.gateway_types import (
 )
 from weirkeeper.kube.types import Namespace
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.text import Hostname, Refused
 
 R = TypeVar("R", HTTPRoute, GRPCRoute)
 GATEWAY = (GROUP, "Gateway")
@@ -73,6 +74,9 @@ class GatewayController:
         Kind(group=GROUP, version="v1", kind="ListenerSet", type=ListenerSet, only_with=GATEWAY),
         Kind(group=GROUP, version="v1", kind="HTTPRoute", type=HTTPRoute, only_with=GATEWAY),
         Kind(group=GROUP, version="v1", kind="GRPCRoute", type=GRPCRoute, only_with=GATEWAY),
+        Kind(group=GROUP, version="v1", kind="TLSRoute", type=TLSRoute, only_with=GATEWAY),
+        Kind(group=GROUP, version="v1", kind="TCPRoute", type=TCPRoute, only_with=GATEWAY),
+        Kind(group=GROUP, version="v1", kind="UDPRoute", type=UDPRoute, only_with=GATEWAY),
         Kind(
             group=GROUP, version="v1beta1", kind="ReferenceGrant", type=ReferenceGrant, also=("v1",), only_with=GATEWAY
         ),
@@ -129,7 +133,11 @@ class _Program:
         )
         of_sets = graph.spread("gateway.set_entries", self.sets, self._set_entries)
         every: Table[EntryKey, Entry] = graph.union("gateway.entries", (own, of_sets))
-        by_port = graph.index("gateway.entries_by_port", every, lambda key, one: (PortKey(key.gateway, one.spec.port),))
+        by_port = graph.index(
+            "gateway.entries_by_port",
+            every,
+            lambda key, one: (PortKey(key.gateway, one.spec.port, one.family == "udp"),),
+        )
         ports = graph.group("gateway.port_verdicts", by_port, lambda _, __, members: tuple(verdicts(members)))
         judged = graph.spread("gateway.verdicts", ports, lambda _, __, found: found)
         self.claims: Table[Claim, EntryKey] = graph.spread(
@@ -174,6 +182,12 @@ class _Program:
         self.route_reports: list[Table[Ref, Report]] = []
         self._declare_routes("http", HTTPRoute, http_rules)
         self._declare_routes("grpc", GRPCRoute, grpc_rules)
+        around = Around(self.inputs, self._tables, self.listeners, self._gathered, self.settings.controller)
+        for name in STREAMS:
+            streams = declare_streams(graph, around, name)
+            self.attachments.append(streams.attachments)
+            self.routes.append(streams.intents)
+            self.route_reports.append(streams.reports)
         every = graph.union("gateway.attached", self.attachments)
         by_listener = graph.index(
             "gateway.attached_by_listener",
@@ -184,18 +198,21 @@ class _Program:
             "gateway.counts", by_listener, lambda _, __, members: len(members)
         )
 
+    def _gathered(self, read: Read, ref: Ref) -> Gathered:
+        return Gathered(read, self.inputs, self.grants, self.settings, ref)
+
     def _declare_routes(self, name: str, kind: type[R], rules: Callable[[R, Gathered], Translated]) -> None:
         graph, inputs = self.graph, self.inputs
 
         def hang(read: Read, ref: Ref, route: R) -> Attached | None:
-            return attached(read, self._tables, ref, route.spec.parent_refs or (), _hostnames(route.spec.hostnames))
+            return attached(read, self._tables, ref, route.spec.parent_refs or (), hostnames(route.spec.hostnames))
 
         attachments: Table[Ref, Attached] = graph.derive(f"gateway.{name}_attachments", inputs.of(kind), hang)
 
         def translate(read: Read, ref: Ref, route: R) -> Translated | None:
             if not read.contains(attachments, ref):
                 return None  # somebody else's: its references are none of our business
-            return rules(route, Gathered(read, inputs, self.grants, self.settings, ref))
+            return rules(route, self._gathered(read, ref))
 
         translated: Table[Ref, Translated] = graph.derive(f"gateway.{name}_rules", inputs.of(kind), translate)
 
@@ -218,7 +235,9 @@ class _Program:
     def fronts(self) -> tuple[Table[Ref, Intent], ...]:
         """The intents of Gateways and of their ports."""
         by_port = self.graph.index(
-            "gateway.listeners_by_port", self.listeners, lambda key, one: (PortKey(key.gateway, one.port),)
+            "gateway.listeners_by_port",
+            self.listeners,
+            lambda key, one: (PortKey(key.gateway, one.port, one.family == "udp"),),
         )
 
         def port(read: Read, key: PortKey, members: Sequence[tuple[EntryKey, Listening]]) -> Intent | None:
@@ -272,15 +291,5 @@ def _port_ref(key: PortKey) -> Ref:
         group=PARAMETERS_GROUP,
         kind="GatewayPort",
         namespace=gateway.namespace,
-        name=f"{gateway.name} {key.port}",
+        name=f"{gateway.name} {key.port}{' udp' if key.datagrams else ''}",
     )
-
-
-def _hostnames(texts: Any) -> tuple[Hostname, ...]:
-    """The host names of a route; one that is none (no API server lets it pass) takes no request."""
-    found = [hostname(text) for text in texts or () if text]
-    return tuple(NOWHERE if isinstance(one, Refused) else one for one in found)
-
-
-NOWHERE = Hostname("invalid.")
-"""Meets no listener's host name."""

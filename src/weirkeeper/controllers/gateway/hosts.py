@@ -3,10 +3,10 @@
 A wildcard stands for any number of labels here (Gateway API, Hostname), and ``*`` for every host. Pure.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from weirkeeper.controllers.shared.hostnames import ANY
-from weirkeeper.model.text import Hostname
+from weirkeeper.controllers.shared.hostnames import ANY, hostname
+from weirkeeper.model.text import Hostname, Refused
 
 
 def inside(narrow: Hostname, wide: Hostname) -> bool:
@@ -38,3 +38,13 @@ def narrower(host: Hostname, than: Hostname) -> Iterator[Hostname]:
         if wider == than or len(wider) <= len(than):
             return
         yield wider
+
+
+def hostnames(texts: Iterable[str] | None) -> tuple[Hostname, ...]:
+    """The host names of a route; one that is none (no API server lets it pass) takes no request."""
+    found = [hostname(text) for text in texts or () if text]
+    return tuple(NOWHERE if isinstance(one, Refused) else one for one in found)
+
+
+NOWHERE = Hostname("invalid.")
+"""Meets no listener's host name."""

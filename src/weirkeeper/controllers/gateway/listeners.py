@@ -13,6 +13,7 @@ from typing import NamedTuple
 from weirkeeper.controllers.base import CertificateWish, Inputs
 from weirkeeper.controllers.gateway.classes import OurGateway
 from weirkeeper.controllers.gateway.grants import Grants, permitted
+from weirkeeper.controllers.gateway.trust import trusted
 from weirkeeper.controllers.shared.certificates import key_pair
 from weirkeeper.controllers.shared.hostnames import ANY, hostname
 from weirkeeper.controllers.shared.ids import below, id_of, place
@@ -20,12 +21,23 @@ from weirkeeper.controllers.shared.report import field
 from weirkeeper.controllers.shared.secrets import known_absent
 from weirkeeper.flow import Read
 from weirkeeper.kube.conditions import Judgement
-from weirkeeper.kube.gateway_types import GROUP, AllowedRoutes, GatewayObject, ListenerSpec, ObjectReference, RouteKind
+from weirkeeper.kube.gateway_types import (
+    GROUP,
+    AllowedRoutes,
+    FrontendValidation,
+    GatewayObject,
+    ListenerSpec,
+    ObjectReference,
+    RouteKind,
+)
 from weirkeeper.kube.types import Secret
+from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.ids import Ref
+from weirkeeper.model.listener import ClientValidation
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Hostname, Id, Refused, shown
 from weirkeeper.model.value import Value
+from weirkeeper.model.words import TlsMode
 
 OWN, OF_SET = 0, 1
 
@@ -40,6 +52,15 @@ class Protocol(NamedTuple):
 PROTOCOLS: dict[str, Protocol] = {
     "HTTP": Protocol("http", ("HTTPRoute", "GRPCRoute")),
     "HTTPS": Protocol("tls", ("HTTPRoute", "GRPCRoute")),
+    "TLS": Protocol("tls", ("TLSRoute",)),
+    "TCP": Protocol("tcp", ("TCPRoute",)),
+    "UDP": Protocol("udp", ("UDPRoute",)),
+}
+MODES: dict[str | None, TlsMode] = {
+    None: "terminate",
+    "": "terminate",
+    "Terminate": "terminate",
+    "Passthrough": "passthrough",
 }
 
 
@@ -59,10 +80,11 @@ class EntryKey(NamedTuple):
 
 
 class PortKey(NamedTuple):
-    """A port of a Gateway."""
+    """A port of a Gateway; UDP has ports of its own (``datagrams``)."""
 
     gateway: Ref
     port: int
+    datagrams: bool = False
 
 
 class Claim(NamedTuple):
@@ -75,7 +97,7 @@ class Claim(NamedTuple):
 
 
 class Entry(Value, frozen=True, kw_only=True):
-    """A listener as it is wished. ``hostname`` is ``*`` for none; ``rank`` says who goes first."""
+    """A listener as it is wished. ``hostname`` is ``*`` for none; ``rank`` says who goes first; ``clients`` is how its Gateway wants clients' certificates checked at this port."""
 
     load_balancer: Id
     spec: ListenerSpec
@@ -83,6 +105,7 @@ class Entry(Value, frozen=True, kw_only=True):
     rank: tuple[int, str, str, int]
     origin: Origin
     wrong: str = ""
+    clients: FrontendValidation | None = None
 
     @property
     def family(self) -> str:
@@ -99,19 +122,23 @@ class Verdict(Value, frozen=True, kw_only=True):
 
 
 class Listening(Value, frozen=True, kw_only=True):
-    """A listener, judged. ``group`` is its route group; ``serves``: requests come in here."""
+    """A listener, judged. ``group`` is its route group; ``tls``: whether TLS ends here; ``serves``: requests come in here."""
 
     load_balancer: Id
     group: Id
     hostname: Hostname
     port: int
     family: str
+    protocol: str
+    tls: TlsMode | None = None
     kinds: tuple[str, ...]
     allowed: AllowedRoutes | None
     conflict: Judgement
     accepted: Judgement
     resolved: Judgement
     certificates: tuple[CertificateWish, ...] = ()
+    clients: ClientValidation | None = None
+    trust: TrustBundle | None = None
     serves: bool
     rank: tuple[int, str, str, int]
     origin: Origin
@@ -135,9 +162,19 @@ def entries(
                 rank=(rank, age if rank else "", owner.ref.key if rank else "", i),
                 origin=owner.origin(field(f"spec.listeners[{i}]")),
                 wrong=wrong,
+                clients=_clients(ours, spec),
             ),
         )
     return iter(made.items())
+
+
+def _clients(ours: OurGateway, spec: ListenerSpec) -> FrontendValidation | None:
+    """What a port says of itself goes before what is said of all (Gateway API, GatewaySpec.tls.frontend)."""
+    frontend = ours.gateway.spec.tls.frontend if ours.gateway.spec.tls is not None else None
+    if frontend is None or spec.protocol != "HTTPS":
+        return None
+    of_port = [one.tls for one in frontend.per_port or () if one.port == spec.port]
+    return (of_port[0] if of_port else frontend.default).validation
 
 
 def verdicts(members: Iterable[tuple[EntryKey, Entry]]) -> Iterator[tuple[EntryKey, Verdict]]:
@@ -177,29 +214,64 @@ def listening(read: Read, sight: Sight, key: EntryKey, entry: Entry, verdict: Ve
     """The listener with all that is to be said of it."""
     spec, protocol = entry.spec, PROTOCOLS.get(entry.spec.protocol)
     kinds, kinds_judged = _kinds(spec.allowed_routes, protocol)
-    wishes, tls_judged = _certificates(read, sight, key.owner, entry) if spec.protocol == "HTTPS" else ((), OK)
+    mode = _mode(entry)
+    secure = mode == "terminate"
+    wishes, tls_judged = _certificates(read, sight, key.owner, entry) if secure else ((), OK)
     accepted = _accepted(entry, protocol, verdict)
-    secure = spec.protocol == "HTTPS"
+    trust, trust_judged = _trust(read, sight, key, entry)
+    if accepted.good and entry.clients is not None and trust is None:
+        accepted = Judgement(good=False, reason="NoValidCACertificate", message=trust_judged.message)
     return Listening(
         load_balancer=entry.load_balancer,
         group=group_of(entry, key),
         hostname=entry.hostname,
         port=spec.port,
         family=entry.family,
+        protocol=spec.protocol,
+        tls=mode,
         kinds=kinds,
         allowed=spec.allowed_routes,
         conflict=Judgement(good=False, reason=verdict.reason, message=verdict.why) if verdict.reason else NO_CONFLICT,
         accepted=accepted,
-        resolved=tls_judged if kinds_judged.good else kinds_judged,
+        resolved=next((one for one in (kinds_judged, tls_judged, trust_judged) if not one.good), OK),
         certificates=wishes,
+        clients=_validation(entry, trust),
+        trust=trust,
         serves=accepted.good and bool(wishes or not secure),
         rank=entry.rank,
         origin=entry.origin,
     )
 
 
+def _trust(read: Read, sight: Sight, key: EntryKey, entry: Entry) -> tuple[TrustBundle | None, Judgement]:
+    """Whom the Gateway trusts to sign clients' certificates at this port; the references are the Gateway's, whosever listener it is."""
+    if entry.clients is None:
+        return None, OK
+    name = below(group_of(entry, key), "clients")
+    wished = entry.clients.ca_certificate_refs or ()
+    return trusted(read, sight.inputs, sight.grants, key.gateway, wished, name=name, origin=entry.origin)
+
+
+def _validation(entry: Entry, trust: TrustBundle | None) -> ClientValidation | None:
+    if entry.clients is None or trust is None:
+        return None
+    return ClientValidation(trust=trust.id, mode="allow-insecure-fallback" if insecure(entry.clients) else "require")
+
+
+def insecure(wished: FrontendValidation) -> bool:
+    """Whether clients are let in without a certificate that has been verified."""
+    return wished.mode == "AllowInsecureFallback"
+
+
 OK = Judgement(good=True, reason="ResolvedRefs")
 NO_CONFLICT = Judgement(good=True, reason="NoConflicts")
+
+
+def _mode(entry: Entry) -> TlsMode | None:
+    """Where TLS of the listener ends; nothing where it has none, or says what is neither."""
+    if entry.family != "tls":
+        return None
+    return MODES.get(entry.spec.tls.mode if entry.spec.tls is not None else None)
 
 
 def group_of(entry: Entry, key: EntryKey) -> Id:
@@ -223,8 +295,11 @@ def _accepted(entry: Entry, protocol: Protocol | None, verdict: Verdict) -> Judg
         return Judgement(good=False, reason="PortUnavailable", message=f"{entry.spec.port} is no port")
     if entry.wrong:
         return Judgement(good=False, reason="UnsupportedValue", message=entry.wrong)
-    mode = entry.spec.tls.mode if entry.spec.tls is not None else None
-    if entry.spec.protocol == "HTTPS" and mode not in (None, "", "Terminate"):
+    if protocol.family == "tls" and _mode(entry) is None:
+        return Judgement(
+            good=False, reason="UnsupportedValue", message="TLS ends here or passes through, and no other mode is known"
+        )
+    if entry.spec.protocol == "HTTPS" and _mode(entry) != "terminate":
         return Judgement(
             good=False,
             reason="UnsupportedValue",
@@ -271,7 +346,7 @@ def _certificates(read: Read, sight: Sight, owner: Ref, entry: Entry) -> tuple[t
         )
     if not wishes and judged.good:
         judged = Judgement(
-            good=False, reason="InvalidCertificateRef", message="a listener for HTTPS needs a certificate"
+            good=False, reason="InvalidCertificateRef", message="a listener that ends TLS needs a certificate"
         )
     return tuple(wishes), judged
 

@@ -20,9 +20,10 @@ from weirkeeper.model.listener import ClientAddress, HttpOptions, Listener, List
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Respond, Route
 from weirkeeper.model.text import Cidr, CipherName, Hostname, Refused, parse
-from weirkeeper.model.words import ProxyVersion, TlsVersion, word
+from weirkeeper.model.words import ListenerProtocol, ProxyVersion, TlsVersion, word
 
 LAST = -2000
+STREAMS: dict[str, ListenerProtocol] = {"TLS": "tls", "TCP": "tcp", "UDP": "udp"}
 MISDIRECTED, NOT_FOUND = 421, 404
 PRECISE = 64
 """Up to so many listeners of one port each knows what the others take; beyond, it holds everything that it does not have itself for misdirected."""
@@ -36,16 +37,18 @@ def port_intent(key: PortKey, members: Sequence[Judged], ours: OurClass, setting
     if not serving:
         return None
     plain = [row for row in serving if row[1].family == "http"]
-    secure = [row for row in serving if row[1].family == "tls"]
+    secure = [row for row in serving if row[1].protocol == "HTTPS"]
+    streams = [row for row in serving if row[1].protocol in STREAMS]
     listeners = [
         *([_plain(key, plain, ours, settings)] if plain else []),
         *(_secure(row, ours, settings) for row in secure),
+        *(_stream(one, ours, settings) for _, one in streams),
     ]
     return Intent(
         load_balancer=serving[0][1].load_balancer,
         listeners=tuple(listeners),
         routes=(*_shadows(plain), *_strangers(secure)),
-        certificates=tuple(wish for _, one in secure for wish in one.certificates),
+        certificates=tuple(wish for _, one in (*secure, *streams) for wish in one.certificates),
     )
 
 
@@ -66,8 +69,6 @@ def _plain(key: PortKey, members: Sequence[Judged], ours: OurClass, settings: Ga
 
 def _secure(row: Judged, ours: OurClass, settings: GatewaySettings) -> Listener:
     _, one = row
-    held = tuple(dict.fromkeys(wish.id for wish in one.certificates))
-    named = one.hostname != ANY
     return Listener(
         id=one.group,
         load_balancer=one.load_balancer,
@@ -75,20 +76,48 @@ def _secure(row: Judged, ours: OurClass, settings: GatewaySettings) -> Listener:
         addresses=settings.addresses,
         port=one.port,
         protocol="https",
-        hostname=one.hostname if named else None,
-        tls=ListenerTls(
-            certificates=held,
-            default_certificate=None if named else held[0],
-            min_version=word(TlsVersion, ours.spec.tls.min_version) if ours.spec.tls.min_version != "1.2" else None,
-            max_version=word(TlsVersion, ours.spec.tls.max_version),
-            ciphers=tuple(
-                c for c in (parse(CipherName, text) for text in ours.spec.tls.ciphers) if not isinstance(c, Refused)
-            ),
-        ),
+        hostname=_name(one),
+        tls=_ending(one, ours),
         http=_options(ours),
         accept_proxy_protocol=word(ProxyVersion, ours.spec.proxy_protocol),
         access_log=ours.spec.access_log,
         origin=one.origin,
+    )
+
+
+def _stream(one: Listening, ours: OurClass, settings: GatewaySettings) -> Listener:
+    """A listener of bytes."""
+    tls = ListenerTls(mode="passthrough") if one.tls == "passthrough" else _ending(one, ours)
+    return Listener(
+        id=one.group,
+        load_balancer=one.load_balancer,
+        group=one.group,
+        addresses=settings.addresses,
+        port=one.port,
+        protocol=STREAMS[one.protocol],
+        hostname=_name(one) if one.tls is not None else None,
+        tls=None if one.tls is None else tls,
+        accept_proxy_protocol=None if one.protocol == "UDP" else word(ProxyVersion, ours.spec.proxy_protocol),
+        access_log=ours.spec.access_log,
+        origin=one.origin,
+    )
+
+
+def _name(one: Listening) -> Hostname | None:
+    return None if one.hostname == ANY else one.hostname
+
+
+def _ending(one: Listening, ours: OurClass) -> ListenerTls:
+    """TLS that ends here."""
+    held = tuple(dict.fromkeys(wish.id for wish in one.certificates))
+    return ListenerTls(
+        certificates=held,
+        default_certificate=held[0] if held and one.hostname == ANY else None,
+        min_version=word(TlsVersion, ours.spec.tls.min_version) if ours.spec.tls.min_version != "1.2" else None,
+        max_version=word(TlsVersion, ours.spec.tls.max_version),
+        ciphers=tuple(
+            c for c in (parse(CipherName, text) for text in ours.spec.tls.ciphers) if not isinstance(c, Refused)
+        ),
     )
 
 

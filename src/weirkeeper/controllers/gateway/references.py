@@ -10,7 +10,7 @@ from weirkeeper.controllers.gateway.grants import Grants, permitted
 from weirkeeper.controllers.gateway.listeners import referred
 from weirkeeper.controllers.gateway.settings import GatewaySettings
 from weirkeeper.controllers.shared.reach import NoBackend
-from weirkeeper.controllers.shared.services import service_backend
+from weirkeeper.controllers.shared.services import of_bytes, service_backend
 from weirkeeper.flow import Read
 from weirkeeper.kube.conditions import Judgement
 from weirkeeper.kube.gateway_types import BackendReference
@@ -20,6 +20,7 @@ from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Id, shown
+from weirkeeper.model.words import Transport
 
 
 class Gathered:
@@ -52,7 +53,21 @@ class Gathered:
             self.wishes[wish.id] = wish
         return backend.id
 
-    def _found(self, one: BackendReference) -> tuple[Backend, EndpointSetWish | None] | Judgement:
+    def stream_backend(self, one: BackendReference, transport: Transport) -> Id | None:
+        """The backend of a reference for bytes: what its Service says of HTTP is between it and its clients."""
+        found = self._found(one, transport, bytes_only=True)
+        if isinstance(found, Judgement):
+            self.wrong.append(found)
+            return None
+        backend = found[0] if transport == "UDP" else of_bytes(found[0])
+        self.backends[backend.id] = backend
+        if found[1] is not None:
+            self.wishes[found[1].id] = found[1]
+        return backend.id
+
+    def _found(
+        self, one: BackendReference, transport: Transport = "TCP", *, bytes_only: bool = False
+    ) -> tuple[Backend, EndpointSetWish | None] | Judgement:
         ref = referred(self.route, one, "Service")
         if (ref.group, ref.kind) != ("", "Service"):
             why = f"requests are sent to Services, not to a {shown(ref.kind)} of {shown(ref.group or 'core')}"
@@ -62,11 +77,11 @@ class Gathered:
             return Judgement(good=False, reason="RefNotPermitted", message=why)
         service = self.read.get(self.inputs.of(Service), ref)
         port = ServiceBackendPort(number=one.port or 0)
-        found = service_backend(service, ref, port, forbidden=self.settings.api_server)
+        found = service_backend(service, ref, port, forbidden=self.settings.api_server, transport=transport)
         if isinstance(found, NoBackend):
             reason = "UnsupportedProtocol" if found.reason is Reason.EXTERNAL_NAME_REFUSED else "BackendNotFound"
             return Judgement(good=False, reason=reason, message=found.why.partition(";")[0])
-        if found.strange:
+        if found.strange and not bytes_only:
             why = f"the Service {shown(ref.name)} has the appProtocol {shown(found.strange)} at this port, which is not spoken here"
             return Judgement(good=False, reason="UnsupportedProtocol", message=why)
         return found.backend, found.wish
