@@ -49,6 +49,7 @@ def port_intent(key: PortKey, members: Sequence[Judged], ours: OurClass, setting
         listeners=tuple(listeners),
         routes=(*_shadows(plain), *_strangers(secure)),
         certificates=tuple(wish for _, one in (*secure, *streams) for wish in one.certificates),
+        trust_bundles=tuple(one.trust for _, one in secure if one.trust is not None),
     )
 
 
@@ -118,6 +119,7 @@ def _ending(one: Listening, ours: OurClass) -> ListenerTls:
         ciphers=tuple(
             c for c in (parse(CipherName, text) for text in ours.spec.tls.ciphers) if not isinstance(c, Refused)
         ),
+        client_validation=one.clients,
     )
 
 

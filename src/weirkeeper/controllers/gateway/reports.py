@@ -3,7 +3,7 @@
 Comes in: judged listeners, attachments, translations. Goes out: ``Report``. Whether anything is programmed is added where statuses are made: only engines know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from weirkeeper.controllers.gateway.attachment import Attached, Parent
 from weirkeeper.controllers.gateway.classes import OurClass, OurGateway
@@ -34,11 +34,24 @@ def gateway_report(ours: OurGateway, listeners: Sequence[tuple[Judged, int]], se
         controller=controller,
         generation=ours.gateway.metadata.generation,
         load_balancer=ours.load_balancer,
-        conditions=(condition("Accepted", _gateway_judged(ours, [one for one, _ in listeners])),),
+        conditions=(
+            condition("Accepted", _gateway_judged(ours, [one for one, _ in listeners])),
+            *_unverified([one for (_, one), _ in listeners]),
+        ),
         listeners=tuple(_listener(key, one, count) for (key, one), count in _in_order(listeners)),
         sets=sets if ours.gateway.spec.allowed_listeners is not None else None,
         addresses=True,
     )
+
+
+def _unverified(listeners: Sequence[Listening]) -> Iterator[Condition]:
+    """That clients are let in without a verified certificate is said as long as it is so (Gateway API, InsecureFrontendValidationMode)."""
+    ports = sorted({one.port for one in listeners if one.clients is not None and one.clients.mode != "require"})
+    if ports:
+        why = f"clients need no valid certificate at port {', '.join(map(str, ports))}"
+        yield Condition(
+            type="InsecureFrontendValidationMode", status="True", reason="ConfigurationChanged", message=why
+        )
 
 
 def _gateway_judged(ours: OurGateway, listeners: Sequence[Judged]) -> Judgement:
