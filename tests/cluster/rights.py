@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from packages import KUSTOMIZE, OVERLAYS, Objects, kustomized
 
+from weirkeeper.kube.gateway_types import RESOURCES
+
 INSTALLS = Path(__file__).parent / "installs"
 ALLOWED = re.compile(r'RBAC: allowed by \w+ "[^"]+" of (?P<kind>\w+) "(?P<role>[^"]+)" to ServiceAccount "[^"]+"')
 
@@ -31,6 +33,7 @@ RARE = {
     ("get", "events"): "api/test_event_writer.py",
     ("patch", "events"): "api/test_event_writer.py",
     ("get", "ingresses"): "api/test_status_writer.py",
+    **{("get", one.plural): "api/test_condition_writer.py" for one in RESOURCES.values()},
 }
 
 

@@ -7,6 +7,7 @@ import manifests
 import pytest
 
 from weirkeeper.configuration import checked, kinds, run_settings
+from weirkeeper.kube.gateway_types import RESOURCES
 from weirkeeper.settings import RunSettings
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "kustomize"
@@ -33,7 +34,7 @@ WRITING = {"create", "update", "patch", "delete", "deletecollection"}
 NEVER = {
     "pods/exec", "pods/attach", "pods/portforward", "nodes/proxy", "serviceaccounts/token", "roles", "rolebindings", "clusterroles",
     "clusterrolebindings", "validatingwebhookconfigurations", "mutatingwebhookconfigurations", "certificatesigningrequests/approval",
-    "customresourcedefinitions", "namespaces",
+    "customresourcedefinitions",
 }  # fmt: skip
 # All that may be written anywhere; the rest is in a Role of the own namespace.
 WRITTEN_EVERYWHERE = {"ingresses/status", "events", "tokenreviews"}
@@ -54,6 +55,7 @@ def test_no_rule_is_wider_than_it_has_to_be(name, rule):
     assert "*" not in {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
     assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
     assert not NEVER & set(rule["resources"])
+    assert "namespaces" not in rule["resources"] or set(rule["verbs"]) == {"list", "watch"}
 
 
 def everywhere(folder):
@@ -70,7 +72,10 @@ def test_what_is_written_everywhere_is_little():
         for path in (SHIPPED / "components").iterdir()
     }
     kinds = ("services", "deployments", "statefulsets", "daemonsets")
-    assert {name: what for name, what in more.items() if what} == {"public-endpoints": {("patch", kind) for kind in kinds}}
+    assert {name: what for name, what in more.items() if what} == {
+        "public-endpoints": {("patch", kind) for kind in kinds},
+        "gateway": {("patch", f"{one.plural}/status") for one in RESOURCES.values()},
+    }
 
 
 def test_pods_are_only_looked_at_and_everywhere_only_where_ingresses_lead_to_workloads():

@@ -24,7 +24,11 @@ DAEMON_SET: GroupKind = ("apps", "DaemonSet")
 SERVICE: GroupKind = ("", "Service")
 KINDS: tuple[Resource, ...] = (KNOWN[ACCOUNT], KNOWN[SERVICE], KNOWN[DEPLOYMENT], KNOWN[DAEMON_SET])
 """In the order in which they are made."""
-SERVICE_TYPES: Mapping[FleetExposure, str] = {"nodePort": "NodePort", "loadBalancer": "LoadBalancer"}
+SERVICE_TYPES: Mapping[FleetExposure, str] = {
+    "nodePort": "NodePort",
+    "loadBalancer": "LoadBalancer",
+    "clusterIP": "ClusterIP",
+}
 
 
 class Key(NamedTuple):
@@ -79,7 +83,7 @@ def _service(place: FleetPlace, wish: FleetWish) -> Body:
     """Local traffic only: a node without an instance takes nothing, and the client's address stays what it is."""
     spec = {
         "type": SERVICE_TYPES[wish.fleet.exposure],
-        "externalTrafficPolicy": "Local",
+        **({} if wish.fleet.exposure == "clusterIP" else {"externalTrafficPolicy": "Local"}),
         "selector": marks(place, wish.load_balancer),
         "ports": [{"name": f"port-{port}", "port": port, "targetPort": port, "protocol": "TCP"} for port in wish.ports],
     }

@@ -458,6 +458,9 @@ RESOURCES: Mapping[GroupKind, Resource] = {
         ("ListenerSet", "listenersets"),
         ("HTTPRoute", "httproutes"),
         ("GRPCRoute", "grpcroutes"),
+        ("TLSRoute", "tlsroutes"),
+        ("TCPRoute", "tcproutes"),
+        ("UDPRoute", "udproutes"),
     )
 }
 """Where the kinds with conditions are kept, in the version that is read here."""

@@ -13,9 +13,10 @@ from weirkeeper.model.value import Value
 FleetMode = Literal["deployment", "daemonset"]
 """So many instances, each on a host of its own; or one on every host that is chosen."""
 
-FleetExposure = Literal["hostNetwork", "hostPort", "nodePort", "loadBalancer"]
+FleetExposure = Literal["hostNetwork", "hostPort", "nodePort", "loadBalancer", "clusterIP"]
 """How clients reach instances: on the network of their hosts; on pods' networks, with ports of the hosts led to them; at ports that Kubernetes gives on the hosts
-that have an instance; or at the addresses that a cloud or another controller gives to a Service of type LoadBalancer.
+that have an instance; at the addresses that a cloud or another controller gives to a Service of type LoadBalancer; or, from inside of the cluster alone, at the address of a
+Service of its own.
 """
 ON_HOST_PORTS: frozenset[FleetExposure] = frozenset({"hostNetwork", "hostPort"})
 """Those that take the listeners' ports of their hosts."""

@@ -15,7 +15,7 @@ from weirkeeper.kube.watch import Gate, Reflector
 from weirkeeper.model.observation import FleetService
 from weirkeeper.model.text import Id, Refused, parse
 from weirkeeper.runtime.logging import Log
-from weirkeeper.status.addresses import given_addresses
+from weirkeeper.status.addresses import given_addresses, own_addresses
 
 
 class FleetServices:
@@ -80,6 +80,13 @@ def reached(place: FleetPlace, service: Service) -> FleetService | None:
             exposure="loadBalancer",
             ports=tuple(sorted(port.port for port in ports)),
             addresses=given_addresses(service),
+        )
+    if service.spec.type == "ClusterIP":
+        return FleetService(
+            load_balancer=load_balancer,
+            exposure="clusterIP",
+            ports=tuple(sorted(port.port for port in ports)),
+            addresses=own_addresses(service),
         )
     given = tuple(sorted(port.node_port for port in ports if port.node_port))
     return FleetService(load_balancer=load_balancer, exposure="nodePort", ports=given) if given else None

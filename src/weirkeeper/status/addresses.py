@@ -52,7 +52,7 @@ def behind_service(found: Addresses | None, exposure: FleetExposure, service: Fl
     """What clients use where the instances stand behind a Service of their own: the nodes that have one, at node ports; or what was given to the Service."""
     if found is None or service is None or service.exposure != exposure:
         return None
-    places = _places(service.addresses) if exposure == "loadBalancer" else found.places
+    places = _places(service.addresses) if exposure in ("loadBalancer", "clusterIP") else found.places
     return _addresses(places, service.ports) if service.ports else None
 
 
@@ -60,6 +60,16 @@ def given_addresses(service: Service) -> tuple[PublicAddress, ...]:
     """What was given to a Service of type LoadBalancer."""
     found = [_checked(entry) for entry in _given(service)]
     return tuple(_public(one) for one in found if one is not None)
+
+
+def own_addresses(service: Service) -> tuple[PublicAddress, ...]:
+    """The addresses that the cluster itself gave to a Service."""
+    return tuple(_public(one) for one in _inside(service) if one is not None)
+
+
+def _inside(service: Service) -> list[Place | None]:
+    spec = service.spec
+    return [_ip(ip) for ip in spec.cluster_i_ps or (spec.cluster_i_p,) if ip != "None"]
 
 
 def _public(place: Place) -> PublicAddress:
@@ -88,7 +98,7 @@ def _of_service(service: Service) -> tuple[list[Place], list[int]]:
     if spec.type == "ExternalName":
         outside.append(_host(spec.external_name))
     elif spec.type != "LoadBalancer" and not outside:
-        outside += [_ip(ip) for ip in spec.cluster_i_ps or (spec.cluster_i_p,) if ip != "None"]
+        outside += _inside(service)
     return [place for place in outside if place is not None], ports
 
 

@@ -242,7 +242,7 @@ def test_a_host_that_comes_ends_it():
     [
         {"granularity": "pod"},
         {"mode": "statefulset"},
-        {"exposure": "clusterIP"},
+        {"exposure": "teapot"},
         {"serviceAnnotations": {"weirkeeper.io/digest": "x"}},
         {"serviceAnnotations": {"a b": "x"}},
         {"serviceAnnotations": {"a": "\x1b"}},

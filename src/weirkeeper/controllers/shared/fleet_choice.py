@@ -29,7 +29,7 @@ def fleet_of(choice: FleetChoice, origin: Origin) -> tuple[Fleet, tuple[Finding,
         wrong.append("mode is neither deployment nor daemonset; deployment holds")
     exposure = word(FleetExposure, choice.exposure)
     if exposure is None:
-        wrong.append("exposure is none of hostNetwork, hostPort, nodePort, loadBalancer; hostNetwork holds")
+        wrong.append("exposure is none of hostNetwork, hostPort, nodePort, loadBalancer, clusterIP; hostNetwork holds")
     if not 1 <= choice.replicas <= MOST:
         wrong.append(f"replicas is not from 1 to {MOST}")
     selector = tuple((Label(key), Label(text)) for key, text in sorted(choice.node_selector.items()) if _is(key, text))
