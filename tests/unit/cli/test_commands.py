@@ -235,7 +235,7 @@ def test_explain_of_what_is_no_question(weir, arguments: list[str], why: str) ->
 
 def test_features_is_a_matrix_that_a_pipe_can_read(weir) -> None:
     lines = [line.split("\t") for line in weir("features").out.splitlines() if "\t" in line]
-    assert ["RegexPathMatch", "envoy=yes", "haproxy=yes", "memory=yes", "Paths are matched by regular expression (RE2)."] in lines
+    assert ["RegexPathMatch", "envoy=yes", "haproxy=yes", "memory=yes", "nginx=yes", "Paths are matched by regular expression (RE2)."] in lines
     only = weir("features", "--provider", "envoy", "--lacking", "-o", "json").json
     assert {row["providers"]["envoy"] for row in only["features"]} == {"close", "no"}
     assert weir("features", "--provider", "zeppelin").code == 2
