@@ -84,11 +84,7 @@ def cluster_plugins(settings: RunSettings, api_server: tuple[str, ...]) -> Plugi
 def _ingress_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> Controller:
     from weirkeeper.controllers.ingress import IngressController  # noqa: PLC0415 - only where it is asked for
     from weirkeeper.controllers.ingress.settings import IngressSettings  # noqa: PLC0415
-    from weirkeeper.controllers.shared.publish import published_from  # noqa: PLC0415
 
-    published = published_from(settings.publish)
-    if isinstance(published, Refused):
-        raise StartRefused(f"publish: {published.why}")
     wished = IngressSettings(
         controllers=settings.class_controllers,
         implicit_class=None,
@@ -150,6 +146,7 @@ def _gateway_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> C
         api_server=api_server,
         published=_published(settings),
         fleets=settings.fleet,
+        features=_claims(settings.providers),
     )
     return GatewayController(wished)
 
@@ -160,5 +157,14 @@ def _gateway_of_folder(settings: Settings) -> Controller:
     wished = GatewaySettings(
         addresses=tuple(trusted(IpAddress, address) for address in settings.addresses),
         provider=Name(settings.providers[0]),
+        features=_claims(settings.providers),
     )
     return GatewayController(wished)
+
+
+def _claims(providers: Iterable[str]) -> tuple[tuple[Name, tuple[Label, ...]], ...]:
+    """What a GatewayClass may say of each provider's engines."""
+    from weirkeeper.controllers.gateway.features import supported  # noqa: PLC0415
+
+    found = {name: plugin(PROVIDERS, name).capabilities.supported for name in providers}
+    return tuple((Name(name), supported(features)) for name, features in found.items())

@@ -58,6 +58,7 @@ from weirkeeper.kube.gateway_types import (
 )
 from weirkeeper.kube.types import Namespace
 from weirkeeper.model.ids import Ref
+from weirkeeper.model.text import Name
 
 R = TypeVar("R", HTTPRoute, GRPCRoute)
 GATEWAY = (GROUP, "Gateway")
@@ -263,7 +264,7 @@ class _Program:
 
         def of_class(read: Read, ref: Ref, ours: OurClass) -> Report | None:
             found = read.get(self.inputs.of(GatewayClass), ref)
-            return None if found is None else reports.class_report(found, ours, controller, self.settings.features)
+            return None if found is None else reports.class_report(found, ours, controller, self._claimed(ours))
 
         def of_gateway(read: Read, ref: Ref, ours: OurGateway) -> Report:
             return reports.gateway_report(ours, self._counted(read, ref), len(read.lookup(sets_of, ref)), controller)
@@ -277,6 +278,9 @@ class _Program:
             graph.derive("gateway.set_reports", self.sets, of_set),
             *self.route_reports,
         ]
+
+    def _claimed(self, ours: OurClass) -> tuple[str, ...]:
+        return dict(self.settings.features).get(Name(ours.spec.provider or self.settings.provider), ())
 
     def _counted(self, read: Read, owner: Ref) -> list[tuple[tuple[EntryKey, Listening], int]]:
         rows = read.lookup(self.by_owner, owner)

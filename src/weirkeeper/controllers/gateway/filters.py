@@ -35,8 +35,6 @@ from weirkeeper.model.text import Authority, HeaderName, HeaderValue, Method, Pa
 from weirkeeper.model.value import Fraction, Value, seconds
 from weirkeeper.model.words import Scheme, word
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
-
 
 class Filtered(Value, frozen=True, kw_only=True):
     """What filters do to requests and answers."""
@@ -150,11 +148,13 @@ def _text(text: str) -> PathText:
 
 
 def _cors(one: CorsSpec) -> Cors:
-    methods = METHODS if "*" in (one.allow_methods or ()) else one.allow_methods or ()
+    methods, headers = one.allow_methods or (), one.allow_headers or ()
     return Cors(
         origins=tuple(typed(WebOrigin, text, "the origin") for text in one.allow_origins or ()),
-        methods=tuple(typed(Method, text, "the method") for text in methods),
-        headers=_names(one.allow_headers or ()),
+        methods=tuple(typed(Method, text, "the method") for text in methods if text != "*"),
+        headers=_names([text for text in headers if text != "*"]),
+        any_method="*" in methods,
+        any_header="*" in headers,
         exposed=_names(one.expose_headers or ()),
         credentials=bool(one.allow_credentials),
         max_age=seconds(one.max_age if one.max_age is not None else 5),

@@ -223,4 +223,5 @@ def _retry(rule: _Rule) -> Retry | None:
         statuses=tuple(code for code in wished.codes or () if 400 <= code <= 599),
         conditions=("connect", "reset", "refused-stream"),
         backoff=_limit(wished.backoff),
+        non_idempotent=True,
     )

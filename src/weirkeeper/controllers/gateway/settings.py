@@ -12,7 +12,7 @@ class GatewaySettings(Value, frozen=True, kw_only=True):
 
     ``controller``: whose GatewayClasses are ours; it stands in every status entry that is ours too. ``addresses``: where listeners bind; none: everywhere.
     ``api_server``: names and addresses that no backend may have, besides the well-known ones. ``fleets``: whether we start instances.
-    ``published``: which addresses statuses say where a class does not choose; nothing: those of its instances.
+    ``features``: what a class may claim with each provider (Gateway API's names). ``published``: which addresses statuses say where a class does not choose; nothing: those of its instances.
     """
 
     controller: Label = OURS
@@ -21,4 +21,4 @@ class GatewaySettings(Value, frozen=True, kw_only=True):
     api_server: tuple[str, ...] = ()
     published: Published | None = None
     fleets: bool = False
-    features: tuple[Label, ...] = ()
+    features: tuple[tuple[Name, tuple[Label, ...]], ...] = ()

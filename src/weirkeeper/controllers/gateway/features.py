@@ -1,0 +1,42 @@
+"""What a GatewayClass says it supports (``status.supportedFeatures``): what the controller does by itself, and what the engine adds.
+
+Comes in: the features that a provider has. Goes out: Gateway API's names (sigs.k8s.io/gateway-api, pkg/features), sorted. A name is claimed where the conformance suite can ask for it.
+"""
+
+from collections.abc import Collection
+
+from weirkeeper.model.text import Label
+
+_OWN = """
+Gateway ReferenceGrant HTTPRoute GRPCRoute ListenerSet GatewayPort8080 GatewayHTTPListenerIsolation GatewayHTTPSListenerDetectMisdirectedRequests
+GatewayAddressEmpty HTTPRouteNamedRouteRule GRPCRouteNamedRouteRule HTTPRouteParentRefPort HTTPRouteDestinationPortMatching
+"""
+OWN = tuple(_OWN.split())
+"""Those that need nothing of an engine but what every one has."""
+
+_SAME = """
+BackendTLSPolicy BackendTLSPolicySANValidation GatewayFrontendClientCertificateValidationInsecureFallback HTTPRouteBackendProtocolH2C
+HTTPRouteBackendProtocolWebSocket HTTPRouteBackendRequestHeaderModification HTTPRouteBackendTimeout HTTPRouteCORS HTTPRouteHostRewrite HTTPRouteMethodMatching
+HTTPRoutePathRedirect HTTPRoutePathRewrite HTTPRoutePortRedirect HTTPRouteQueryParamMatching HTTPRouteRequestMirror HTTPRouteRequestMultipleMirrors
+HTTPRouteRequestPercentageMirror HTTPRouteRequestTimeout HTTPRouteResponseHeaderModification HTTPRouteRetry HTTPRouteSchemeRedirect TCPRoute TLSRoute
+TLSRouteModeTerminate UDPRoute
+"""
+BY_ENGINE = {
+    **{name: name for name in _SAME.split()},
+    "GatewayBackendClientCertificate": "BackendClientCertificate",
+    "GatewayFrontendClientCertificateValidation": "ClientCertificateValidation",
+    "HTTPRoute303RedirectStatusCode": "HTTPRoutePathRedirect",
+    "HTTPRoute307RedirectStatusCode": "HTTPRoutePathRedirect",
+    "HTTPRoute308RedirectStatusCode": "HTTPRoutePathRedirect",
+    "HTTPRouteRetryBackendTimeout": "HTTPRouteRetry",
+    "HTTPRouteRetryConnectionError": "HTTPRouteRetry",
+    "TLSRouteModeMixed": "TLSPassthrough",
+}
+"""Gateway API's name, and the feature of ours that it takes."""
+
+
+def supported(features: Collection[str]) -> tuple[Label, ...]:
+    """The names that can be claimed with an engine that has these features."""
+    return tuple(
+        Label(name) for name in sorted([*OWN, *(name for name, need in BY_ENGINE.items() if need in features)])
+    )
