@@ -48,6 +48,7 @@ async def _served(tmp_path):
                 await answers(one, "shop.example")
                 await eventually(lambda: status_of(server, "shop"), 60, what="the status says an address")
                 assert await status_of(server, "shop") == ["192.0.2.7"]
+                assert (await fetch("http://alive.example/", via=beside.alive_port)).status == 200, "its supervisor would end it"
                 before = await beside.number("weirkeeper_haproxy_reloads_total")
                 server.put(ingress("other", "other.example", "shop"))
                 await answers(one, "other.example")

@@ -25,19 +25,20 @@ from weirkeeper.model.fleet import FleetWish
 
 SHARED = f"{RUN}/haproxy"
 BELOW = 8_000
-"""HAProxy itself answers probes so far below the agent's port: one that hangs is started again, whatever the agent does. A node that is short of processor time is given ten seconds: what
-hangs is told by the agent long before."""
+"""HAProxy itself answers probes so far below the agent's port: one that hangs is started again, whatever the agent does. A node that is short of processor time is
+given ten seconds: what hangs is told by the agent long before."""
 START = f"""\
 mkdir -p {SHARED} && cd {SHARED} || exit 1
 old=/proc/$(cat haproxy.pid 2>/dev/null)
 [ "$(cat $old/comm 2>/dev/null)" = haproxy ] && kill -KILL "-$(cut -d ' ' -f 5 $old/stat)"
 until [ -e haproxy.cfg ]; do sleep 0.1; done
 haproxy -W -p haproxy.pid -S unix@master.sock,mode,600 -f haproxy.cfg 2>>complaints.log &
-trap 'kill -USR1 $!' TERM
-while kill -0 $! 2>/dev/null; do wait $!; done
+trap 'while kill -USR1 $! 2>/dev/null; do sleep 1; done; exit 0' TERM
+wait $!
 """
 """What outlived an earlier life of this shell is ended first, with its group: it would keep its share of the connections. Complaints go to a file: HAProxy 2.6
-tells them nobody else. Between two reloads the file that it starts from is a gate (`docs/haproxy.md`)."""
+tells them nobody else. A signal is lost on one that only starts: it is told to end until it does. Between two reloads the file that it starts from is a gate
+(`docs/haproxy.md`)."""
 
 
 def containers(place: FleetPlace, wish: FleetWish) -> Body:

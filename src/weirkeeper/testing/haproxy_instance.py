@@ -46,12 +46,12 @@ class HaproxyInstance:
     ) -> None:
         self.folder, self.engine = folder, folder / "e"
         self.engine.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port, self.alive_port = free_port(), free_port()
         self.command = [
             sys.executable, "-m", "weirkeeper", "agent", "haproxy", f"--load-balancer={load_balancer}", f"--instance={name}",
             *(f"--control-plane={server}" for server in servers), "--exchange=127.0.0.1:9", f"--folder={folder / 'tls'}",
             f"--engine-folder={self.engine}", f"--token-file={folder / 'token'}", f"--authority-file={folder / 'ca.crt'}",
-            f"--listen=127.0.0.1:{self.port}", "--threads=1", *(f"--address={one}" for one in addresses),
+            f"--listen=127.0.0.1:{self.port}", f"--engine-listen=127.0.0.1:{self.alive_port}", "--threads=1", *(f"--address={one}" for one in addresses),
         ]  # fmt: skip
         self.source: Path | None = None
         """Where the agent's program lies, if not where ours does."""

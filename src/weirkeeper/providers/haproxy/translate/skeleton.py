@@ -51,6 +51,7 @@ def slot(number: int) -> str:
 def frame(ports: Mapping[str, Port], forks: Mapping[str, Fork], wished: Frame) -> Iterator[str]:
     """Everything before the sections."""
     yield from _general(wished, validates=any(port.validates for port in ports.values()))
+    yield from alive(wished.alive)
     for _, port in sorted(ports.items()):
         yield from stream_frontends(port) if port.stream is not None else ()
         yield from _frontend(port, forks) if port.http else ()
