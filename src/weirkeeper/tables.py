@@ -314,12 +314,13 @@ class Program:
         wished = front.infrastructure.fleet
         if wished is None:
             return None
-        ports = {listener.port for _, listener in read.lookup(self._listeners_by_front, name)}
+        listeners = [listener for _, listener in read.lookup(self._listeners_by_front, name)]
         return FleetWish(
             load_balancer=name,
             provider=front.provider,
             fleet=wished,
-            ports=tuple(sorted(ports)),
+            ports=tuple(sorted({one.port for one in listeners if one.protocol != "udp"})),
+            datagram_ports=tuple(sorted({one.port for one in listeners if one.protocol == "udp"})),
             origin=front.origin,
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 from weirkeeper.fleet.place import FleetPlace
 from weirkeeper.model.fleet import ON_HOST_PORTS, FleetWish
 from weirkeeper.model.text import Id
+from weirkeeper.model.words import Transport
 
 Body = dict[str, Any]
 
@@ -59,9 +60,9 @@ def drain(place: FleetPlace) -> Body:
     return {"name": "WEIR_DRAIN_SECONDS", "value": str(place.drain_seconds)}
 
 
-def port(name: str, port: int, *, of_host: bool) -> Body:
+def port(name: str, port: int, *, of_host: bool, protocol: Transport = "TCP") -> Body:
     """A port of the host is named as that: two instances that want it are never put on one host."""
-    return {"name": name, "containerPort": port, **({"hostPort": port} if of_host else {}), "protocol": "TCP"}
+    return {"name": name, "containerPort": port, **({"hostPort": port} if of_host else {}), "protocol": protocol}
 
 
 def instance(wish: FleetWish) -> list[str]:
@@ -91,4 +92,11 @@ def of_pod(wish: FleetWish) -> tuple[Body, ...]:
 
 def listening(wish: FleetWish) -> list[Body]:
     """The ports of the listeners."""
-    return [port(f"port-{number}", number, of_host=wish.fleet.exposure in ON_HOST_PORTS) for number in wish.ports]
+    of_host = wish.fleet.exposure in ON_HOST_PORTS
+    return [port(name, number, of_host=of_host, protocol=protocol) for name, number, protocol in ports_of(wish)]
+
+
+def ports_of(wish: FleetWish) -> list[tuple[str, int, Transport]]:
+    """The ports of the listeners by name, with what carries them."""
+    streams: list[tuple[str, int, Transport]] = [(f"port-{number}", number, "TCP") for number in wish.ports]
+    return streams + [(f"udp-{number}", number, "UDP") for number in wish.datagram_ports]

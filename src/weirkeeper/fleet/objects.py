@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from weirkeeper.fleet.containers import Body
+from weirkeeper.fleet.containers import Body, ports_of
 from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, OF, FleetPlace, fleet_name, marks
 from weirkeeper.fleet.pods import CONTAINERS, pod_template, rollout
 from weirkeeper.kube.resources import KNOWN, GroupKind, Resource
@@ -74,7 +74,7 @@ def fleet_objects(place: FleetPlace, wish: FleetWish) -> dict[Key, Body]:
         Key(ACCOUNT, name): _body(ACCOUNT, place, wish.load_balancer, {"automountServiceAccountToken": False}),
         Key(kind, name): _body(kind, place, wish.load_balancer, {"spec": spec}),
     }
-    if wish.fleet.exposure in SERVICE_TYPES and wish.ports:
+    if wish.fleet.exposure in SERVICE_TYPES and ports_of(wish):
         bodies[Key(SERVICE, name)] = _service(place, wish)
     return {key: _stamped(body) for key, body in bodies.items()}
 
@@ -85,7 +85,10 @@ def _service(place: FleetPlace, wish: FleetWish) -> Body:
         "type": SERVICE_TYPES[wish.fleet.exposure],
         **({} if wish.fleet.exposure == "clusterIP" else {"externalTrafficPolicy": "Local"}),
         "selector": marks(place, wish.load_balancer),
-        "ports": [{"name": f"port-{port}", "port": port, "targetPort": port, "protocol": "TCP"} for port in wish.ports],
+        "ports": [
+            {"name": name, "port": port, "targetPort": port, "protocol": protocol}
+            for name, port, protocol in ports_of(wish)
+        ],
     }
     body = _body(SERVICE, place, wish.load_balancer, {"spec": spec})
     chosen = {**dict(wish.fleet.service_annotations), **body["metadata"]["annotations"]}

@@ -45,10 +45,11 @@ class Fleet(Value, frozen=True, kw_only=True):
 
 
 class FleetWish(Value, frozen=True, kw_only=True):
-    """The fleet of one load balancer, with the ports that its instances listen on."""
+    """The fleet of one load balancer, with the ports that its instances listen on: of TCP, and of UDP (``datagram_ports``)."""
 
     load_balancer: Id
     provider: Name
     fleet: Fleet
     ports: tuple[int, ...]
+    datagram_ports: tuple[int, ...] = ()
     origin: Origin

@@ -143,6 +143,17 @@ def test_what_others_keep_in_the_metadata_stays():
     assert (meta["resourceVersion"], meta["finalizers"]) == ("7", ["service.kubernetes.io/load-balancer-cleanup"])
 
 
+def test_ports_of_udp_are_told_from_those_of_tcp():
+    wished = msgspec.structs.replace(wish(ports=(53,), exposure="loadBalancer"), datagram_ports=(53,))
+    assert [(one["name"], one["port"], one["protocol"]) for one in one(("", "Service"), wished)["spec"]["ports"]] == [
+        ("port-53", 53, "TCP"),
+        ("udp-53", 53, "UDP"),
+    ]
+    containers = one(DEPLOYMENT, wished)["spec"]["template"]["spec"]["containers"]
+    ports = [port for container in containers for port in container.get("ports", ()) if port["containerPort"] == 53]
+    assert {port["protocol"] for port in ports} == {"TCP", "UDP"}
+
+
 def test_without_a_port_there_is_no_service():
     assert [key.kind for key in fleet_objects(PLACE, wish(exposure="nodePort", ports=()))] == [ACCOUNT, DEPLOYMENT]
 
@@ -303,7 +314,9 @@ def test_a_haproxy_and_its_agent_are_nobodys_parent_and_share_their_files():
 def test_each_part_of_a_haproxy_pod_is_probed_by_itself():
     wished = wish(provider="haproxy")
     [haproxy, agent] = one(DEPLOYMENT, wished)["spec"]["template"]["spec"]["containers"]
-    ports = {container["name"]: {p["name"]: p["containerPort"] for p in container["ports"]} for container in (haproxy, agent)}
+    ports = {
+        container["name"]: {p["name"]: p["containerPort"] for p in container["ports"]} for container in (haproxy, agent)
+    }
     assert ports["agent"]["health"] == health_port(wished.load_balancer)
     assert haproxy["livenessProbe"]["httpGet"]["port"] == "alive"
     assert f"--engine-listen=$(HOST_ADDRESS):{ports['haproxy']['alive']}" in agent["args"]
