@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from weirkeeper.controllers.gateway import CONTROLLER as GATEWAY
 from weirkeeper.controllers.ingress import CONTROLLER as INGRESS
 from weirkeeper.controllers.manifests import CONTROLLER as MANIFESTS
 from weirkeeper.providers.envoy import PROVIDER as ENVOY
@@ -16,7 +17,8 @@ CASES = golden.cases(HERE)
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case_is_as_it_is_written_down(case: Path, request: pytest.FixtureRequest, golden_seed: int) -> None:
-    files = golden.produced(case, (INGRESS, MANIFESTS), (ENVOY, HAPROXY), golden_seed)
+    controllers = (GATEWAY,) if case.name.startswith("gateway-") else (INGRESS, MANIFESTS)
+    files = golden.produced(case, controllers, (ENVOY, HAPROXY), golden_seed)
     if request.config.getoption("write_golden", default=False):
         golden.write(case, files)
     found = golden.differences(case, files)

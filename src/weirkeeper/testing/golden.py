@@ -21,6 +21,7 @@ from weirkeeper.controllers.base import Controller
 from weirkeeper.feeds.base import Seen, Synced
 from weirkeeper.feeds.decode import Decoder
 from weirkeeper.feeds.files import read_folder
+from weirkeeper.kube.conditions import Condition, ConditionsWish
 from weirkeeper.model.address import PublicAddress
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.observation import LoadBalancerObservation
@@ -148,14 +149,35 @@ def _statuses(program: Reconciler) -> str:
     findings = program.graph.rows(program.program.findings)
     statuses = program.graph.rows(program.program.statuses)
     rows = []
-    for ref in sorted({*findings, *statuses}):
+    conditions = program.graph.rows(program.program.conditions)
+    for ref in sorted({*findings, *statuses, *conditions}):
         row: dict[str, object] = {"object": str(ref)}
         if (status := statuses.get(ref)) is not None:
             row["addresses"] = [ip or hostname for ip, hostname in status.addresses]
+        if (wish := conditions.get(ref)) is not None:
+            row.update(_conditions(wish))
         if found := findings.get(ref):
             row["findings"] = [_told(finding) for finding in found]
         rows.append(row)
     return printed(rows)
+
+
+def _conditions(wish: ConditionsWish) -> dict[str, object]:
+    """What the conditions say, a line each."""
+    report = wish.report
+
+    def lines(conditions: Iterable[Condition]) -> list[str]:
+        return [" ".join(filter(None, (one.type, one.status, one.reason, one.message))) for one in conditions]
+
+    told: dict[str, object] = {"conditions": lines(report.conditions)}
+    told["listeners"] = [
+        {"name": one.name, "attached": one.attached, "conditions": lines(one.conditions)}
+        for one in report.listeners or ()
+    ]
+    told["parents"] = [{**dict(one.reference), "conditions": lines(one.conditions)} for one in report.parents or ()]
+    told["addresses"] = [ip or hostname for ip, hostname in wish.addresses or ()]
+    told["features"] = len(report.features)
+    return {name: value for name, value in told.items() if value}
 
 
 def _told(finding: Finding) -> dict[str, object]:
