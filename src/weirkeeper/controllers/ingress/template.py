@@ -95,8 +95,15 @@ def _elsewhere(options: Options) -> Redirect | None:
             if url.keeps_request and url.path == "/" and url.query is None:
                 port = url.port if url.port != default else None
                 return Redirect(scheme=word(Scheme, url.scheme), host=Authority(url.host), port=port, status=status)
-            return Redirect(to=url.text, status=status)
+            return Redirect(to=_rooted(url.text), status=status)
     return None
+
+
+def _rooted(url: HeaderValue) -> HeaderValue:
+    """The URL with the path `/` where it has none: the same one (RFC 3986, 6.2.3), and every engine shows it alike."""
+    scheme, mark, rest = url.partition("://")
+    end = min((at for at in (rest.find("?"), rest.find("#")) if at >= 0), default=len(rest))
+    return url if not mark or "/" in rest[:end] else HeaderValue(f"{scheme}://{rest[:end]}/{rest[end:]}")
 
 
 def redirects_all(options: Options) -> bool:

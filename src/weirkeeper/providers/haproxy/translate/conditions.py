@@ -4,8 +4,8 @@ Comes in: a match. Goes out: ACL lines with names of their own, and the conditio
 no text can end the condition or begin a flag.
 """
 
-from collections.abc import Iterator
-from ipaddress import ip_network
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv6Network, ip_network
 from typing import NamedTuple, assert_never
 
 from weirkeeper.model.match import (
@@ -27,9 +27,13 @@ from weirkeeper.providers.haproxy.translate import expressions
 from weirkeeper.providers.haproxy.translate.items import digest
 from weirkeeper.providers.haproxy.translate.quoting import argument, word
 
+MAPPED = IPv6Network("::ffff:0:0/96")
+WORDS = 50
+"""So many ranges fit into a line, of whose words HAProxy takes 64."""
+
 
 class Conditions(NamedTuple):
-    """ACL lines, the terms that must all hold, and terms of which each says that an expression could not be decided."""
+    """ACL lines (and rules that these need), the terms that must all hold, and terms of which each says that an expression could not be decided."""
 
     acls: tuple[str, ...]
     terms: tuple[str, ...]
@@ -37,20 +41,25 @@ class Conditions(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """One condition; for an expression, its opposite and what must be there at all as well."""
+    """One condition; for an expression, its opposite and what must be there at all as well. ``kept`` is a rule that must come before,
+    ``besides`` are expressions that serve as well.
+    """
 
     text: str
     inverted: bool = False
     opposite: str = ""
     there: str = ""
+    kept: str = ""
+    besides: tuple[str, ...] = ()
 
 
 def conditions(match: RouteMatch) -> Conditions:
     """The conditions of one match; the scheme is not among them, it is known before (see ``hosts``)."""
     acls, terms, undecided = [], [], []
     for one in _asked(match):
-        name = f"c.{digest(one.text)}"
-        acls.append(f"acl {name} {one.text}")
+        name = f"c.{digest(one.text, *one.besides)}"
+        acls += [one.kept] * bool(one.kept)
+        acls += [f"acl {name} {text}" for text in (one.text, *one.besides)]
         terms.append(("!" if one.inverted else "") + name)
         if one.opposite:
             other = f"n.{digest(one.opposite)}"
@@ -71,11 +80,18 @@ def _asked(match: RouteMatch) -> Iterator[_Asked]:
     yield from (_Asked(_cookie(one)) for one in match.cookies)
     yield from (_query(one) for one in match.query)
     if match.source:
-        yield _Asked(addresses(match.source))
+        first, *others = _addresses(_known(match.source))
+        yield _Asked(first, besides=tuple(others))
 
 
 def _expression(
-    fetch: str, pattern: str, *, inverted: bool = False, case_sensitive: bool = True, prefix: bool = False
+    fetch: str,
+    pattern: str,
+    *,
+    inverted: bool = False,
+    case_sensitive: bool = True,
+    prefix: bool = False,
+    kept: str = "",
 ) -> _Asked:
     opposite = expressions.unlike(pattern, case_sensitive=case_sensitive, prefix=prefix)
     return _Asked(
@@ -83,21 +99,33 @@ def _expression(
         inverted=inverted,
         opposite=f"{fetch} -m reg -- {word(opposite)}",
         there=fetch,
+        kept=kept,
     )
 
 
-def addresses(ranges: tuple[str, ...]) -> str:
-    """Whether the client's address lies in one of these ranges; one that is none is left out, and nobody is in an empty list."""
-    known = [text for text in ranges if _is_range(text)]
-    return "src -m ip -- " + " ".join(known or ["255.255.255.255/32"])
+def addresses(name: str, ranges: tuple[str, ...]) -> Iterator[str]:
+    """The ACL of that name: the client's address lies in one of these ranges. One that is none is left out, and nobody is in an empty list."""
+    yield from (f"acl {name} {text}" for text in _addresses(_known(ranges)))
 
 
-def _is_range(text: str) -> bool:
+def _known(ranges: tuple[str, ...]) -> list[str]:
+    return [own for text in ranges for own in _ranges(text)] or ["255.255.255.255/32"]
+
+
+def _addresses(ranges: Sequence[str]) -> Iterator[str]:
+    """Expressions of which one must hold: HAProxy takes 64 words in a line."""
+    yield from ("src -m ip -- " + " ".join(ranges[at : at + WORDS]) for at in range(0, len(ranges), WORDS))
+
+
+def _ranges(text: str) -> list[str]:
+    """The range; without what stands for IPv4 in IPv6, which HAProxy would find every IPv4 address in."""
     try:
-        ip_network(text, strict=False)
+        found = ip_network(text, strict=False)
     except ValueError:
-        return False
-    return True
+        return []
+    if isinstance(found, IPv6Network) and MAPPED.subnet_of(found):
+        return [str(part) for part in sorted(found.address_exclude(MAPPED))]
+    return [text]
 
 
 def _header(wished: HeaderMatch) -> _Asked:
@@ -127,14 +155,16 @@ def _cookie(wished: CookieMatch) -> str:
 
 
 def _query(wished: QueryMatch) -> _Asked:
-    given = word(f"url_param({argument(wished.name)})")
-    fetch = word(f"url_param({argument(wished.name)}),url_dec")
+    """A condition on the first parameter of that name, which a variable keeps: an ACL would look at all of them."""
+    first = word(f"url_param({argument(wished.name)})")
+    given = f"var(txn.q{digest(first)})"
+    kept, fetch = f"http-request set-{given} {first}", f"{given},url_dec"
     match wished.match:
         case QueryExactly(value=value):
-            return _Asked(f"{fetch} -m str -- {word(value)}" if value else f"{given} -m len 0")
+            return _Asked(f"{fetch} -m str -- {word(value)}" if value else f"{given} -m len 0", kept=kept)
         case QueryPresent():
-            return _Asked(f"{given} -m found")
+            return _Asked(f"{given} -m found", kept=kept)
         case QueryMatches(value=value):
-            return _expression(fetch, value)
+            return _expression(fetch, value, kept=kept)
         case _:
             assert_never(wished.match)

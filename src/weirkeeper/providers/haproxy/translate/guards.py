@@ -64,10 +64,10 @@ def _addresses(rules: IpRules | None) -> Iterator[str]:
     if rules is None:
         return
     if rules.deny:
-        yield f"acl denied {addresses(rules.deny)}"
+        yield from addresses("denied", rules.deny)
         yield f"{refused(rules.status)} if denied"
     if rules.allow:
-        yield f"acl allowed {addresses(rules.allow)}"
+        yield from addresses("allowed", rules.allow)
         yield f"{refused(rules.status)} unless allowed"
 
 
@@ -86,7 +86,7 @@ def _limits(route: Route) -> Iterator[str]:
     yield f"stick-table type ipv6 size 100k expire {max(period, 10_000)}ms store {stored}"
     ranges = tuple(dict.fromkeys(text for many in [*_excepted(rates), *_excepted(counts)] for text in many))
     if ranges:
-        yield f"acl unlimited {addresses(ranges)}"
+        yield from addresses("unlimited", ranges)
     besides = " unless unlimited" if ranges else ""
     yield f"http-request track-sc0 src{besides}"
     for one in rates:

@@ -191,7 +191,7 @@ def _client(wished: ClientAddress) -> Iterator[str]:
     elif wished.trusted or wished.trusted_hops:
         hops = max(wished.trusted_hops, 1)
         if wished.trusted:
-            yield f"acl trusted {addresses(wished.trusted)}"
+            yield from addresses("trusted", wished.trusted)
         condition = " if trusted" if wished.trusted else ""
         yield f"http-request set-src req.hdr(x-forwarded-for,-{hops}){condition}"
     else:
