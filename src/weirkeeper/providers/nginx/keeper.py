@@ -22,6 +22,7 @@ from weirkeeper.providers.nginx.plan import CAUSES, Cause, File, Held, Wanted, f
 from weirkeeper.providers.nginx.processes import Processes, Running, Unable, write
 from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, Frame, configuration
 from weirkeeper.providers.nginx.translate.items import BUNDLE, HOST, PORT, digest
+from weirkeeper.providers.nginx.translate.quoting import Unspeakable
 
 log = logging.getLogger(__name__)
 
@@ -191,8 +192,7 @@ class Keeper:
         await self._refuse_taken(held.file)
         while self.wished.items and self._process is not None:
             file = file_of(self.wished, self._settings, held.file.ways)
-            await asyncio.to_thread(self._write, written(file, self._chosen), self.wished.authorities())
-            said = await self.processes.read_again(self._process, mark(file))
+            said = await self._offered(file)
             if not said:
                 self._held = Held(held.entries, file, held.file.ports)
                 self._next_reload = asyncio.get_running_loop().time() + self._between
@@ -202,6 +202,15 @@ class Keeper:
                 log.error("nginx of %s does not take its file: %s", self.name, said[-2000:])
                 self._next_reload = asyncio.get_running_loop().time() + AGAIN
                 raise Away("it does not take its file")
+
+    async def _offered(self, file: File) -> str:
+        """Why NGINX does not take that file; empty where it does."""
+        try:
+            text = written(file, self._chosen)
+        except Unspeakable as error:
+            return f"it cannot be told {error}"
+        await asyncio.to_thread(self._write, text, self.wished.authorities())
+        return "" if self._process is None else await self.processes.read_again(self._process, mark(file))
 
     def _write(self, text: str, authorities: Mapping[str, str]) -> None:
         kept = stand_in() if not (self.folder / next(iter(stand_in()))).exists() else {}
