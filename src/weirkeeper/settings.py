@@ -48,7 +48,8 @@ class RunSettings(Value, frozen=True, kw_only=True):
     """
 
     controllers: Annotated[
-        tuple[str, ...], _said("The controllers that read objects; empty: every one installed.")
+        tuple[str, ...],
+        _said("The controllers that read objects; empty: every one installed, `gateway` as its own setting says."),
     ] = ()
     providers: Annotated[tuple[str, ...], _said("The providers that program engines; the first is the default.")] = (
         "envoy",
@@ -67,6 +68,9 @@ class RunSettings(Value, frozen=True, kw_only=True):
     class_controllers: Annotated[tuple[str, ...], _said("The controller names whose IngressClasses are ours.")] = (
         "weirkeeper.io/ingress",
     )
+    gateway: Annotated[
+        bool, _said("Whether Gateway API is served, where the cluster has its kinds (docs/gateway.md).")
+    ] = False
     gateway_controller: Annotated[str, _said("The controller name whose GatewayClasses are ours.")] = (
         "weirkeeper.io/gateway"
     )

@@ -67,7 +67,7 @@ def plugins(settings: Settings) -> Plugins:
 
 def cluster_plugins(settings: RunSettings, api_server: tuple[str, ...]) -> Plugins:
     """The plugins of a program that serves a cluster; no backend may be one of the API server's addresses."""
-    names = settings.controllers or known_plugins(CONTROLLERS)
+    names = settings.controllers or [n for n in known_plugins(CONTROLLERS) if n != "gateway" or settings.gateway]
     found = chosen(
         names,
         settings.providers,

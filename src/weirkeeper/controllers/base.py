@@ -31,7 +31,7 @@ class Kind(Value, frozen=True, kw_only=True):
     """A kind of object that a controller reads: its API group, version, name, whether it lives in namespaces, and its struct.
 
     ``packed``: there are many, and each is read by few; they are kept as bytes. ``also``: other versions that have the same fields. ``only_with``: it is read only
-    where the cluster serves this kind and lets us read; where not, nothing is amiss.
+    where the cluster serves this kind; where not, nothing is amiss.
     """
 
     group: str

@@ -25,7 +25,7 @@ from weirkeeper.feeds.kube import problems
 from weirkeeper.feeds.kube.selections import Selections
 from weirkeeper.feeds.kube.wishes import Scope, Wishes
 from weirkeeper.kube.client import Client
-from weirkeeper.kube.errors import ApiFailure, Forbidden, Unreachable
+from weirkeeper.kube.errors import ApiFailure, Unreachable
 from weirkeeper.kube.mirror import Absent, Applied, Back, Deleted, Listed, Lost, News, Pace, Unreadable
 from weirkeeper.kube.resources import KNOWN, GroupKind, Resource, discovered
 from weirkeeper.kube.watch import Gate, Reflector
@@ -163,7 +163,7 @@ class KubeFeed:
         parts = (
             f"{_named(part)} is not listed yet{_because(state.error)}"
             for part, state in self._parts.items()
-            if not state.listed and not self._spared(part)
+            if not state.listed
         )
         unknown = (f"nothing is known yet of {kind}.{group}" for group, kind in self._unknown())
         names = (
@@ -181,7 +181,7 @@ class KubeFeed:
     @property
     def lost(self) -> tuple[str, ...]:
         """What cannot be read now."""
-        return tuple(_named(part) for part, state in self._parts.items() if state.error and not self._spared(part))
+        return tuple(_named(part) for part, state in self._parts.items() if state.error is not None)
 
     @property
     def lists(self) -> int:
@@ -349,7 +349,7 @@ class KubeFeed:
 
     def _sync(self) -> None:
         if not self._synced:
-            if self._unknown() or not all(state.listed or self._spared(part) for part, state in self._parts.items()):
+            if self._unknown() or not all(state.listed for state in self._parts.values()):
                 return
             self._synced = True
             self._offer((Synced(feed=NAME, kinds=tuple(kind for _, kind in self._brakes)),))
@@ -362,10 +362,6 @@ class KubeFeed:
         """Kinds of which it is not known whether the cluster has them."""
         seen = {*self._known, *self._absent_kinds}
         return [key for key in self._brakes if not seen.issuperset({key, self._kinds[key].only_with or key})]
-
-    def _spared(self, part: Part) -> bool:
-        """Whether it need not be read: we may not, and nobody said that we should."""
-        return isinstance(self._parts[part].error, Forbidden) and self._kinds[part.kind].only_with is not None
 
     def _excused(self, one: Ref | Part) -> bool:
         since = self._parts[one].refused_since if isinstance(one, Part) else self._refused_since.get(one)
