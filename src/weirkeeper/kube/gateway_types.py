@@ -461,6 +461,7 @@ RESOURCES: Mapping[GroupKind, Resource] = {
         ("TLSRoute", "tlsroutes"),
         ("TCPRoute", "tcproutes"),
         ("UDPRoute", "udproutes"),
+        ("BackendTLSPolicy", "backendtlspolicies"),
     )
 }
 """Where the kinds with conditions are kept, in the version that is read here."""

@@ -7,11 +7,18 @@ HTTPRoute, GRPCRoute ─┬─ attachments (parents, listeners, hosts) ───
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from weirkeeper.controllers.base import Inputs, Intent, Kind
+from weirkeeper.controllers.base import CertificateWish, Inputs, Intent, Kind
 from weirkeeper.controllers.gateway import reports
 from weirkeeper.controllers.gateway.attachment import Attached, Tables, attached
+from weirkeeper.controllers.gateway.backend_tls import (
+    Identity,
+    Secured,
+    declare_policies,
+    identity_of,
+    policy_report,
+)
 from weirkeeper.controllers.gateway.classes import (
     OurClass,
     OurGateway,
@@ -36,7 +43,7 @@ from weirkeeper.controllers.gateway.listeners import (
     verdicts,
 )
 from weirkeeper.controllers.gateway.ports import port_intent
-from weirkeeper.controllers.gateway.references import Gathered
+from weirkeeper.controllers.gateway.references import Consents, Gathered
 from weirkeeper.controllers.gateway.routes import intents
 from weirkeeper.controllers.gateway.rules import Translated, grpc_rules, http_rules
 from weirkeeper.controllers.gateway.sets import SetParent, set_parent
@@ -46,6 +53,7 @@ from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
 from weirkeeper.controllers.shared.parameters import LoadBalancerClassParameters
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.conditions import Report
+from weirkeeper.kube.gateway_policies import BackendTLSPolicy
 from weirkeeper.kube.gateway_streams import TCPRoute, TLSRoute, UDPRoute
 from weirkeeper.kube.gateway_types import (
     GROUP,
@@ -58,7 +66,7 @@ from weirkeeper.kube.gateway_types import (
 )
 from weirkeeper.kube.types import Namespace
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.text import Name
+from weirkeeper.model.text import Id, Name
 
 R = TypeVar("R", HTTPRoute, GRPCRoute)
 GATEWAY = (GROUP, "Gateway")
@@ -81,6 +89,14 @@ class GatewayController:
         Kind(
             group=GROUP, version="v1beta1", kind="ReferenceGrant", type=ReferenceGrant, also=("v1",), only_with=GATEWAY
         ),
+        Kind(
+            group=GROUP,
+            version="v1",
+            kind="BackendTLSPolicy",
+            type=BackendTLSPolicy,
+            also=("v1alpha3",),
+            only_with=GATEWAY,
+        ),
         Kind(group="", version="v1", kind="Namespace", namespaced=False, type=Namespace, only_with=GATEWAY),
         Kind(
             group=PARAMETERS_GROUP,
@@ -101,6 +117,14 @@ class GatewayController:
         return (*program.fronts(), *program.routes)
 
 
+class Reach(NamedTuple):
+    """A route leads requests of a Gateway to a Service."""
+
+    service: Ref
+    gateway: Ref
+    route: Ref
+
+
 class _Program:
     """The tables of one graph."""
 
@@ -115,6 +139,11 @@ class _Program:
             "gateway.sets",
             inputs.of(ListenerSet),
             lambda read, _, found: set_parent(read, inputs, self.gateways, found),
+        )
+        self.policies = declare_policies(graph, inputs, self.grants)
+        sight = Sight(inputs, self.grants)
+        self.identities: Table[Ref, Identity] = graph.derive(
+            "gateway.identities", self.gateways, lambda read, _, ours: identity_of(read, sight, ours)
         )
         self._listeners()
         self._routes()
@@ -181,6 +210,7 @@ class _Program:
         self.attachments: list[Table[Ref, Attached]] = []
         self.routes: list[Table[Ref, Intent]] = []
         self.route_reports: list[Table[Ref, Report]] = []
+        self.reaches: list[Table[Reach, bool]] = []
         self._declare_routes("http", HTTPRoute, http_rules)
         self._declare_routes("grpc", GRPCRoute, grpc_rules)
         around = Around(self.inputs, self._tables, self.listeners, self._gathered, self.settings.controller)
@@ -200,7 +230,7 @@ class _Program:
         )
 
     def _gathered(self, read: Read, ref: Ref) -> Gathered:
-        return Gathered(read, self.inputs, self.grants, self.settings, ref)
+        return Gathered(read, self.inputs, Consents(self.grants, self.policies), self.settings, ref)
 
     def _declare_routes(self, name: str, kind: type[R], rules: Callable[[R, Gathered], Translated]) -> None:
         graph, inputs = self.graph, self.inputs
@@ -219,7 +249,7 @@ class _Program:
 
         def hung(read: Read, ref: Ref, at: Attached) -> Iterator[tuple[Ref, Intent]]:
             found = read.get(translated, ref)
-            return iter(()) if found is None else intents(ref, at, found)
+            return iter(()) if found is None else intents(ref, at, found, self._shown(read, at))
 
         def report(read: Read, ref: Ref, at: Attached) -> Report | None:
             found, route = read.get(translated, ref), read.get(inputs.of(kind), ref)
@@ -227,9 +257,21 @@ class _Program:
                 return None
             return reports.route_report(route.metadata.generation, at, found, self.settings.controller)
 
+        def reached(read: Read, ref: Ref, at: Attached) -> Iterator[tuple[Reach, bool]]:
+            found = read.get(translated, ref)
+            gateways = {parent.gateway for parent in at.parents if parent.accepted.good}
+            for service in found.services if found is not None else ():
+                yield from ((Reach(service, gateway, ref), True) for gateway in gateways)
+
         self.attachments.append(attachments)
+        self.reaches.append(graph.spread(f"gateway.{name}_reaches", attachments, reached))
         self.routes.append(graph.spread(f"gateway.{name}_intents", attachments, hung))
         self.route_reports.append(graph.derive(f"gateway.{name}_reports", attachments, report))
+
+    def _shown(self, read: Read, at: Attached) -> dict[Id, CertificateWish]:
+        """What the Gateways of a route show to backends."""
+        found = ((parent.load_balancer, read.get(self.identities, parent.gateway)) for parent in at.parents)
+        return {front: one.wish for front, one in found if one is not None and one.wish is not None}
 
     # What comes of it
 
@@ -267,12 +309,23 @@ class _Program:
             return None if found is None else reports.class_report(found, ours, controller, self._claimed(ours))
 
         def of_gateway(read: Read, ref: Ref, ours: OurGateway) -> Report:
-            return reports.gateway_report(ours, self._counted(read, ref), len(read.lookup(sets_of, ref)), controller)
+            identity, sets = read.get(self.identities, ref), len(read.lookup(sets_of, ref))
+            judged = identity.judged if identity is not None else None
+            return reports.gateway_report(ours, self._counted(read, ref), sets, judged, controller)
 
         def of_set(read: Read, ref: Ref, one: SetParent) -> Report:
             return reports.set_report(one.found, one.load_balancer, one.let_in, self._counted(read, ref), controller)
 
+        by_service: Index[Ref, Reach, bool] = graph.index(
+            "gateway.reaches_by_service", graph.union("gateway.reaches", self.reaches), lambda key, _: (key.service,)
+        )
+
+        def of_policy(read: Read, ref: Ref, one: Secured) -> Report | None:
+            rows = [row for target in one.targets for row in read.lookup(by_service, target.service)]
+            return policy_report(read, self.policies, (ref, one), {key.gateway for key, _ in rows}, controller)
+
         return [
+            graph.derive("gateway.policy_reports", self.policies.table, of_policy),
             graph.derive("gateway.class_reports", self.classes, of_class),
             graph.derive("gateway.gateway_reports", self.gateways, of_gateway),
             graph.derive("gateway.set_reports", self.sets, of_set),

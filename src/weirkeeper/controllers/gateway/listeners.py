@@ -330,7 +330,7 @@ def _certificates(read: Read, sight: Sight, owner: Ref, entry: Entry) -> tuple[t
     wishes, judged = list[CertificateWish](), OK
     for i, one in enumerate((tls.certificate_refs if tls is not None else None) or ()):
         ref = referred(owner, one, "Secret")
-        wrong = _usable(read, sight, owner, ref)
+        wrong = usable(read, sight, owner, ref)
         if wrong is not None:
             judged = judged if not judged.good else wrong
             continue
@@ -367,7 +367,7 @@ def referred(owner: Ref, one: ObjectReference, kind: str, group: str = "") -> Re
     )
 
 
-def _usable(read: Read, sight: Sight, owner: Ref, ref: Ref) -> Judgement | None:
+def usable(read: Read, sight: Sight, owner: Ref, ref: Ref) -> Judgement | None:
     """Why a certificate cannot be used; one that may still come is not judged."""
     if (ref.group, ref.kind) != ("", "Secret"):
         why = f"a certificate is in a Secret, not in a {shown(ref.kind)} of {shown(ref.group or 'core')}"

@@ -3,9 +3,12 @@
 Comes in: a ``backendRef`` and its route. Goes out: a ``Backend`` and the wish for its endpoints, or the reason why there is none, as the condition ResolvedRefs has it.
 """
 
+from typing import NamedTuple
+
 import msgspec
 
 from weirkeeper.controllers.base import CertificateWish, EndpointSetWish, Inputs
+from weirkeeper.controllers.gateway.backend_tls import Policies, closed, policy_of
 from weirkeeper.controllers.gateway.grants import Grants, permitted
 from weirkeeper.controllers.gateway.listeners import referred
 from weirkeeper.controllers.gateway.settings import GatewaySettings
@@ -20,14 +23,23 @@ from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Id, shown
-from weirkeeper.model.words import Transport
+from weirkeeper.model.words import BackendProtocol, Transport
+
+
+class Consents(NamedTuple):
+    """What others say of references: whether they may be followed, and how what they lead to is spoken to."""
+
+    grants: Grants
+    policies: Policies
 
 
 class Gathered:
     """What a route's translation gathers on its way; lives for one call. ``resolved`` is the first thing that is wrong with a reference."""
 
-    def __init__(self, read: Read, inputs: Inputs, grants: Grants, settings: GatewaySettings, route: Ref) -> None:
-        self.read, self.inputs, self.grants, self.settings, self.route = read, inputs, grants, settings, route
+    def __init__(self, read: Read, inputs: Inputs, consents: Consents, settings: GatewaySettings, route: Ref) -> None:
+        self.read, self.inputs, self.settings, self.route = read, inputs, settings, route
+        self.grants, self.policies = consents
+        self.services: dict[Ref, None] = {}
         self.backends: dict[Id, Backend] = {}
         self.wishes: dict[Id, EndpointSetWish] = {}
         self.certificates: dict[Id, CertificateWish] = {}
@@ -45,7 +57,7 @@ class Gathered:
         if isinstance(found, Judgement):
             self.wrong.append(found)
             return None
-        backend, wish = found
+        backend, wish = self._secured(referred(self.route, one, "Service"), *found)
         if grpc and backend.protocol == "http1":
             backend = msgspec.structs.replace(backend, id=Id(f"{backend.id}~grpc"), protocol="grpc")
         self.backends[backend.id] = backend
@@ -64,6 +76,21 @@ class Gathered:
         if found[1] is not None:
             self.wishes[found[1].id] = found[1]
         return backend.id
+
+    def _secured(
+        self, service: Ref, backend: Backend, wish: EndpointSetWish | None
+    ) -> tuple[Backend, EndpointSetWish | None]:
+        """The backend as the policies for its Service want it spoken to."""
+        self.services[service] = None
+        policy = policy_of(self.read, self.policies, service, wish.port_name if wish is not None else "")
+        if policy is None:
+            return backend, wish
+        if policy.tls is None:
+            return closed(backend, service)
+        if policy.bundle is not None:
+            self.bundles[policy.bundle.id] = policy.bundle
+        protocol: BackendProtocol = "h2" if backend.protocol == "h2c" else backend.protocol
+        return msgspec.structs.replace(backend, tls=policy.tls, protocol=protocol), wish
 
     def _found(
         self, one: BackendReference, transport: Transport = "TCP", *, bytes_only: bool = False

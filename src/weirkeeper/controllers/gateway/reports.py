@@ -28,14 +28,17 @@ def class_report(found: GatewayClass, ours: OurClass, controller: str, features:
     )
 
 
-def gateway_report(ours: OurGateway, listeners: Sequence[tuple[Judged, int]], sets: int, controller: str) -> Report:
-    """A Gateway; ``listeners`` come with the number of routes that each has."""
+def gateway_report(
+    ours: OurGateway, listeners: Sequence[tuple[Judged, int]], sets: int, identity: Judgement | None, controller: str
+) -> Report:
+    """A Gateway; ``listeners`` come with the number of routes that each has, ``identity`` is what is said of the certificate that it shows to backends."""
     return Report(
         controller=controller,
         generation=ours.gateway.metadata.generation,
         load_balancer=ours.load_balancer,
         conditions=(
             condition("Accepted", _gateway_judged(ours, [one for one, _ in listeners])),
+            *([condition("ResolvedRefs", identity)] if identity is not None else []),
             *_unverified([one for (_, one), _ in listeners]),
         ),
         listeners=tuple(_listener(key, one, count) for (key, one), count in _in_order(listeners)),

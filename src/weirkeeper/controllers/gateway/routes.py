@@ -4,14 +4,15 @@ Comes in: what a route means, and what it is attached to. Goes out: an ``Intent`
 of rules decides between equals (Gateway API, HTTPRouteRule.matches).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from weirkeeper.controllers.base import HostedRoute, Intent
+from weirkeeper.controllers.base import CertificateWish, HostedRoute, Intent
 from weirkeeper.controllers.gateway.attachment import Attached, Home
 from weirkeeper.controllers.gateway.rules import Translated
 from weirkeeper.controllers.shared.ids import below, id_of, place
+from weirkeeper.model.backend import Backend
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.route import Redirect, Route
 from weirkeeper.model.text import Id
@@ -19,24 +20,33 @@ from weirkeeper.model.text import Id
 PORTS = {"http": 80, "https": 443}
 
 
-def intents(route: Ref, attached: Attached, found: Translated) -> Iterator[tuple[Ref, Intent]]:
-    """The part of a route in each load balancer that it hangs on; the first one's stands under the route's own name."""
+def intents(
+    route: Ref, attached: Attached, found: Translated, identities: Mapping[Id, CertificateWish]
+) -> Iterator[tuple[Ref, Intent]]:
+    """The part of a route in each load balancer that it hangs on; the first one's stands under the route's own name. ``identities`` are what load balancers show to backends."""
     by_front: dict[Id, dict[Home, None]] = {}
     for parent in attached.parents:
         by_front.setdefault(parent.load_balancer, {}).update(dict.fromkeys(parent.homes))
     for i, (front, homes) in enumerate(by_front.items()):
+        identity = identities.get(front) if any(one.tls is not None for one in found.backends) else None
         yield (
             part_ref(route, front, i),
             Intent(
                 load_balancer=front,
                 routes=tuple(_hosted(route, home, one) for home in homes for one in found.routes),
-                backends=found.backends if homes else (),
+                backends=tuple(_showing(one, identity) for one in found.backends) if homes else (),
                 endpoint_sets=found.endpoint_sets if homes else (),
-                certificates=found.certificates if homes else (),
+                certificates=(*found.certificates, *([identity] if identity is not None else [])) if homes else (),
                 trust_bundles=found.trust_bundles if homes else (),
                 findings=found.findings if i == 0 else (),
             ),
         )
+
+
+def _showing(one: Backend, identity: CertificateWish | None) -> Backend:
+    if one.tls is None or identity is None:
+        return one
+    return msgspec.structs.replace(one, tls=msgspec.structs.replace(one.tls, client_certificate=identity.id))
 
 
 def part_ref(route: Ref, front: Id, number: int) -> Ref:

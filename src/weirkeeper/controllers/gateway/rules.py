@@ -30,6 +30,7 @@ from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.filters import Retry, Timeouts
 from weirkeeper.model.finding import Effect, Finding, Reason
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.match import RouteMatch
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Action, Forward, Respond, Route, WeightedBackend
@@ -51,6 +52,7 @@ class Translated(Value, frozen=True, kw_only=True):
     resolved: Judgement
     rules: int = 0
     broken: tuple[str, ...] = ()
+    services: tuple[Ref, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -100,6 +102,7 @@ def _translated(route: HTTPRoute | GRPCRoute, rules: Sequence[_Rule], gathered: 
         resolved=gathered.resolved,
         rules=len(rules),
         broken=tuple(why for why, _ in broken),
+        services=tuple(gathered.services),
         findings=(
             *(
                 error(Reason.INVALID_OBJECT, at, f"{why}; its requests are answered 500", remedy, Effect.FAILS_CLOSED)
