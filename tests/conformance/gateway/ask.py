@@ -26,7 +26,7 @@ from installs import Install, until  # noqa: E402
 PROFILES = {f"{kind}Route": f"GATEWAY-{kind}" for kind in ("HTTP", "GRPC", "TLS", "TCP", "UDP")}
 """By the kind of route that the class says it supports: asking for a profile is claiming its core."""
 CLASS = "gateway-conformance"
-OURS = ("envoy", "haproxy", "nginx")
+OURS = ("envoy", "haproxy")
 TOLD = re.compile(r"^\s+--- (PASS|FAIL|SKIP): TestConformance/(\w+) \((\d+\.\d+)s\)$")
 PATIENCE = 15
 """Seconds that the suite waits where it would wait for one to three minutes: less than upstream gives, so nothing passes here that would not pass there."""
@@ -67,10 +67,28 @@ def install_kinds(channel: str) -> None:
 
 
 def install(provider: str) -> tuple[str, dict]:
-    """The product with this provider, a fleet for each Gateway. Its version, and the addresses that a Gateway may and may not wish for."""
-    one = Install(f"gateway-{provider}", "weirkeeper", "external")
-    one.apply([])
+    """The product as shipped, with instances of this provider for each Gateway. Its version, and the addresses that a Gateway may and may not wish for."""
+    kubectl = Kubectl("")
+    kubectl.must("apply", "-f", str(ROOT / "deploy" / "crds"))
+    kubectl.must("apply", "-k", str(HERE / "install"))
+    kubectl.apply(*of_class(provider))
+    Install("", "weirkeeper", "").rolled_out()
     return f"v{metadata.version('weirkeeper')}", {}
+
+
+def of_class(provider: str) -> list[dict]:
+    """The class and what it chooses."""
+    chosen = {"group": "weirkeeper.io", "kind": "LoadBalancerClassParameters", "name": CLASS}
+    return [
+        {
+            "apiVersion": "weirkeeper.io/v1alpha1", "kind": chosen["kind"], "metadata": {"name": CLASS},
+            "spec": {"provider": provider, "fleet": {"replicas": 1, "exposure": "clusterIP"}},
+        },
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": CLASS},
+            "spec": {"controllerName": "weirkeeper.io/gateway", "parametersRef": chosen},
+        },
+    ]  # fmt: skip
 
 
 def claims() -> set[str]:
