@@ -67,7 +67,7 @@ BESIDE: dict[str, dict[str, str]] = {
 }  # fmt: skip
 """What must stand beside an annotation for it to mean anything."""
 VALUES = {
-    "ssl-redirect": "false", "force-ssl-redirect": "true", "permanent-redirect": "https://x.example/", "permanent-redirect-code": "308",
+    "ssl-redirect": "false", "ssl-passthrough": "true", "force-ssl-redirect": "true", "permanent-redirect": "https://x.example/", "permanent-redirect-code": "308",
     "temporal-redirect": "https://x.example/", "temporal-redirect-code": "307", "app-root": "/app", "from-to-www-redirect": "true",
     "rewrite-target": "/$1", "use-regex": "true", "proxy-connect-timeout": "7", "proxy-read-timeout": "7", "proxy-send-timeout": "7",
     "proxy-body-size": "1k", "proxy-request-buffering": "on", "backend-protocol": "HTTPS", "load-balance": "least_conn",

@@ -65,7 +65,7 @@ def content_asked(file: str) -> Step:
 def taken_over(mark: Mark, sections: str, servers: str, maps: Mapping[str, str]) -> Held:
     """Everything but certificates and their names."""
     named = [line.strip() for line in sections.splitlines() if line.strip() and not line.startswith("#")]
-    found = Held(mark.frame, 0)
+    found = Held(mark.frame, ())
     found.named |= {name for name in named if not name.startswith(SLOT)}
     for name, text in maps.items():
         found.tables[name] = dict(_rows(text))

@@ -4,14 +4,14 @@ Comes in: an assembly, at the moment that files are written from it; then each s
 maps by file, ``servers/<section>``, ``list/<port>`` (names to files of certificates) and ``certificates`` (files to digests of their content).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.translate.items import Policy, Port, Section, certificate_file, digest
 from weirkeeper.providers.haproxy.translate.names import POOL, ROUTES, SHARES, STREAMS, USERS
 from weirkeeper.providers.haproxy.translate.quoting import key
 from weirkeeper.providers.haproxy.translate.sections import STANDING
-from weirkeeper.providers.haproxy.translate.skeleton import Frame, address, frame, server_name, slot, weight
+from weirkeeper.providers.haproxy.translate.skeleton import Frame, address, frame, server_name, slots, weight
 
 CERTIFICATES = "certificates"
 EVERY = "*"
@@ -22,11 +22,11 @@ MAPS = (ROUTES, SHARES, USERS, STREAMS)
 class Held:
     """The state of one HAProxy. ``leaving`` are servers that take no new request and go when their last one has ended."""
 
-    def __init__(self, frame_digest: str, slots: int) -> None:
+    def __init__(self, frame_digest: str, free: Iterable[str]) -> None:
         self.frame = frame_digest
         self.tables: dict[str, dict[str, str]] = {name: {} for name in (*MAPS, POOL, CERTIFICATES)}
         self.named = {section.name for section in STANDING}
-        self.free = [slot(number) for number in reversed(range(slots))]
+        self.free = list(free)
         self.leaving: set[tuple[str, str]] = set()
 
     def table(self, name: str) -> dict[str, str]:
@@ -40,7 +40,7 @@ class Held:
 
 def held_of(wished: Assembly, chosen: Frame) -> Held:
     """What a HAProxy holds that was started from files written now."""
-    found = Held(frame_digest(wished, chosen), chosen.pool)
+    found = Held(frame_digest(wished, chosen), slots(chosen, leads=wished.leads))
     found.tables[ROUTES] = dict(wished.routes.rows)
     found.tables[SHARES] = dict(wished.shares.rows)
     found.tables[USERS] = dict(wished.users.rows)

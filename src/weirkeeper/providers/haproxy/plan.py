@@ -14,7 +14,7 @@ from weirkeeper.providers.haproxy.held import CERTIFICATES, EVERY, Held, frame_d
 from weirkeeper.providers.haproxy.translate.items import Port, Section, certificate_file, digest
 from weirkeeper.providers.haproxy.translate.names import POOL, ROUTES, SHARES, STREAMS, USERS, list_file
 from weirkeeper.providers.haproxy.translate.quoting import key, spoken
-from weirkeeper.providers.haproxy.translate.skeleton import Frame
+from weirkeeper.providers.haproxy.translate.skeleton import Frame, is_slot_of_bytes
 
 
 class Cause(StrEnum):
@@ -227,9 +227,10 @@ class _Builder:
     def _begin(self, section: Section) -> set[Cause]:
         if not section.pooled:
             return {Cause.SECTION}
-        if not self._free:
+        place = next((one for one in reversed(self._free) if is_slot_of_bytes(one) is section.of_bytes), None)
+        if place is None:
             return {Cause.POOL}
-        place = self._free.pop()
+        self._free.remove(place)
         self._moved_in += self._compared(section, place)
         self._new.append(_row_added(POOL, section.name, place))
         return set()

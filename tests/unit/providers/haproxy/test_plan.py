@@ -8,15 +8,16 @@ import pytest
 from weirkeeper.model.backend import Backend, FromEndpointSet
 from weirkeeper.model.filters import HeaderEdit, HeaderValuePair, Timeouts
 from weirkeeper.model.ids import Ref
+from weirkeeper.model.listener import Listener, ListenerTls
 from weirkeeper.model.match import ExactPath, HeaderMatch, Present, RouteMatch, SegmentPrefix, StringPrefix
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.route import Forward, Redirect, Respond, Route, VirtualHost, WeightedBackend
+from weirkeeper.model.route import Forward, L4Route, Redirect, Respond, Route, VirtualHost, WeightedBackend
 from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.held import Held, held_of
 from weirkeeper.providers.haproxy.plan import CAUSES, Cause, plan, settled
-from weirkeeper.providers.haproxy.translate import hosts, items
-from weirkeeper.providers.haproxy.translate.items import Chain, Endpoints, Named, Port, Server, item
-from weirkeeper.providers.haproxy.translate.names import POOL, ROUTES
+from weirkeeper.providers.haproxy.translate import hosts, items, streams
+from weirkeeper.providers.haproxy.translate.items import Chain, Endpoints, Named, Port, Server, Stream, item
+from weirkeeper.providers.haproxy.translate.names import POOL, ROUTES, STREAMS
 from weirkeeper.providers.haproxy.translate.paths import places
 from weirkeeper.providers.haproxy.translate.skeleton import Frame
 
@@ -47,7 +48,9 @@ def members(name: str, *ports: int) -> Any:
 @pytest.fixture
 def wished() -> Assembly:
     made = Assembly()
-    made.take(dict([item(L, items.PORT, "443", PORT)]) | members("a", 80) | members("b", 80) | host("h.example", route("a")))
+    made.take(
+        dict([item(L, items.PORT, "443", PORT)]) | members("a", 80) | members("b", 80) | host("h.example", route("a"))
+    )
     return made
 
 
@@ -97,7 +100,11 @@ def test_what_must_be_text_is_a_reload_and_endpoints_do_not_wait(held: Held, wis
     wished.take(host("h.example", route("a", request_headers=edit)) | host("n.example", route("a")) | members("a", 81))
     found = plan(held, wished, FRAME)
     assert (found.causes, found.steps) == ((Cause.SECTION,), ())
-    assert [" ".join((words[0], words[-1])) for words in (step.command.split(" ") for step in found.at_once)] == ["add 1", "set ready", "set maint"]
+    assert [" ".join((words[0], words[-1])) for words in (step.command.split(" ") for step in found.at_once)] == [
+        "add 1",
+        "set ready",
+        "set maint",
+    ]
     assert CAUSES[Cause.SECTION] in found.text()
 
 
@@ -115,17 +122,32 @@ def test_conditions_and_listeners_are_the_frame(held: Held, wished: Assembly) ->
 
 
 def test_the_pool_ends(held: Held, wished: Assembly) -> None:
-    wished.take({key: one for n in range(3) for key, one in (host(f"{n}.example", route(f"s{n}")) | members(f"s{n}", 1)).items()})
+    wished.take(
+        {
+            key: one
+            for n in range(3)
+            for key, one in (host(f"{n}.example", route(f"s{n}")) | members(f"s{n}", 1)).items()
+        }
+    )
     assert plan(held, wished, FRAME).causes == (Cause.POOL,)
 
 
 def test_certificates_are_added_shown_and_hidden_while_it_runs(held: Held, wished: Assembly) -> None:
     one, two = (dict([item(L, items.CERTIFICATE, name, Chain(pem=f"{name}\n"))]) for name in ("one", "two"))
+
     def named(name: Any) -> Any:
         return dict([item(L, items.SERVER_NAME, "h.example", Named(certificate=name))])
 
     wished.take(one | two | named("one"))
-    assert [text.split(" ")[0] for text in done(held, wished)] == ["new", "set", "commit", "new", "set", "commit", "add"]
+    assert [text.split(" ")[0] for text in done(held, wished)] == [
+        "new",
+        "set",
+        "commit",
+        "new",
+        "set",
+        "commit",
+        "add",
+    ]
     wished.take(named("two"))
     assert [" ".join(text.split(" ")[:3]) for text in done(held, wished)] == ["add ssl crt-list", "del ssl crt-list"]
     assert held.table("list/443") == held_of(wished, FRAME).table("list/443")
@@ -142,7 +164,12 @@ def test_shared_sections_stay_as_long_as_one_needs_them(held: Held, wished: Asse
 
 
 def test_places_list_what_covers_them_in_order() -> None:
-    routes = [route("first", "/", priority=1), route("exact", ExactPath(value="/a")), route("deep", "/a/b"), route("letters", StringPrefix(value="/a/"))]  # type: ignore[arg-type]
+    routes = [
+        route("first", "/", priority=1),
+        route("exact", ExactPath(value="/a")),
+        route("deep", "/a/b"),
+        route("letters", StringPrefix(value="/a/")),
+    ]  # type: ignore[arg-type]
     found = places(routes)
     assert {path: [one.id for one in many] for path, many in found.exact.items()} == {"/a": ["first", "exact"]}
     assert {raw: [one.id for one in many] for raw, many in found.prefix.items()} == {
@@ -151,7 +178,9 @@ def test_places_list_what_covers_them_in_order() -> None:
 
 
 def test_schemes_are_known_before_the_search() -> None:
-    made = host("h.example", route("to", match={"scheme": "http"}, action=Redirect(scheme="https", status=308)), route("a"))  # type: ignore[arg-type]
+    made = host(
+        "h.example", route("to", match={"scheme": "http"}, action=Redirect(scheme="https", status=308)), route("a")
+    )  # type: ignore[arg-type]
     (found,) = made.values()
     assert b'/h.example/":"redirect-308.' in found.body
     assert b";a." in found.body
@@ -181,12 +210,17 @@ def test_an_answer_of_its_own_is_shared() -> None:
 
 def test_a_section_moves_in_only_where_no_reload_is_due(held: Held, wished: Assembly) -> None:
     """Its servers are not put into the pool by steps that do not wait: the reload gives it a section of its own."""
-    wished.take(host("n.example", route("b")) | host("e.example", route("a", request_headers=HeaderEdit(set=(HeaderValuePair(name="x", value="y"),)))))
+    wished.take(
+        host("n.example", route("b"))
+        | host("e.example", route("a", request_headers=HeaderEdit(set=(HeaderValuePair(name="x", value="y"),))))
+    )
     wished.take(members("a", 81))
     found = plan(held, wished, FRAME)
     assert found.causes == (Cause.SECTION,)
     assert [step.command for step in found.at_once if "pool-" in step.command] == []
-    assert any("/10.0.0.1_81" in step.command for step in found.at_once), "endpoints of sections that are there do not wait"
+    assert any("/10.0.0.1_81" in step.command for step in found.at_once), (
+        "endpoints of sections that are there do not wait"
+    )
 
 
 def test_a_haproxy_without_lua_complains_about_the_sections_that_need_it() -> None:
@@ -202,3 +236,48 @@ def test_a_haproxy_without_lua_complains_about_the_sections_that_need_it() -> No
     found = blamed(complaints, text)
     assert {name for name in found if name} == {"b.1"}
     assert "lua.authorize" in found["b.1"]
+
+
+def led(name: str, to: str, **fields: Any) -> Any:
+    route = L4Route(id=name, load_balancer="l", listener="tls", tls="passthrough", sni=(name,), origin=ORIGIN,
+                    forward=Forward(backends=(WeightedBackend(backend=to),)), **fields)  # type: ignore[arg-type]  # fmt: skip
+    made = streams.stream_host(
+        route, TLS, lambda name: Backend(id=name, source=FromEndpointSet(id=name)), lambda _: False
+    )
+    return dict([item(L, items.HOST, f"l4|{name}", made)])
+
+
+TLS = Listener(
+    id="tls",
+    load_balancer="l",
+    group="tls",
+    port=8443,
+    protocol="tls",
+    tls=ListenerTls(mode="passthrough"),
+    origin=ORIGIN,
+)  # type: ignore[arg-type]
+UNOPENED = Port(port=8443, binds=("127.0.0.1:8443",), group="x", http=False, stream=Stream(asks=True, levels=2))
+
+
+def test_names_of_bytes_and_their_backends_come_and_go_without_a_reload() -> None:
+    wished = Assembly()
+    wished.take(
+        dict([item(L, items.PORT, "8443", UNOPENED)]) | members("a", 80) | members("b", 80) | led("one.example", "a")
+    )
+    held = held_of(wished, FRAME)
+    wished.settle()
+    wished.take(led("two.example", "b"))
+    assert [text.split(" ")[:3] for text in done(held, wished)] == [
+        ["add", "server", "pool-bytes-0/10.0.0.1_80"], ["set", "server", "pool-bytes-0/10.0.0.1_80"], ["add", "map", POOL], ["add", "map", STREAMS],
+    ]  # fmt: skip
+    wished.take(led("three.example", "b"))
+    assert [text.split(" ")[:3] for text in done(held, wished)] == [["add", "map", STREAMS]]
+    wished.take(dict.fromkeys([*led("two.example", "b"), *led("three.example", "b")]))
+    assert [text.split(" ")[:2] for text in done(held, wished)] == [["del", "map"]] * 3 + [["set", "server"]]
+    wished.take(led("four.example", "a", idle=5))
+    assert plan(held, wished, FRAME).causes == (Cause.SECTION,)
+
+
+def test_a_first_port_for_bytes_is_a_reload(held: Held, wished: Assembly) -> None:
+    wished.take(dict([item(L, items.PORT, "8443", UNOPENED)]) | led("one.example", "a"))
+    assert Cause.FRAME in plan(held, wished, FRAME).causes

@@ -22,6 +22,10 @@ PORT, HOST, ENDPOINTS, CERTIFICATE, SERVER_NAME, BUNDLE = (
 )  # fmt: skip
 
 
+BYTES = ("mode tcp", "timeout server 3600000ms", "timeout tunnel 3600000ms")
+"""A section that leads connections on and wishes for nothing else."""
+
+
 class Section(Value, frozen=True, kw_only=True):
     """One HAProxy backend: its lines but for the servers, and whose endpoints its servers are, with the keywords of each.
 
@@ -38,7 +42,12 @@ class Section(Value, frozen=True, kw_only=True):
     @property
     def pooled(self) -> bool:
         """Whether an empty section of the pool can take its place: nothing in it but servers that can be added while HAProxy runs."""
-        return not self.lines and self.source is not None and not self.reads
+        return self.lines in {(), BYTES} and self.source is not None and not self.reads
+
+    @property
+    def of_bytes(self) -> bool:
+        """Whether connections are led on in it as they are: such sections have a pool of their own."""
+        return self.lines[:1] == BYTES[:1]
 
     @property
     def ring(self) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from weirkeeper.model.value import Value
 from weirkeeper.providers.haproxy.translate.asking_script import METHOD, SCRIPT, TO
 from weirkeeper.providers.haproxy.translate.asking_script import SOCKET as ASKING
-from weirkeeper.providers.haproxy.translate.items import Fork, Port, Section, Server
+from weirkeeper.providers.haproxy.translate.items import BYTES, Fork, Port, Section, Server
 from weirkeeper.providers.haproxy.translate.names import METRICS, POOL, ROUTES, SHARES, SOCKET, list_file, names_file
 from weirkeeper.providers.haproxy.translate.quoting import word
 from weirkeeper.providers.haproxy.translate.sections import STANDING
@@ -43,9 +43,20 @@ def alive(place: str) -> Iterator[str]:
         yield from ("", "frontend alive", f"  bind {place}", "  http-request return status 200")
 
 
-def slot(number: int) -> str:
+def slot(number: int, *, of_bytes: bool = False) -> str:
     """The name of an empty section of the pool; no other section's name is like it."""
-    return f"pool-{number}"
+    return f"pool-bytes-{number}" if of_bytes else f"pool-{number}"
+
+
+def is_slot_of_bytes(name: str) -> bool:
+    """Whether a section of the pool is one for bytes."""
+    return name.startswith("pool-bytes-")
+
+
+def slots(wished: Frame, *, leads: bool) -> list[str]:
+    """All of the pool, the last one first; those for bytes where there are ports for them."""
+    for_bytes = [slot(number, of_bytes=True) for number in reversed(range(wished.pool if leads else 0))]
+    return [*(slot(number) for number in reversed(range(wished.pool))), *for_bytes]
 
 
 def frame(ports: Mapping[str, Port], forks: Mapping[str, Fork], wished: Frame) -> Iterator[str]:
@@ -58,8 +69,8 @@ def frame(ports: Mapping[str, Port], forks: Mapping[str, Fork], wished: Frame) -
     yield from CLOSED if any(port.stream is not None for port in ports.values()) else ()
     for section in STANDING:
         yield from ("", f"backend {section.name}", *(f"  {line}" for line in section.lines))
-    for number in range(wished.pool):
-        yield from ("", f"backend {slot(number)}")
+    for name in reversed(slots(wished, leads=any(port.stream is not None for port in ports.values()))):
+        yield from ("", f"backend {name}", *(f"  {line}" for line in BYTES if is_slot_of_bytes(name)))
 
 
 SCRIPTED = Line(f"  lua-load-per-thread {SCRIPT}")

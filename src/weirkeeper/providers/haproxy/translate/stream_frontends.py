@@ -7,7 +7,7 @@ with the client's address in front (PROXY protocol). Which name leads where stan
 from collections.abc import Iterator
 
 from weirkeeper.providers.haproxy.translate.items import Port, Stream
-from weirkeeper.providers.haproxy.translate.names import SHARES, STREAMS, list_file
+from weirkeeper.providers.haproxy.translate.names import POOL, SHARES, STREAMS, list_file
 
 HTTPS, ENDED = "https", "ended"
 CLOSING = "closed"
@@ -87,6 +87,8 @@ def _led(port: Port, stream: Stream, *, ended: bool) -> Iterator[str]:
     rest = row(port.port, REST, ended=ended)
     yield f"tcp-request content set-var(txn.to) str({rest}),map_str({STREAMS}) if {absent}"
     yield from _DEALT
+    yield f"tcp-request content set-var(txn.slot) var(txn.to),map_str({POOL})"
+    yield "use_backend %[var(txn.slot)] if { var(txn.slot) -m found }"
     yield "use_backend %[var(txn.to)] if { var(txn.to) -m found }"
 
 

@@ -11,7 +11,7 @@ from weirkeeper.model.listener import Listener
 from weirkeeper.model.route import L4Route
 from weirkeeper.model.text import Id
 from weirkeeper.providers.haproxy.translate.hosts import BackendOf, deal
-from weirkeeper.providers.haproxy.translate.items import Host, Section, Stream, unique
+from weirkeeper.providers.haproxy.translate.items import BYTES, Host, Section, Stream, unique
 from weirkeeper.providers.haproxy.translate.probes import probe
 from weirkeeper.providers.haproxy.translate.quoting import key
 from weirkeeper.providers.haproxy.translate.sections import CONNECT, Revoked, keywords, named_section
@@ -53,7 +53,7 @@ def stream_host(route: L4Route, listener: Listener, backend_of: BackendOf, revok
 def stream_section(route: L4Route, backend: Backend, revoked: Revoked) -> Section:
     """The section of a backend of bytes."""
     named = (backend.source.name, backend.source.port) if isinstance(backend.source, FromDns) else None
-    lines = ("mode tcp", *_balance(backend), *_times(route, backend), *probe(backend))
+    lines = (BYTES[0], *_times(route, backend), *_balance(backend), *probe(backend))
     return named_section(
         backend.id,
         lines,
