@@ -12,7 +12,7 @@ import msgspec
 
 from weirkeeper.controllers.base import Controller, Kind
 from weirkeeper.feeds.base import Cause, Seen, Synced
-from weirkeeper.flow import Change, Graph, Settled
+from weirkeeper.flow import Change, FlowError, Graph, Settled
 from weirkeeper.kube.conditions import ConditionsWish
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.fleet import FleetWish
@@ -54,7 +54,10 @@ BY_NAME = (Cause.NOT_FOUND, Cause.FORGOTTEN)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one settle changed. ``None`` stands for "gone". ``hosts`` are the virtual hosts that changed; ``runs`` counts derivations by table."""
+    """What one settle changed. ``None`` stands for "gone". ``hosts`` are the virtual hosts that changed; ``runs`` counts derivations by table.
+
+    ``failures``: the providers that could not say all that is wished, by a bug of theirs; what they said before stands, and they are asked again by the next settle.
+    """
 
     items: Mapping[str, Mapping[ItemKey, EngineItem | None]]
     findings: Mapping[Ref, tuple[Finding, ...] | None]
@@ -65,6 +68,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     public: Mapping[Ref, str | None] = {}
     shortages: Mapping[Id, Shortage | None] = {}
     conditions: Mapping[Ref, ConditionsWish | None] = {}
+    failures: Mapping[str, FlowError] = {}
 
     @property
     def empty(self) -> bool:
@@ -90,6 +94,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             statuses={**earlier.statuses, **self.statuses},
             hosts=tuple(dict.fromkeys((*earlier.hosts, *self.hosts))),
             runs=Counter(earlier.runs) + Counter(self.runs),
+            failures=self.failures,
             fleets={**earlier.fleets, **self.fleets},
             public={**earlier.public, **self.public},
             shortages={**earlier.shortages, **self.shortages},
@@ -101,9 +106,13 @@ class Reconciler:
     """Receives events and settles. The first provider is the one that load balancers get when they name none."""
 
     def __init__(
-        self, controllers: Sequence[Controller], providers: Sequence[Provider], *, local_endpoints: bool = True
-    ) -> None:
-        """Build the program from these plugins. ``local_endpoints``: whether endpoints may be on loopback, right for a developer's machine only."""
+        self, controllers: Sequence[Controller], providers: Sequence[Provider], *, local_endpoints: bool = True, lives: bool = False
+    ) -> None:  # fmt: skip
+        """Build the program from these plugins.
+
+        ``local_endpoints``: whether endpoints may be on loopback, right for a developer's machine only. ``lives``: it goes on where a provider fails, and tells so; else ``settle`` raises.
+        """
+        self._lives = lives
         self.program = Program(controllers, providers, local_endpoints=local_endpoints)
         self.kinds: Mapping[tuple[str, str], Kind] = self.program.inputs.kinds
 
@@ -158,6 +167,9 @@ class Reconciler:
     def settle(self) -> Outcome:
         """Bring every table up to date and say what changed."""
         settled = self.graph.settle()
+        if not self._lives:
+            for failure in settled.failures.values():
+                raise failure
         program = self.program
         return Outcome(
             items={name: _after(settled.changes(table)) for name, table in program.items.items()},
@@ -165,6 +177,7 @@ class Reconciler:
             statuses=_after(settled.changes(program.statuses)),
             hosts=_hosts(settled, program),
             runs=dict(settled.runs),
+            failures=settled.failures,
             fleets=_after(settled.changes(program.fleets)),
             shortages=_after(settled.changes(program.shortages)),
             conditions=_after(settled.changes(program.conditions)),

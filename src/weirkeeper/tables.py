@@ -144,7 +144,8 @@ class Program:
         self.composed: dict[str, Composed] = {}
         self.items: dict[str, Table[ItemKey, EngineItem]] = {}
         for provider in providers:
-            self._declare_provider(provider)
+            with graph.apart(provider.name):
+                self._declare_provider(provider)
         self._listeners_by_front = graph.index(
             "listeners_by_front", self.listeners, lambda part, _: (part.load_balancer,)
         )

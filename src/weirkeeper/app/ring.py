@@ -32,13 +32,16 @@ class Ring:
         self.metrics = Metrics()
         self.changes = Changes(log, self.metrics)
         self.providers = plugins.providers
-        self.reconciler = Reconciler(plugins.controllers, plugins.providers, local_endpoints=local_endpoints)
+        self.reconciler = Reconciler(
+            plugins.controllers, plugins.providers, local_endpoints=local_endpoints, lives=True
+        )
         self.intake = Intake(self.reconciler, self._deliver, awaited=awaited)
         self.dispatcher = Dispatcher(tuple(provider.name for provider in plugins.providers))
         self.listeners: list[Listen] = []
         """Told of each outcome, on the loop, after the engines."""
         self.instances: dict[str, int] = {}
         self._refused: set[tuple[str, ...]] = set()
+        self._failed: dict[str, str] = {}
 
     def workers(self) -> list[Worker]:
         """What keeps the ring turning."""
@@ -73,12 +76,21 @@ class Ring:
     def _deliver(self, outcome: Outcome, batch: Batch) -> None:
         self.changes.delivered(outcome, batch)
         self.dispatcher.send(outcome)
+        self._tell_failures(outcome)
         self.metrics.count("settles")
         self.metrics.count("events", len(batch.events))
         self.metrics.count("settle_seconds", batch.ended - batch.began)
         self.metrics.count("derivation_runs", sum(outcome.runs.values()))
         for listen in self.listeners:
             listen(outcome)
+
+    def _tell_failures(self, outcome: Outcome) -> None:
+        """Providers that could not say all that is wished: each failure is logged once, and counted whenever it is met."""
+        for name, failure in outcome.failures.items():
+            self.metrics.count("provider_failures", provider=name)
+            if self._failed.get(name) != str(failure):
+                self.log.failure("a provider failed; what it said before stands", failure, provider=name)
+        self._failed = {name: str(failure) for name, failure in outcome.failures.items()}
 
     async def _calendar(self) -> None:
         """Says what day it is: certificates come near their end while nothing else changes."""

@@ -40,15 +40,18 @@ class Difference(NamedTuple):
 class Settled:
     """What one settle did; it stays as it is when the graph moves on."""
 
-    __slots__ = ("_changes", "_told", "runs")
+    __slots__ = ("_changes", "_told", "failures", "runs")
 
     def __init__(
         self,
         changes: dict[Handle, dict[Any, Change[Any]]],
         runs: Mapping[str, int],
         told: AbstractSet[Handle] | None = None,
+        failures: Mapping[str, FlowError] | None = None,
     ) -> None:
         self._changes = changes
+        self.failures: Mapping[str, FlowError] = failures or {}
+        """What failed first in each room (`Graph.apart`) where something did."""
         self._told = told
         self.runs = runs
         """How many times the function of each table ran, by name; a table that is not in it answers 0."""
@@ -70,8 +73,19 @@ class Graph:
         self._told: frozenset[Handle] | None = None
         self._telling: list[Store] = []
         self._busy = False
+        self._rooms: dict[Handle, str] = {}
+        self._room = ""
 
     # Declaring
+
+    @contextmanager
+    def apart(self, room: str) -> Iterator[None]:
+        """What is declared in this block is a room of its own: when a derivation of it raises, everything outside of the room settles all the same, and `Settled` tells the failure."""
+        before, self._room = self._room, room
+        try:
+            yield
+        finally:
+            self._room = before
 
     def source(self, name: str, *, packing: Packing | None = None) -> Source[Any, Any]:
         """An input table; say what is in it where it is assigned: `pods: Source[Ref, Pod] = g.source("pods")`.
@@ -130,23 +144,32 @@ class Graph:
     def settle(self) -> Settled:
         """Brings all tables up to date.
 
-        When a derivation raises, so does this (FlowError). What was done stays done, what was not stays dirty, and the
-        next settle goes on from there and reports the changes of both.
+        When a derivation raises, so does this (FlowError), save where it stands apart. What was done stays done, what was not stays
+        dirty, and the next settle goes on from there and reports the changes of both.
         """
         runs: Counter[str] = Counter()
+        failures: dict[str, FlowError] = {}
         with self._exclusive():
-            for step in self._steps.values():
+            for handle, step in self._steps.items():
                 if step.dirty:
-                    count = step.run()
+                    try:
+                        count = step.run()
+                    except FlowError as failure:
+                        if handle not in self._rooms:
+                            raise
+                        failures.setdefault(self._rooms[handle], failure)
+                        continue
                     if count:
                         runs[step.node.table.name] = count
-        return Settled({store.table: store.changes() for store in self._telling if store.log}, runs, self._told)
+        changes = {store.table: store.changes() for store in self._telling if store.log}
+        return Settled(changes, runs, self._told, failures)
 
     def fresh(self) -> Graph:
         """The same definitions, built anew from the present inputs and settled; the same handles work for both."""
         other = Graph()
         for handle, plan in self._plans.items():
-            other._declare(handle, plan)
+            with other.apart(self._rooms.get(handle, "")):
+                other._declare(handle, plan)
         if self._told is not None:
             other.tell(self._told)
         for handle, step in self._steps.items():
@@ -235,6 +258,8 @@ class Graph:
         self._plans[handle] = plan
         self._steps[handle] = step
         self._nodes[handle] = step.node
+        if self._room:
+            self._rooms[handle] = self._room
         if isinstance(step.node, Store):
             if self._told is None:
                 self._telling.append(step.node)

@@ -42,6 +42,11 @@ NAMES: Mapping[str, Name] = {
         "Workers that failed and were started again (`worker`).",
         "The log has the trace; please report it: it is a bug of ours.",
     ),
+    "provider_failures": Name(
+        "counter",
+        "Settles in which a provider failed (`provider`): what it said before stands, and other providers go on.",
+        "The log has the trace; please report it: it is a bug of ours, or of the provider's.",
+    ),
     "synced": Name(
         "gauge", "1 once everything was seen and the first settle is delivered.", "/readyz says what is waited for."
     ),

@@ -94,6 +94,11 @@ class HaproxyInstance:
         assert self._supervisor is not None
         self._supervisor.send_signal(signal.SIGCONT if on else signal.SIGSTOP)
 
+    def signal_agent(self, number: signal.Signals) -> None:
+        """Stop it where it is, or have it go on."""
+        assert self._agent is not None
+        self._agent.send_signal(number)
+
     def kill_agent(self) -> None:
         """As the kernel does when memory runs out."""
         assert self._agent is not None

@@ -377,6 +377,30 @@ class TestFailure:
         assert (caught.value.table, caught.value.key) == ("halves", "b")
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
+    def test_stops_nobody_else_where_it_stands_apart(self):
+        g = Graph()
+        numbers = g.source("numbers")
+        with g.apart("left"):
+            halves = g.derive("halves", numbers, lambda read, key, value: 2 // value)
+            shown = g.derive("shown", halves, lambda read, key, value: str(value))
+        with g.apart("right"):
+            doubles = g.derive("doubles", numbers, lambda read, key, value: 2 * value)
+        g.put(numbers, "a", 1)
+        assert g.settle().failures == {}
+        g.put(numbers, "b", 0)
+        settled = g.settle()
+        assert str(settled.failures["left"]).startswith("halves, key 'b': ZeroDivisionError")
+        assert (settled.failures.keys(), set(settled.changes(doubles)), settled.changes(shown)) == ({"left"}, {"b"}, {})
+        g.put(numbers, "c", 2)
+        assert g.settle().failures.keys() == {"left"}, "it is tried again"
+        g.put(numbers, "b", 2)
+        settled = g.settle()
+        assert (settled.failures, set(settled.changes(shown)), g.rows(shown)) == ({}, {"b", "c"}, {"a": "2", "b": "1", "c": "1"})
+        assert g.difference(g.fresh()) == ()
+        fresh = g.fresh()
+        fresh.put(numbers, "b", 0)
+        assert fresh.settle().failures.keys() == {"left"}, "a fresh one has the same rooms"
+
     def test_loses_nothing_and_repeats_nothing(self):
         g, numbers, _, _, shown = self.graph()
         for key in "abc":
