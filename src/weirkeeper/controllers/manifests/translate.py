@@ -1,7 +1,7 @@
 """What a ``LoadBalancer`` manifest means. A part that is wrong is left out with a finding; a route without a place to go answers 503."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -10,18 +10,20 @@ from weirkeeper.controllers.manifests.types import (
     LoadBalancerManifest,
     ManifestBackend,
     ManifestEdit,
+    ManifestForward,
     ManifestListener,
     ManifestRedirect,
     ManifestRewrite,
     ManifestRoute,
+    ManifestStream,
 )
 from weirkeeper.controllers.shared.addresses import refused_address
-from weirkeeper.controllers.shared.hostnames import hostname
+from weirkeeper.controllers.shared.hostnames import ANY, hostname
 from weirkeeper.controllers.shared.ids import id_of, place
 from weirkeeper.controllers.shared.reach import NoBackend
 from weirkeeper.controllers.shared.regexes import checked_regex
 from weirkeeper.controllers.shared.report import error, field
-from weirkeeper.controllers.shared.services import service_backend, service_ref
+from weirkeeper.controllers.shared.services import of_bytes, service_backend, service_ref
 from weirkeeper.flow import Read
 from weirkeeper.kube.types import Service
 from weirkeeper.model.backend import Backend, FromEndpointSet
@@ -32,7 +34,7 @@ from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener, ListenerTls
 from weirkeeper.model.match import Exactly, ExactPath, HeaderMatch, PathMatch, RegexPath, RouteMatch, SegmentPrefix
-from weirkeeper.model.route import Action, Forward, Redirect, Respond, Route, WeightedBackend
+from weirkeeper.model.route import Action, Forward, L4Route, Redirect, Respond, Route, WeightedBackend
 from weirkeeper.model.text import (
     Authority,
     BodyText,
@@ -50,12 +52,12 @@ from weirkeeper.model.text import (
     shown,
 )
 from weirkeeper.model.value import Milliseconds, seconds
-from weirkeeper.model.words import ListenerProtocol, Scheme, word
+from weirkeeper.model.words import BackendProtocol, ListenerProtocol, ProxyVersion, Scheme, Transport, word
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-PROTOCOLS = ("http1", "h2c", "grpc", "auto")
+PROTOCOLS = ("http1", "h2c", "grpc", "auto", "tcp", "udp")
 
 
 class _Wrong(Exception):
@@ -102,12 +104,14 @@ class _Manifest:
         listeners = list(self._each(spec.listeners, "spec.listeners", self._listener))
         for backend in self._each(spec.backends, "spec.backends", self._backend):
             self.backends[backend[0]] = backend[1]
+        streams = list(self._each(spec.streams, "spec.streams", lambda one, at: self._stream(one, at, listeners)))
         routes = [hosted for i, host in enumerate(spec.hosts) for hosted in self._host(i, host.hostname, host.routes)]
         return Intent(
             load_balancer=self.id,
             defines=LoadBalancer(id=self.id, provider=provider, origin=self.origin),
             listeners=tuple(listeners),
             routes=tuple(routes),
+            l4_routes=tuple({one.id: one for one in streams}.values()),
             backends=tuple({b.id: b for b in self.backends.values()}.values()),
             endpoint_sets=tuple(self.wishes.values()),
             certificates=tuple(self.certificates),
@@ -126,12 +130,20 @@ class _Manifest:
         self.findings.append(error(reason, at, f"{wrong}; {what}", "correct the field", Effect.RULE_DROPPED))
 
     def _listener(self, wished: ManifestListener, at: str) -> Listener:
-        if wished.protocol not in {"http", "https"}:
-            raise _Wrong(f"{at}.protocol", f"{shown(wished.protocol)} is neither http nor https")
+        if word(ListenerProtocol, wished.protocol) is None:
+            raise _Wrong(
+                f"{at}.protocol", f"{shown(wished.protocol)} is none of {', '.join(get_args(ListenerProtocol))}"
+            )
+        if wished.passthrough and wished.protocol != "tls":
+            raise _Wrong(f"{at}.passthrough", "only a listener for tls passes TLS on unopened")
+        if wished.proxy_protocol and (word(ProxyVersion, wished.proxy_protocol) is None or wished.protocol == "udp"):
+            raise _Wrong(
+                f"{at}.proxyProtocol", f"{shown(wished.proxy_protocol)} is none of v1, v2, either, or this is UDP"
+            )
         if not 0 < wished.port <= 65535:
             raise _Wrong(f"{at}.port", f"{wished.port} is no port")
-        tls = None
-        if wished.protocol == "https":
+        tls = ListenerTls(mode="passthrough") if wished.passthrough else None
+        if wished.protocol in {"https", "tls"} and not wished.passthrough:
             names = [id_of(self.place[0], name) for name in wished.secret_refs]
             for i, name in enumerate(wished.secret_refs):
                 secret = Ref(cluster=self.ref.cluster, kind="Secret", namespace=self.ref.namespace, name=name)
@@ -145,6 +157,7 @@ class _Manifest:
             port=wished.port,
             protocol=word(ListenerProtocol, wished.protocol),
             tls=tls,
+            accept_proxy_protocol=word(ProxyVersion, wished.proxy_protocol),
             origin=self.origin.at(field(at)),
         )
 
@@ -155,6 +168,8 @@ class _Manifest:
             raise _Wrong(f"{at}.protocol", f"{shown(wished.protocol)} is none of {', '.join(PROTOCOLS)}")
         if (wished.service is None) == (not wished.addresses):
             raise _Wrong(at, "a backend has either addresses or a service")
+        if wished.proxy_protocol not in {"", "v1", "v2"}:
+            raise _Wrong(f"{at}.proxyProtocol", f"{shown(wished.proxy_protocol)} is none of v1, v2")
         name = id_of("manifest", *self.place, "backend", wished.name)
         if wished.service is None:
             members = tuple(self._address(text, f"{at}.addresses[{i}]") for i, text in enumerate(wished.addresses))
@@ -162,13 +177,19 @@ class _Manifest:
             made = Backend(id=name, source=FromEndpointSet(id=name), origins=(self.origin.at(field(at)),))
         else:
             made = self._service(wished, at)
-            made = msgspec.structs.replace(made, id=name) if wished.protocol else made
+            own = wished.protocol or wished.proxy_protocol
+            made = msgspec.structs.replace(made, id=name) if own else made
+        if wished.proxy_protocol:
+            made = msgspec.structs.replace(made, send_proxy_protocol=wished.proxy_protocol)
+        if wished.protocol in {"tcp", "udp"}:
+            made = msgspec.structs.replace(made, tls=None)
         return wished.name, msgspec.structs.replace(made, protocol=wished.protocol) if wished.protocol else made
 
     def _service(self, wished: ManifestBackend, at: str) -> Backend:
         assert wished.service is not None
         ref = service_ref(self.ref, wished.service.name)
-        found = service_backend(self.read.get(self.services, ref), ref, wished.service.port)
+        transport: Transport = "UDP" if wished.protocol == "udp" else "TCP"
+        found = service_backend(self.read.get(self.services, ref), ref, wished.service.port, transport=transport)
         if isinstance(found, NoBackend):
             raise _Wrong(f"{at}.service", found.why)
         if found.wish is not None:
@@ -182,6 +203,42 @@ class _Manifest:
         if why is not None or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535):
             raise _Wrong(at, f"{shown(text)} {why or 'has no port'}; write ip:port")
         return Endpoint(address=_typed(IpAddress, address, at), port=int(port))
+
+    def _stream(self, wished: ManifestStream, at: str, listeners: Sequence[Listener]) -> L4Route:
+        name = id_of("manifest", *self.place, wished.listener)
+        listener = next((one for one in listeners if one.id == name), None)
+        if listener is None or listener.protocol not in {"tcp", "udp", "tls"}:
+            raise _Wrong(f"{at}.listener", f"there is no listener {shown(wished.listener)} for tcp, tls or udp")
+        if wished.hostnames and listener.tls is None:
+            raise _Wrong(f"{at}.hostnames", "only TLS asks for a name")
+        names = [hostname(text) for text in wished.hostnames]
+        wrong = next((one for one in names if isinstance(one, Refused)), None)
+        if wrong is not None:
+            raise _Wrong(f"{at}.hostnames", wrong.why)
+        return L4Route(
+            id=id_of("manifest", *self.place, wished.listener, *wished.hostnames),
+            load_balancer=self.id,
+            listener=name,
+            tls=None if listener.tls is None else listener.tls.mode,
+            sni=tuple(one for one in names if not isinstance(one, Refused) and one != ANY),
+            forward=Forward(backends=tuple(self._share(one, listener, f"{at}.forward") for one in wished.forward)),
+            idle=_limit(wished.idle_timeout_seconds) or None,
+            created_at=self.origin.created_at,
+            origin=self.origin.at(field(at)),
+        )
+
+    def _share(self, wished: ManifestForward, listener: Listener, at: str) -> WeightedBackend:
+        """A backend of bytes; the share of one that cannot be used is refused."""
+        transport: BackendProtocol = "udp" if listener.protocol == "udp" else "tcp"
+        backend = self.backends.get(wished.backend)
+        if backend is None or (backend.protocol == "udp") != (transport == "udp"):
+            wrong = _Wrong(at, f"there is no backend {shown(wished.backend)} that can be used for {listener.protocol}")
+            self._tell(wrong, "its share is refused", Reason.SERVICE_NOT_FOUND)
+            return WeightedBackend(backend=id_of("manifest", *self.place, "nowhere"), weight=max(wished.weight, 0))
+        if backend.protocol != transport:
+            backend = of_bytes(backend)
+            self.backends[f"{wished.backend} as bytes"] = backend  # no name of a backend holds a blank
+        return WeightedBackend(backend=backend.id, weight=min(max(wished.weight, 0), 1_000_000))
 
     def _host(self, i: int, text: str, routes: tuple[ManifestRoute, ...]) -> Iterator[HostedRoute]:
         host = hostname(text)

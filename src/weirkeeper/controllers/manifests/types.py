@@ -4,11 +4,13 @@ from weirkeeper.kube.types import KubeObject, KubeStruct, ServiceBackendPort
 
 
 class ManifestListener(KubeStruct, frozen=True, kw_only=True, rename="camel"):
-    """A port; ``secretRefs`` are Secrets with certificates, the first one answers for hosts that none names."""
+    """A port; ``secretRefs`` are Secrets with certificates, the first one answers for hosts that none names. ``passthrough``: TLS goes on unopened (tls)."""
 
     name: str
     port: int
     protocol: str = "http"
+    passthrough: bool = False
+    proxy_protocol: str = ""
     secret_refs: tuple[str, ...] = ()
 
 
@@ -105,6 +107,16 @@ class ManifestBackend(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     addresses: tuple[str, ...] = ()
     service: ManifestService | None = None
     protocol: str = ""
+    proxy_protocol: str = ""
+
+
+class ManifestStream(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Connections or datagrams of a listener, led on as they are; ``hostnames`` are names that TLS asks for, none takes all others."""
+
+    listener: str
+    hostnames: tuple[str, ...] = ()
+    forward: tuple[ManifestForward, ...] = ()
+    idle_timeout_seconds: float | None = None
 
 
 class ManifestSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
@@ -113,6 +125,7 @@ class ManifestSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     provider: str = "envoy"
     listeners: tuple[ManifestListener, ...] = ()
     hosts: tuple[ManifestHost, ...] = ()
+    streams: tuple[ManifestStream, ...] = ()
     backends: tuple[ManifestBackend, ...] = ()
 
 
