@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from weirkeeper.providers.envoy import PROVIDER as ENVOY
 from weirkeeper.providers.haproxy import PROVIDER as HAPROXY
+from weirkeeper.providers.nginx import PROVIDER as NGINX
 from weirkeeper.testing.client import Http2Connection
 from weirkeeper.testing.client.http1 import read_response
 from weirkeeper.testing.client.response import Response
@@ -18,7 +19,7 @@ from weirkeeper.testing.conformance import Rig, Site
 from weirkeeper.testing.conformance.backends import running_backends
 from weirkeeper.testing.conformance.stage import running_stage
 
-RIGS: Mapping[str, Rig] = {"envoy": Rig(ENVOY), "haproxy": Rig(HAPROXY, options={"reload-milliseconds": "50"})}
+RIGS: Mapping[str, Rig] = {"envoy": Rig(ENVOY), "haproxy": Rig(HAPROXY, options={"reload-milliseconds": "50"}), "nginx": Rig(NGINX, options={"reload-milliseconds": "50"})}
 LOOSE: Mapping[str, frozenset[str]] = {
     "envoy": frozenset({"percent", "hidden-dots", "second-empty"}),
     "haproxy": frozenset({"twice"}),
@@ -26,7 +27,7 @@ LOOSE: Mapping[str, frozenset[str]] = {
 """Refusals that an engine does not know: it lets the request through, by the path that is written. Nobody gets around a guard by it."""
 BY_HTTP2: Mapping[str, frozenset[str]] = {"envoy": frozenset({"eight-bit"})}
 """The same, by HTTP/2 alone: Envoy escapes these."""
-STRICT: Mapping[str, frozenset[str]] = {"haproxy": frozenset({"other-host"})}
+STRICT: Mapping[str, frozenset[str]] = {"haproxy": frozenset({"other-host"}), "nginx": frozenset({"above", "tab"})}
 """What an engine refuses although the others need not."""
 SLASHES = frozenset({"envoy"})
 """Engines that leave a path of slashes alone as two of them."""

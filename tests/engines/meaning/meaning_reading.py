@@ -4,6 +4,7 @@ Comes in: the target of a request line, as bytes. Goes out: the path that routes
 """
 
 import re
+from itertools import accumulate
 from typing import NamedTuple
 
 UNRESERVED = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~"
@@ -12,10 +13,11 @@ LONGEST = 15_000
 
 
 class Path(NamedTuple):
-    """A path and its query (with the question mark)."""
+    """A path and its query (with the question mark). `above`: on its way there were more `..` than segments."""
 
     path: str
     query: str = ""
+    above: bool = False
 
 
 class Refusal(NamedTuple):
@@ -38,7 +40,8 @@ def read(target: bytes) -> Path | Refusal:
     segments = path.split(b"/")[1:]
     if any(segment.startswith((b".;", b"..;")) for segment in segments):
         return Refusal("hidden-dots")
-    return Path((b"/" + b"/".join(_merged(_walked(segments)))).decode(), (mark + query).decode())
+    walked, above = _walked(segments), _above([segment for segment in segments if segment])
+    return Path((b"/" + b"/".join(_merged(walked))).decode(), (mark + query).decode(), above)
 
 
 def _refused(path: bytes, target: bytes) -> str:
@@ -75,6 +78,11 @@ def _walked(segments: list[bytes]) -> list[bytes]:
         elif segment != b".":
             kept.append(segment)
     return [*kept, b""] if segments[-1] in (b".", b"..") else kept
+
+
+def _above(segments: list[bytes]) -> bool:
+    depths = accumulate(-1 if segment == b".." else 1 for segment in segments if segment != b".")
+    return any(depth < 0 for depth in depths)
 
 
 def _merged(segments: list[bytes]) -> list[bytes]:

@@ -137,7 +137,8 @@ HEADERS = [
 COOKIES = place(
     "cookies", "HTTPRouteHeaderMatching",
     lambda site: _asked(site, cookies=(CookieMatch(name=HeaderName("taste"), value=HeaderValue("new")),)),
-    *(row("/", "b", headers=(("cookie", text),)) for text in ("taste=new", "a=1; taste=new", "taste=new; a=1", "a=1;taste=new", "xtaste=old; taste=new", "taste=new; taste=old", "taste=old; taste=new")),
+    *(row("/", "b", headers=(("cookie", text),)) for text in ("taste=new", "a=1; taste=new", "taste=new; a=1", "a=1;taste=new", "xtaste=old; taste=new", "taste=new; taste=old")),
+    row("/", "a", headers=(("cookie", "taste=old; taste=new"),), but=dict.fromkeys(("envoy", "haproxy"), "any of several cookies of one name counts")),
     *(row("/", "a", headers=(("cookie", text),)) for text in ("taste=old", "taste=newer", "nottaste=new", "taste=", "Taste=new", "taste", "x=taste=new", "a=1", "taste=NEW")),
     row("/", "a"),
 )  # fmt: skip

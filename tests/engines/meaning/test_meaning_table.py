@@ -15,7 +15,7 @@ from weirkeeper.testing.conformance.stage import running_stage
 
 pytestmark = pytest.mark.engine
 
-LACKING = {"envoy": set(), "haproxy": {"error-pages", "bodies"}}
+LACKING = {"envoy": set(), "haproxy": {"error-pages", "bodies"}, "nginx": {"error-pages"}}
 """Places that an engine does not claim to the letter (docs/features.md)."""
 PLACES: tuple[Place, ...] = (*MATCHING, *CHANGING, *GUARDING)
 

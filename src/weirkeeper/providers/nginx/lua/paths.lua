@@ -1,12 +1,20 @@
 -- One spelling for each path, before anything is matched (RFC 3986, 6.2.2), and paths rewritten.
 -- In: a path as the client wrote it. Out: the path, or nil where it must be refused.
-local byte, char, find, gsub, lower, sub, upper = string.byte, string.char, string.find, string.gsub, string.lower, string.sub, string.upper
+local byte, char, find, gsub, lower, sub = string.byte, string.char, string.find, string.gsub, string.lower, string.sub
 local paths = {}
 
 local function unreserved(digits)
   local meant = char(tonumber(digits, 16))
-  if find(meant, "^[%w._~-]$") then return meant end
-  return "%" .. upper(digits)
+  return find(meant, "^[%w._~-]$") and meant or "%" .. digits
+end
+
+-- Parameters of a dot segment: there are backends that take no notice of them.
+local function bare(segment)
+  return find(segment, "^%.%.?;") and gsub(segment, ";.*", "") or segment
+end
+
+local function escaped(raw)
+  return raw == "\\" and "/" or ("%%%02X"):format(byte(raw))
 end
 
 local function without_dots(path)
@@ -26,14 +34,16 @@ local function without_dots(path)
   return table.concat(kept, "/", 1, number)
 end
 
--- ``how`` is what a listener says of paths.
+-- ``how`` is what a listener says of paths. The steps are those of docs/paths.md.
 function paths.normal(path, how)
-  if not find(path, "[%%\\#]") and not find(path, "//", 1, true) and not find(path, "/.", 1, true) then return path end
+  if not find(path, "[%%\\;\"<>^`{|}]") and not find(path, "//", 1, true) and not find(path, "/.", 1, true) then return path end
   local small = lower(path)
   if how.escaped_slashes == nil and (find(small, "%2f", 1, true) or find(small, "%5c", 1, true)) then return nil end
   if how.normalise_path ~= false then
-    if find(small, "[\\#]") or find(small, "%00", 1, true) then return nil end
-    path = gsub(path, "%%(%x%x)", unreserved)
+    if find(small, "%00", 1, true) or find(gsub(path, "%%%x%x", ""), "%", 1, true) then return nil end
+    if find(path, ";", 1, true) then path = gsub(path, "[^/]+", bare) end
+    path = gsub(gsub(path, "[\\\"<>^`{|}]", escaped), "%%(%x%x)", unreserved)
+    if find(path, "/%.%.?;") then return nil end
     if find(path, "/.", 1, true) then path = without_dots(path) end
   end
   if how.merge_slashes ~= false then path = gsub(path, "//+", "/") end

@@ -43,6 +43,21 @@ local function client(request, wished, peer)
   return told and addresses.bytes(told) and told or peer, true
 end
 
+-- Whether the target of the request line names another scheme than the one that it came by.
+local function elsewhere(var, secure)
+  local line = var.request or ""
+  if find(line, "^%S+ /") then return false end
+  local scheme = (line:match("^%S+%s+(%a[%w+.-]*)://") or "http"):lower()
+  return scheme ~= "http" and not (secure and scheme == "https")
+end
+
+-- The host as backends are told it: as it was written, without the dot of the root; a host in the target goes before the header.
+local function authority_of(given, host)
+  local name, port = given:match("^([^:]*)(:?%d*)$")
+  if not name or name:lower() == host then return given end
+  return name:lower() == host .. "." and sub(name, 1, -2) .. port or host
+end
+
 -- The request; nil where it must be refused with 400.
 function Request.of(port)
   local var = ngx.var
@@ -50,11 +65,13 @@ function Request.of(port)
   local at = find(raw, "?", 1, true)
   local path = at and sub(raw, 1, at - 1) or raw
   if sub(path, 1, 1) ~= "/" or host == "" or find(host, "[/?*]") then return nil end
+  if find(raw, "[^!-~]") or find(raw, "#", 1, true) or elsewhere(var, port.tls) then return nil end
+  if find(var.http_host or host, "^[^[].*:.*:") then return nil end
   path = paths.normal(path, port.http or {})
   if not path then return nil end
   local query = at and sub(raw, at + 1) or nil
   local self = setmetatable({
-    path = path, query = query, target = query and path .. "?" .. query or path, host = host, authority = var.http_host or host,
+    path = path, query = query, target = query and path .. "?" .. query or path, host = host, authority = authority_of(var.http_host or host, host),
     method = ngx.req.get_method(), scheme = port.tls and "https" or "http", counted = {},
   }, Request)
   local peer = port.proxied and var.proxy_protocol_addr or var.remote_addr
