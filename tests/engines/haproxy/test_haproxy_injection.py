@@ -153,8 +153,9 @@ BACKENDS: dict[str, Backend] = {
         source=FromEndpointSet(id="b"),
         balancing=ConsistentHash(),
         health=HealthCheck(path="/health", host="h.example"),
-        tls=BackendTls(server_name="s.example", system_trust=True, verify=True, san_dns=("s.example",), ciphers=("AES",)),
+        tls=BackendTls(server_name="s.example", system_trust=True, verify=True, ciphers=("AES",)),
     ),  # type: ignore[arg-type]
+    "named": Backend(id="b", source=FromEndpointSet(id="b"), tls=BackendTls(system_trust=True, verify=True, san_dns=("s.example",))),  # type: ignore[arg-type]
     "dns": Backend(id="b", source=FromDns(name="d.example", port=80)),  # type: ignore[arg-type]
     "grpc": Backend(id="b", source=FromEndpointSet(id="b"), health=HealthCheck(kind="grpc", host="h.example")),  # type: ignore[arg-type]
 }
