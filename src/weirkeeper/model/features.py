@@ -74,6 +74,7 @@ FEATURES: dict[str, Feature] = {
             "HTTPRouteRetry": "Failed requests are tried again.",
             "RetryBudget": "The share of requests that may be retries is limited.",
             "WeightedBackends": "Traffic is split between backends by weight.",
+            "RefusedShare": "A share of requests that leads nowhere is answered 500.",
             "CookieAffinity": "A cookie keeps a client on one endpoint.",
             "HeaderAffinity": "A header keeps a client on one endpoint.",
             "SourceIpAffinity": "The client's address keeps it on one endpoint.",

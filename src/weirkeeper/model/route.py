@@ -41,9 +41,10 @@ class WeightedBackend(Value, frozen=True, kw_only=True):
 
 
 class Forward(Value, frozen=True, kw_only=True, tag="forward", tag_field="type"):
-    """To backends by weight."""
+    """To backends by weight. ``refused`` is the weight of a share that leads nowhere, and is answered 500 (Gateway API, HTTPRouteRule.backendRefs)."""
 
     backends: Annotated[tuple[WeightedBackend, ...], Need("WeightedBackends", above=1)]
+    refused: Annotated[int, Need("RefusedShare")] = 0
 
 
 class Redirect(Value, frozen=True, kw_only=True, tag="redirect", tag_field="type"):

@@ -382,3 +382,13 @@ def test_the_older_listener_set_has_a_host_and_the_gateway_before_all() -> None:
     reasons = {name: world.said_of("x", "ListenerSet", name)[0]["Accepted"][1] for name in "abc"}
     assert reasons == {"a": "HostnameConflict", "b": "Accepted", "c": "HostnameConflict"}
     assert world.said_of("own")[0]["Accepted"] == ("True", "Accepted")
+
+
+def test_the_share_of_a_backend_that_is_not_there_is_refused() -> None:
+    rules = "backendRefs: [{name: shop, port: 80, weight: 3}, {name: gone, port: 80, weight: 2}, {name: shop, namespace: e, port: 80}]"
+    world = World(gateway(), route(rules))
+    (forward,) = [
+        hosted.route.action for one in world.intents().values() for hosted in one.routes if hosted.route.priority == 0
+    ]
+    assert ([(one.backend, one.weight) for one in forward.backends], forward.refused) == ([("d/shop/80", 3)], 3)
+    assert world.said("HTTPRoute")["ResolvedRefs"] == ("False", "BackendNotFound")

@@ -186,12 +186,13 @@ def _label(text: str) -> Label | None:
 
 
 def _action(rule: _Rule, found: Filtered, gathered: Gathered, *, grpc: bool) -> Action:
-    weighted = [one for one in (_weighted(ref, gathered, grpc=grpc) for ref in rule.backends) if one is not None]
+    shares = [(_weight(ref), _weighted(ref, gathered, grpc=grpc)) for ref in rule.backends]
+    weighted = tuple(one for _, one in shares if one is not None)
     if found.redirect is not None:
         return found.redirect
     if not any(one.weight for one in weighted):
         return BROKEN
-    return Forward(backends=tuple(weighted))
+    return Forward(backends=weighted, refused=sum(weight for weight, one in shares if one is None))
 
 
 def _weighted(ref: HttpBackendReference, gathered: Gathered, *, grpc: bool) -> WeightedBackend | None:
@@ -199,8 +200,11 @@ def _weighted(ref: HttpBackendReference, gathered: Gathered, *, grpc: bool) -> W
     backend = gathered.backend(ref, grpc=grpc)
     if backend is None:
         return None
-    weight = min(max(1 if ref.weight is None else ref.weight, 0), MOST_WEIGHT)
-    return WeightedBackend(backend=backend, weight=weight, request_headers=request, response_headers=response)
+    return WeightedBackend(backend=backend, weight=_weight(ref), request_headers=request, response_headers=response)
+
+
+def _weight(ref: HttpBackendReference) -> int:
+    return min(max(1 if ref.weight is None else ref.weight, 0), MOST_WEIGHT)
 
 
 def _timeouts(wished: HttpTimeouts | None) -> Timeouts:

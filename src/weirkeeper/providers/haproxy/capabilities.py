@@ -20,6 +20,7 @@ CAPABILITIES = Capabilities(
     version="2.6",
     supported=frozenset(SUPPORTED.split()),
     degrades={
+        "RefusedShare": "the share of a backend that is not there goes to the others",
         "PeakEwma": "the endpoint with the fewest connections is chosen, whatever its latency",
         "HTTPRouteRequestTimeout": "each wait for the backend is limited, not the request as a whole",
         "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",

@@ -24,6 +24,7 @@ CAPABILITIES = Capabilities(
     version="1.22",
     supported=frozenset(SUPPORTED.split()),
     degrades={
+        "RefusedShare": "the share of a backend that is not there goes to the others",
         "HTTPRouteRequestTimeout": "each wait for the backend is limited, not the request as a whole",
         "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",
         "HTTPRouteRetry": "of answers only 403, 404, 429, 500 and 502 to 504 are tried again, and without a pause",

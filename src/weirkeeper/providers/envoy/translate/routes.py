@@ -53,6 +53,8 @@ SOMEWHERE = Forward(backends=(WeightedBackend(backend=Id("-")),))
 EVERYTHING, NEVER, NOBODY = RouteMatch(), Timestamp(""), Origin(ref=Ref(kind="", name=""))
 REFUSED = 500
 NO_BACKEND = 503
+NOWHERE = "weir.nowhere"
+"""A cluster that is never there: ids of backends have a slash."""
 
 
 def routes(route: Route, defaults: Timeouts, hostname: str) -> Iterator[Any]:
@@ -95,7 +97,7 @@ def route_bytes(route: Route, defaults: Timeouts, hostname: str) -> list[bytes]:
 def _lone_backend(route: Route) -> Id | None:
     """The backend of a route that has just one and nothing that depends on its own name or path."""
     action = route.action
-    if not isinstance(action, Forward) or len(action.backends) != 1 or route.rewrite is not None:
+    if not isinstance(action, Forward) or len(action.backends) != 1 or action.refused or route.rewrite is not None:
         return None
     share = action.backends[0]
     if share.weight <= 0 or share.request_headers or share.response_headers:
@@ -164,7 +166,7 @@ def _forward(made: Any, route: Route, forward: Forward, defaults: Timeouts) -> N
         made.direct_response.status = NO_BACKEND
         return
     action = made.route
-    if len(shares) == 1 and not (shares[0].request_headers or shares[0].response_headers):
+    if len(shares) == 1 and not (shares[0].request_headers or shares[0].response_headers or forward.refused):
         action.cluster = shares[0].backend
     else:
         for share in shares:
@@ -174,6 +176,9 @@ def _forward(made: Any, route: Route, forward: Forward, defaults: Timeouts) -> N
                 edit_request(weighted, share.request_headers)
             if share.response_headers:
                 edit_response(weighted, share.response_headers)
+        if forward.refused:
+            action.weighted_clusters.clusters.add(name=NOWHERE).weight.value = forward.refused
+            action.cluster_not_found_response_code = rc.RouteAction.INTERNAL_SERVER_ERROR
     limit_time(action, route.timeouts, defaults)
     per_try = route.timeouts.backend_request or defaults.backend_request
     if retry := retry_policy(route.retry, per_try):

@@ -78,6 +78,17 @@ def mirrors(site: Site) -> None:
     poll_until(lambda: copied("/copied") == (2, 1), what="the request and two copies came")
 
 
+@needs(
+    "the share of a backend that leads nowhere is answered 500",
+    "RefusedShare",
+    lambda site: [site.neutral(site.route(to=msgspec.structs.replace(site.forward("a"), refused=1)))],
+)
+def refused_share(site: Site) -> None:
+    site.until(lambda got: got.status in {200, 500})
+    statuses = [site.get("/").status for _ in range(60)]
+    assert set(statuses) == ({200, 500} if site.exact("RefusedShare") else {200})
+
+
 REDIRECTS = (
     ("/moved", Redirect(path=FullPath(value=PathText("/there")), status=301), 301, "http://{host}{port}/there"),
     ("/found", Redirect(host=Authority("example.org"), path=PrefixPath(value=PathText("/to"))), 302, "http://example.org{port}/to/x"),
