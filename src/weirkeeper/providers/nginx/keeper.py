@@ -27,6 +27,8 @@ from weirkeeper.providers.nginx.translate.quoting import Unspeakable
 log = logging.getLogger(__name__)
 
 PROVIDER = Name("nginx")
+GATE = "weirkeeper/gate"
+"""What an NGINX says of itself that listens nowhere yet."""
 LOOK, AGAIN, MOMENT = 1.0, 5.0, 0.1
 BIND_TRIES, BIND_PAUSE = 10, 0.05
 ObserveItem = Callable[[ItemObservation], None]
@@ -173,13 +175,12 @@ class Keeper:
         await self.processes.end()
         self.reloads[Cause.START] += 1
         log.info("nginx of %s is started, because %s", self.name, CAUSES[Cause.START])
-        gate = "weirkeeper/gate"
-        await asyncio.to_thread(self._write, configuration((), (), self._chosen, gate), {})
-        begun = await self.processes.start(gate)
+        await asyncio.to_thread(self._write, configuration((), (), self._chosen, GATE), {})
+        begun = await self.processes.start(GATE)
         if not isinstance(begun, Running):
             self._not_before = asyncio.get_running_loop().time() + AGAIN
             raise Away("it does not start: " + begun[-500:])
-        self._process, self._held = begun, Held({}, File(settings=gate))
+        self._process, self._held = begun, Held({}, File(settings=GATE))
         self._next_reload = 0.0
         self.wished.touched |= set(self.wished.entries)
 

@@ -5,7 +5,7 @@ local cors = require("weir.cors")
 local lru = require("resty.lrucache")
 local passwords = require("weir.passwords")
 local limits = ngx.shared.weir_limits
-local REFUSED, LONGEST = 500, 3600
+local REFUSED, LONGEST, NONE = 500, 3600, {}
 local guards = {}
 local verified = lru.new(1000)
 
@@ -30,6 +30,7 @@ local function under_way(one, request)
   local key = one.zone .. request.client
   local number = limits:incr(key, 1, 0, LONGEST)
   if not number then return { status = one.status or 503 } end
+  request.counted = request.counted or {}
   request.counted[#request.counted + 1] = key
   if number > one.amount then return { status = one.status or 503 } end
 end
@@ -37,7 +38,7 @@ end
 local KINDS = { ["local"] = rate, connections = under_way }
 
 local function limited(route, request)
-  for _, one in ipairs(route.rate_limits or {}) do
+  for _, one in ipairs(route.rate_limits or NONE) do
     if not KINDS[one.type] or (one.key or "ip") ~= "ip" then return { status = REFUSED } end
     if not addresses.within(request.client, one.excepted) then
       local refusal = KINDS[one.type](one, request)
@@ -47,6 +48,7 @@ local function limited(route, request)
 end
 
 function guards.ended(request)
+  if not request.counted then return end
   for _, key in ipairs(request.counted) do
     if (limits:incr(key, -1) or 0) <= 0 then limits:delete(key) end
   end
@@ -78,7 +80,7 @@ local AUTH = {
 }
 
 local function authorized(route, request)
-  for _, one in ipairs(route.auth or {}) do
+  for _, one in ipairs(route.auth or NONE) do
     local check = AUTH[one.type]
     local refusal = not check and { status = REFUSED } or check(one, request)
     if refusal then return refusal end

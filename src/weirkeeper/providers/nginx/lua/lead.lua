@@ -11,6 +11,7 @@ local lead = {}
 local kept, number = {}, 0
 local PLAIN = { match = matching.ready({}) }
 local MISSING, MISDIRECTED, UNAVAILABLE = 404, 421, 503
+local CONNECT, WAIT = 5000, 60000 -- as the file has them
 local WATCHED = { ["least-request"] = true, ewma = true }
 
 store.ready["h:"] = function(host)
@@ -66,10 +67,10 @@ local function share_of(action)
 end
 
 local function jump(request, via)
-  if ngx.var.weir_key == "" then
+  if not request.number then
     number = number + 1
     ngx.var.weir_key = number
-    kept[number] = request
+    kept[number], request.number = request, number
   end
   return ngx.exec(via)
 end
@@ -87,7 +88,8 @@ local function settled(request, backend)
     if backend.certificate and not shown then return false end
     ngx.var.weir_shown = shown and "data:" .. shown.shown or ""
     ngx.var.weir_secret = shown and "data:" .. shown.secret or ""
-  else
+    request.secured = true
+  elseif request.secured then -- one that was led to another backend before
     ngx.var.weir_pass = "http://weir_plain"
   end
   return true
@@ -131,7 +133,8 @@ local function forward(request)
   if route.rewrite and route.rewrite.host then request.sent_host = route.rewrite.host end
   request.given = nil
   asking.copied(route.mirrors, request)
-  ngx.var.weir_target, ngx.var.weir_host = target, request.sent_host
+  if target ~= request.raw then ngx.var.weir_target = target end
+  if request.sent_host ~= request.given_host then ngx.var.weir_host = request.sent_host end
   if backend.http2 then ngx.req.set_uri_args(request.query or "") ngx.req.set_uri(ngx.unescape_uri((target:gsub("%?.*", ""):gsub("%+", "%%2B"))), false) end
   if share.via then return jump(request, share.via) end
 end
@@ -208,7 +211,6 @@ function lead.asked()
   request.route = PLAIN
   ngx.ctx.weir = request
   if not settled(request, backend) then return answers.give({ status = UNAVAILABLE }) end
-  ngx.var.weir_target, ngx.var.weir_host = request.target, request.authority
   if backend.via then return jump(request, backend.via) end
 end
 
@@ -239,7 +241,8 @@ function lead.balance()
   local endpoint = request.endpoint
   if not request.tries then
     request.tries = 1
-    balancer.set_more_tries(route.retry and route.retry.attempts or math.min(#request.set.servers - 1, 2))
+    local more = route.retry and route.retry.attempts or math.min(#request.set.servers - 1, 2)
+    if more > 0 then balancer.set_more_tries(more) end
   else
     request.tries = request.tries + 1
     endpoint = balance.other(request.set, request.tried)
@@ -247,8 +250,10 @@ function lead.balance()
   end
   request.tried[endpoint.name] = true
   if WATCHED[backend.balancing] then balance.begun(endpoint.name) end
-  local wait = (route.wait or 60000) / 1000
-  balancer.set_timeouts((backend.connect or 5000) / 1000, wait, wait)
+  if route.wait or backend.connect ~= CONNECT then
+    local wait = (route.wait or WAIT) / 1000
+    balancer.set_timeouts(backend.connect / 1000, wait, wait)
+  end
   local ok, why = balancer.set_current_peer(endpoint.address, endpoint[2])
   if not ok then ngx.log(ngx.ERR, "an endpoint cannot be used: ", why) end
 end
@@ -266,7 +271,7 @@ function lead.log()
     for name in pairs(request.tried) do balance.ended(name, name == request.endpoint.name and took or nil) end
   end
   guards.ended(request)
-  kept[tonumber(ngx.var.weir_key) or 0] = nil
+  if request.number then kept[request.number] = nil end
 end
 
 return lead

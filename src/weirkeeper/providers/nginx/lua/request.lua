@@ -34,9 +34,10 @@ end
 
 -- The client's address, as trusted hops in front tell it; else whoever is connected.
 local function client(request, wished, peer)
+  if not (wished.header or wished.trusted_hops or wished.trusted) then return peer, false end
   local trusted = wished.trusted and addresses.within(peer, wished.ranges)
   if wished.header then return request:header(wished.header:lower()) or peer, true end
-  if not (wished.trusted_hops or wished.trusted) or (wished.trusted and not trusted) then return peer, false end
+  if wished.trusted and not trusted then return peer, false end
   local hops, found = {}, request:header("x-forwarded-for")
   for one in (found or ""):gmatch("[^,%s]+") do hops[#hops + 1] = one end
   local told = hops[#hops - math.max(wished.trusted_hops or 1, 1) + 1]
@@ -61,18 +62,18 @@ end
 -- The request; nil where it must be refused with 400.
 function Request.of(port)
   local var = ngx.var
-  local raw, host = var.request_uri, var.host
+  local raw, host, given = var.request_uri, var.host, var.http_host
   local at = find(raw, "?", 1, true)
   local path = at and sub(raw, 1, at - 1) or raw
   if sub(path, 1, 1) ~= "/" or host == "" or find(host, "[/?*]") then return nil end
   if find(raw, "[^!-~]") or find(raw, "#", 1, true) or elsewhere(var, port.tls) then return nil end
-  if find(var.http_host or host, "^[^[].*:.*:") then return nil end
+  if find(given or host, "^[^[].*:.*:") then return nil end
   path = paths.normal(path, port.http or {})
   if not path then return nil end
   local query = at and sub(raw, at + 1) or nil
   local self = setmetatable({
-    path = path, query = query, target = query and path .. "?" .. query or path, host = host, authority = authority_of(var.http_host or host, host),
-    method = ngx.req.get_method(), scheme = port.tls and "https" or "http", counted = {},
+    path = path, query = query, target = query and path .. "?" .. query or path, host = host, authority = authority_of(given or host, host),
+    method = ngx.req.get_method(), scheme = port.tls and "https" or "http", raw = raw, given_host = given,
   }, Request)
   local peer = port.proxied and var.proxy_protocol_addr or var.remote_addr
   self.sent_host = self.authority
@@ -86,7 +87,7 @@ function Request.own()
   local var = ngx.var
   return setmetatable({
     target = var.request_uri, path = var.request_uri, host = var.host, authority = var.http_host, method = ngx.req.get_method(), scheme = "http",
-    client = "127.0.0.1", counted = {},
+    client = "127.0.0.1",
   }, Request)
 end
 
@@ -100,7 +101,7 @@ function Request:tell(port)
     if not self:header("x-forwarded-port") then set("x-forwarded-port", port.port) end
   else
     self.forwarded_for = self.client
-    for _, name in ipairs(FORWARDED) do ngx.req.clear_header(name) end
+    for at = 1, #FORWARDED do ngx.req.clear_header(FORWARDED[at]) end
     set("x-forwarded-host", self.authority)
     set("x-forwarded-proto", self.scheme)
     set("x-forwarded-port", port.port)

@@ -143,9 +143,13 @@ def _proxy(module: str) -> Iterator[str]:
     )
 
 
-_SET = tuple(
-    f'set ${name} "";' for name in ("weir_target", "weir_host", "weir_key", "weir_name", "weir_shown", "weir_secret")
+_SET = (
+    "set $weir_target $request_uri;",
+    "set $weir_host $http_host;",
+    'set $weir_pass "http://weir_plain";',
+    *(f'set ${name} "";' for name in ("weir_key", "weir_name", "weir_shown", "weir_secret")),
 )
+"""What Lua changes where a request needs something else."""
 _LED = "proxy_pass $weir_pass$weir_target;"
 _PHASES = (
     'header_filter_by_lua_block { require("weir.lead").finish() }',
@@ -170,7 +174,7 @@ def _asked(ways: Iterable[Way]) -> Iterator[str]:
         "server {",
         f"  listen unix:{ASKED};",
         "  access_log off;",
-        *_indented((*_SET, 'set $weir_client "";', 'set $weir_pass "";')),
+        *_indented((*_SET, 'set $weir_client "";')),
         *_indented(_PHASES),
         "  location / {",
         '    access_by_lua_block { require("weir.lead").asked() }',
@@ -197,7 +201,6 @@ def _server(port: Port, named: tuple[int, Policy] | None, ways: Iterable[Way]) -
             *_SET,
             'set $weir_logged "1";',
             f"set $weir_client ${'proxy_protocol_addr' if port.proxied else 'remote_addr'};",
-            'set $weir_pass "";',
         )
     )
     yield f"  access_log {LOG} weir buffer=16k flush=1s if=$weir_logged;" if port.logged else "  access_log off;"
