@@ -19,7 +19,7 @@ from weirkeeper.model.backend import Backend
 from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.ids import HostKey, Part
 from weirkeeper.model.listener import Listener
-from weirkeeper.model.route import VirtualHost
+from weirkeeper.model.route import L4Route, VirtualHost
 from weirkeeper.model.secret import Secret
 from weirkeeper.model.text import Id
 from weirkeeper.model.value import Value
@@ -92,6 +92,7 @@ class Running:
             backends=self._parts("backends", Backend),
             endpoint_sets=self._parts("endpoint_sets", EndpointSet),
             certificates={},
+            l4_routes=self._parts("l4_routes", L4Route),
         )
 
     def _parts(self, table: str, kind: type[V]) -> dict[Part, V]:

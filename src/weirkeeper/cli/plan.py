@@ -96,7 +96,7 @@ def plan(  # noqa: PLR0917 - typer makes options of them
 
 def against_folder(wished: Loaded, provider: str, other: Loaded | None) -> Planned:
     """The plan from another folder's state, or from nothing."""
-    before = other.view if other else View({}, {}, {}, {}, {})
+    before = other.view if other else View({}, {}, {}, {}, {}, {})
     return planned(
         "manifests" if other else "nothing", difference(before, wished.view), wished, provider,
         _versions(other, provider) if other else {},
@@ -141,6 +141,7 @@ def without_certificates(wished: Loaded) -> View:
         backends=_shown(graph.rows(program.backends)),
         endpoint_sets=_shown(graph.rows(program.endpoint_sets)),
         certificates={},
+        l4_routes=_shown(graph.rows(program.l4_routes)),
     )
 
 

@@ -18,13 +18,14 @@ from weirkeeper.model.ids import HostKey, Part
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.match import RouteMatch
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.route import Forward, Redirect, Respond, Route, VirtualHost
+from weirkeeper.model.route import Forward, L4Route, Redirect, Respond, Route, VirtualHost
 from weirkeeper.model.text import Hostname, Id
 from weirkeeper.model.value import Value
 
 K = TypeVar("K")
 V = TypeVar("V", bound=msgspec.Struct)
 Kind = Literal["added", "removed", "changed"]
+What = Literal["listener", "stream", "backend", "endpoints", "certificate"]
 
 
 class View(NamedTuple):
@@ -35,6 +36,7 @@ class View(NamedTuple):
     backends: Mapping[Part, Backend]
     endpoint_sets: Mapping[Part, EndpointSet]
     certificates: Mapping[Part, Certificate]
+    l4_routes: Mapping[Part, L4Route]
 
 
 class RouteChange(Value, frozen=True, kw_only=True):
@@ -59,10 +61,10 @@ class HostChange(Value, frozen=True, kw_only=True):
 
 
 class PartChange(Value, frozen=True, kw_only=True):
-    """A listener, backend, endpoint set or certificate; ``hosts`` are those that it touches."""
+    """A listener, L4 route (``stream``), backend, endpoint set or certificate; ``hosts`` are those that it touches."""
 
     kind: Kind
-    what: Literal["listener", "backend", "endpoints", "certificate"]
+    what: What
     load_balancer: Id
     id: Id
     detail: str = ""
@@ -101,6 +103,7 @@ def view(configs: Iterable[LoadBalancerConfig]) -> View:
         backends={Part(c.load_balancer.id, one.id): one for c in whole for one in c.backends},
         endpoint_sets={Part(c.load_balancer.id, one.id): one for c in whole for one in c.endpoint_sets},
         certificates={Part(c.load_balancer.id, one.id): one for c in whole for one in c.certificates},
+        l4_routes={Part(c.load_balancer.id, one.id): one for c in whole for one in c.l4_routes},
     )
 
 
@@ -110,6 +113,7 @@ def difference(before: View, after: View) -> Difference:
     changed = tuple(one for one in hosts if one is not None)
     parts = (
         *_parts("listener", before.listeners, after.listeners, (before, after)),
+        *_parts("stream", before.l4_routes, after.l4_routes, (before, after)),
         *_parts("backend", before.backends, after.backends, (before, after)),
         *_parts("endpoints", before.endpoint_sets, after.endpoint_sets, (before, after)),
         *_parts("certificate", before.certificates, after.certificates, (before, after)),
@@ -190,13 +194,13 @@ def action_text(route: Route) -> str:
 
 
 def _parts(
-    what: Literal["listener", "backend", "endpoints", "certificate"],
+    what: What,
     before: Mapping[Part, V],
     after: Mapping[Part, V],
     views: tuple[View, View],
 ) -> Iterable[PartChange]:
     for part, old, new in _pairs(before, after):
-        fields = _fields(old, new, ("origin", "origins")) if old is not None and new is not None else ()
+        fields = _fields(old, new, ("origin", "origins", "created_at")) if old is not None and new is not None else ()
         if old is not None and new is not None and not fields:
             continue
         yield PartChange(
@@ -219,7 +223,9 @@ def _endpoint_detail(old: object, new: object) -> str:
 
 
 def _touched(what: str, part: Part, side: View) -> Iterable[VirtualHost]:
-    """The hosts of one side that lead to a part or stand behind it."""
+    """The hosts of one side that lead to a part or stand behind it; a stream leads by itself."""
+    if what == "stream":
+        return []
     if what == "listener":
         listener = side.listeners.get(part)
         group = listener.group if listener else None

@@ -23,7 +23,9 @@ from weirkeeper.runtime.metrics import Metrics
 Explain = Callable[[Reconciler, Mapping[str, str], tuple[str, ...]], object]
 """Answers "why" for a URL: the reconciler, the query's single values and its headers (`Name: value`)."""
 
-SHOWN = ("load_balancers", "listeners", "virtual_hosts", "backends", "endpoint_sets", "findings", "statuses")
+SHOWN = (
+    "load_balancers", "listeners", "virtual_hosts", "l4_routes", "backends", "endpoint_sets", "findings", "statuses",
+)  # fmt: skip
 
 
 class ReadApi:

@@ -6,6 +6,9 @@ from neutral import backend, config, endpoints, host, route
 from weirkeeper.compose.difference import Difference, difference, view
 from weirkeeper.compose.printed import printed
 from weirkeeper.model.config import LoadBalancerConfig
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.origin import Origin
+from weirkeeper.model.route import Forward, L4Route
 from weirkeeper.model.secret import Secret
 
 
@@ -69,6 +72,15 @@ def test_a_listener_touches_all_its_hosts() -> None:
     found = changed(one, msgspec.structs.replace(one, listeners=(other, one.listeners[1])))
     assert found.parts[0].hosts == ("a", "b")
     assert found.radius.hosts == 2
+
+
+def test_a_stream_is_told_by_its_fields() -> None:
+    origin = Origin(ref=Ref(kind="TCPRoute", namespace="d", name="r"))
+    led = L4Route(id="r", load_balancer="lb", listener="l", forward=Forward(backends=()), origin=origin)  # type: ignore[arg-type]
+    before = msgspec.structs.replace(whole(), l4_routes=(led,))
+    after = msgspec.structs.replace(before, l4_routes=(msgspec.structs.replace(led, idle=5, created_at="2026"),))
+    assert [(p.what, p.kind, p.detail) for p in changed(before, after).parts] == [("stream", "changed", "idle")]
+    assert [(p.what, p.kind) for p in changed(before, whole()).parts] == [("stream", "removed")]
 
 
 def test_printed_hides_and_is_compact() -> None:
