@@ -9,6 +9,7 @@ import pytest
 from cluster_program import LOAD_BALANCER, Install, api_server, endpoint_slice, ingress, ingress_class, running, service
 
 from weirkeeper.model.finding import Reason
+from weirkeeper.providers import local
 from weirkeeper.testing.client import fetch
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
@@ -50,9 +51,14 @@ async def _noticed(tmp_path, sign):
                     await eventually(lambda n=number: _answers(one, f"s{n}.example"), BACK, what=f"all of it is back; {beside.log[-2000:]}")
                 await eventually(lambda: _serving(beside, 1.0), 10, what="the agent says that it serves again")
                 assert set(await beside.processes()) - set(before), "another process serves"
+                await eventually(lambda: _ended(struck), 10, what="what hung is ended")
                 await eventually(lambda: _told(one, server, "EngineServes", "Normal"), 10, what=f"that it is well is told; {one.log.getvalue()[-1500:]}")
                 assert (_down(one), one.app.metrics.text().count('weirkeeper_engines_down{provider="haproxy"} 0')) == ([], 1)
                 await eventually(lambda: _addresses(server, "s0"), 10, what="its address is back")
+
+
+async def _ended(pids):
+    return all(local.started(pid) is None for pid in pids)
 
 
 async def _told(install, server, reason, type_):

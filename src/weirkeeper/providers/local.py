@@ -31,6 +31,16 @@ def command_of(pid: int) -> list[bytes]:
         return []
 
 
+def name_of(pid: int) -> tuple[str, int] | None:
+    """The name of a living process and its parent's pid: what everybody may read (proc(5)); None for none."""
+    try:
+        _, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")
+    except OSError:
+        return None
+    name, _, fields = rest.rpartition(")")
+    return name, int(fields.split()[1])
+
+
 def is_ours(pid: int, began: int, word: Path) -> bool:
     """Whether the process with this pid began then, lives, and has that path in its command line."""
     command = command_of(pid)

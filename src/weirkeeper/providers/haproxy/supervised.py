@@ -91,7 +91,7 @@ class Supervised:
         finally:
             await asyncio.to_thread(self.bar)
         if hung is not None and hung != pid:
-            await asyncio.to_thread(self._kill, hung)
+            await asyncio.to_thread(_kill, hung, before[3])
         found = await self.running()
         if found is None:
             raise Away("it is gone already")
@@ -115,35 +115,27 @@ class Supervised:
         path = self.folder / COMPLAINTS
         local.trim(path, path.with_name(COMPLAINTS + ".1"), self._log_bytes)
 
-    async def _state(self) -> tuple[int, int, int | None]:
-        """How often the master reloaded, how often in vain since it last did, and its newest worker."""
+    async def _state(self) -> tuple[int, int, int | None, int]:
+        """How often the master reloaded, how often in vain since it last did, its newest worker, and itself."""
         told = await ask(self.folder / MASTER, "show proc")
         master, worker = _MASTER.search(told), _WORKER.search(told)
         if master is None:
             raise Away(f"the master says {told[:200]!r}")
-        return int(master.group(2)), int(master.group(3)), int(worker.group(1)) if worker is not None else None
+        return (
+            int(master.group(2)),
+            int(master.group(3)),
+            int(worker.group(1)) if worker is not None else None,
+            int(master.group(1)),
+        )
 
     async def _reloaded(self, before: int) -> int | None:
         """The new worker, once the master has reloaded; None where it kept the old one."""
         while True:
             with contextlib.suppress(Away):
-                times, failed, worker = await self._state()
+                times, failed, worker, _ = await self._state()
                 if times > before and (failed or worker is not None):
                     return None if failed else worker
             await asyncio.sleep(LOOK)
-
-    def _kill(self, pid: int) -> None:
-        """End a worker at once. Where its processes cannot be looked at from here, it is left to its supervisor's probe."""
-        with contextlib.suppress(OSError):
-            handle = os.pidfd_open(pid)
-            try:
-                if (
-                    Path(f"/proc/{pid}/cwd").resolve() == self.folder.resolve()
-                    and b"haproxy" in local.command_of(pid)[0]
-                ):
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
-            finally:
-                os.close(handle)
 
     async def _watch(self, one: Running) -> None:
         """A connection of its own, on which nothing is ever said: its end is the worker's."""
@@ -155,6 +147,20 @@ class Supervised:
         if self._writer is not None:
             self._writer.close()
         self._watched, self._writer = {one: reader}, writer
+
+
+def _kill(pid: int, master: int) -> None:
+    """End a worker of this master at once. Where its processes are none of those that are seen here, it is left to its supervisor's probe.
+
+    Who may look at its folder would need all rights that it has (ptrace(2)): one that may use low ports has more than we do. Its name and its parent are everybody's to read.
+    """
+    with contextlib.suppress(OSError):
+        handle = os.pidfd_open(pid)
+        try:
+            if local.name_of(pid) == ("haproxy", master):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)
 
 
 def gate(answers_at: str = "") -> str:
