@@ -81,7 +81,8 @@ def features_page(providers: Sequence[Provider]) -> str:
         NOTE,
         "# Features\n",
         "What each provider can do, as `weir features` says it. A provider declares what is proven by the conformance suite; what it lacks is never",
-        "dropped silently: the finding WK501 names the object and the field.\n",
+        "dropped silently: the finding WK501 names the object and the field. Which controllers are proven with which providers, and by how many requests:",
+        "[one meaning on every engine](engines.md).\n",
         "`yes`: supported; `close`: approximated, see below the table; `no`: not supported.\n",
     ]
     for kind, (title, effect) in KINDS.items():

@@ -78,41 +78,41 @@ def prepared(site: Site, one: Place) -> None:
     site.apply(*site.service("a", backends.a.port), *site.service("b", backends.b.port), *one.given(site))
 
 
-def awaited(site: Site, one: Place) -> None:
-    """Waits until the first row is right; all others must be right at once then."""
+def awaited(site: Site, rows: Sequence[Row], port: int = 0) -> None:
+    """Waits until these rows are right; all others must be right at once then."""
     left: list[str] = []
 
     def right() -> bool:
-        left[:] = differences(site, one.rows[:1])
+        left[:] = differences(site, rows, port)
         return not left
 
     try:
-        poll_until(right, 20.0, what=f"the first row of {one.name}")
+        poll_until(right, 20.0, what="the first rows")
     except AssertionError as error:
         raise AssertionError(f"{error}: {left}; {site.findings()}") from None
 
 
-def differences(site: Site, rows: Sequence[Row]) -> list[str]:
-    """What is not as its row says, in words."""
-    answers = asyncio.run(_answers(site, rows))
+def differences(site: Site, rows: Sequence[Row], port: int = 0) -> list[str]:
+    """What is not as its row says, in words; of the site's own ports, or of this one."""
+    answers = asyncio.run(_answers(site, rows, port))
     return [f"{one.method} {one.host}{one.path} {dict(one.headers)}: {why}" for one, got in zip(rows, answers, strict=True) for why in _wrong(site, one, got)]
 
 
-async def _answers(site: Site, rows: Sequence[Row]) -> list[Response | None]:
+async def _answers(site: Site, rows: Sequence[Row], port: int) -> list[Response | None]:
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def ask(one: Row) -> Response | None:
         async with gate:
             try:
-                return await _ask(site, one)
+                return await _ask(site, one, port)
             except (OSError, TimeoutError, asyncio.IncompleteReadError):
                 return None
 
     return await asyncio.gather(*(ask(one) for one in rows))
 
 
-async def _ask(site: Site, one: Row) -> Response:
-    address, port = site.stage.rig.reach(site.stage.https_port if one.scheme == "https" else site.stage.http_port)
+async def _ask(site: Site, one: Row, port: int) -> Response:
+    address, port = site.stage.rig.reach(port or (site.stage.https_port if one.scheme == "https" else site.stage.http_port))
     host = told(site, one.host)
     return await fetched(
         f"{one.scheme}://{host}{told(site, one.path)}", via=port, address=address, host=host, method=one.method, body=one.body,

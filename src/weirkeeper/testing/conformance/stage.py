@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+from weirkeeper.controllers.base import Controller
 from weirkeeper.controllers.ingress import IngressController
 from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.feeds.base import Cause, Seen, Synced
@@ -42,14 +43,14 @@ class EngineLeft(AssertionError):
 class Stage:
     """One engine, programmed by the real ring."""
 
-    def __init__(self, rig: Rig, folder: Path) -> None:
+    def __init__(self, rig: Rig, folder: Path, controllers: Iterable[Controller] = ()) -> None:
         self.rig, self.folder = rig, folder
         self.http_port, self.https_port = free_port(), free_port()
         name = Name(rig.provider.name)
         settings = IngressSettings(
             http_port=self.http_port, https_port=self.https_port, addresses=(IpAddress("127.0.0.1"),), provider=name
         )
-        self.reconciler = Reconciler((IngressController(settings), NeutralController()), (rig.provider,))
+        self.reconciler = Reconciler((IngressController(settings), NeutralController(), *controllers), (rig.provider,))
         self.observed: dict[ItemKey, ItemObservation] = {}
         self._intake = Intake(self.reconciler, self._deliver, awaited=(FEED,))
         self._dispatcher = Dispatcher((rig.provider.name,))
@@ -164,10 +165,10 @@ class Stage:
 
 
 @contextlib.contextmanager
-def running_stage(rig: Rig) -> Iterator[Stage]:
-    """A running stage over a folder of its own, whose path is short enough for Unix sockets in it."""
+def running_stage(rig: Rig, controllers: Iterable[Controller] = ()) -> Iterator[Stage]:
+    """A running stage over a folder of its own, whose path is short enough for Unix sockets in it; with these controllers besides its own."""
     with tempfile.TemporaryDirectory(prefix="weir-") as folder:
-        stage = Stage(rig, Path(folder, "engine"))
+        stage = Stage(rig, Path(folder, "engine"), controllers)
         stage.start()
         try:
             yield stage
