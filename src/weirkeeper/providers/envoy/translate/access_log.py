@@ -1,5 +1,6 @@
-"""One JSON line for each request, in fields of fixed names. Formats are constants."""
+"""One JSON line for each request, or for each connection that is led on as it is, in fields of fixed names. Formats are constants."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -35,8 +36,12 @@ FIELDS = {
 }
 
 
-def access_log(path: str) -> Any:
-    """The log to a file, ``/dev/stdout`` among them."""
-    fields = struct_pb2.Struct(fields={key: struct_pb2.Value(string_value=value) for key, value in FIELDS.items()})
+OF_BYTES = ("time", "client", "flags", "backend", "endpoint", "milliseconds", "bytes_in", "bytes_out", "tls", "sni")
+"""What there is to say of a connection that nobody looks into."""
+
+
+def access_log(path: str, names: Iterable[str] = FIELDS) -> Any:
+    """The log to a file, ``/dev/stdout`` among them, with the fields of these names."""
+    fields = struct_pb2.Struct(fields={key: struct_pb2.Value(string_value=FIELDS[key]) for key in names})
     line = formats.SubstitutionFormatString(json_format=fields, omit_empty_values=True)
     return accesslog_pb2.AccessLog(name="file", typed_config=packed(file_pb2.FileAccessLog(path=path, log_format=line)))

@@ -5,6 +5,7 @@ Comes in: a route, already with the names that are its own. Goes out: a filter c
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from envoy.config.core.v3 import address_pb2
@@ -20,7 +21,7 @@ from weirkeeper.model.listener import Listener
 from weirkeeper.model.route import Forward, L4Route, WeightedBackend
 from weirkeeper.model.text import Id
 from weirkeeper.providers.envoy import names
-from weirkeeper.providers.envoy.translate.access_log import access_log
+from weirkeeper.providers.envoy.translate.access_log import OF_BYTES, access_log
 from weirkeeper.providers.envoy.translate.values import duration, number, packed
 
 NOBODY = "-"
@@ -38,16 +39,26 @@ def chain_name(route: L4Route) -> str:
 
 def stream_chain(name: str, route: L4Route | None, socket: Any | None, log: str | None) -> Any:
     """The chain of a route; without one every connection is closed."""
-    proxy = tcp_proxy_pb2.TcpProxy(stat_prefix="l4", max_connect_attempts=number(ATTEMPTS))
-    proxy.idle_timeout.CopyFrom(duration(route.idle if route is not None and route.idle is not None else HOUR))
-    _led(proxy, shares(route.forward) if route is not None else [])
-    if log:
-        proxy.access_log.append(access_log(log))
-    made = components.FilterChain(name=name, filters=[components.Filter(name="l4", typed_config=packed(proxy))])
+    idle = route.idle if route is not None and route.idle is not None else HOUR
+    forward = route.forward if route is not None else Forward(backends=())
+    made = components.FilterChain.FromString(_unopened(name, forward, idle, log))
     if socket is not None:
         made.transport_socket.CopyFrom(socket)
         made.transport_socket_connect_timeout.CopyFrom(duration(10_000))
     return made
+
+
+@lru_cache(maxsize=8192)
+def _unopened(name: str, forward: Forward, idle: int, log: str | None) -> bytes:
+    """The bytes of a chain without TLS: of a port with many names all but one are as they were."""
+    proxy = tcp_proxy_pb2.TcpProxy(stat_prefix="l4", max_connect_attempts=number(ATTEMPTS))
+    proxy.idle_timeout.CopyFrom(duration(idle))
+    _led(proxy, shares(forward))
+    if log:
+        proxy.access_log.append(access_log(log, OF_BYTES))
+    made = components.FilterChain(name=name, filters=[components.Filter(name="l4", typed_config=packed(proxy))])
+    body: bytes = made.SerializeToString(deterministic=True)
+    return body
 
 
 def udp_listener(port: int, addresses: Sequence[str], route: L4Route | None, log: str | None) -> bytes:
@@ -58,7 +69,7 @@ def udp_listener(port: int, addresses: Sequence[str], route: L4Route | None, log
     action = extension_pb2.TypedExtensionConfig(name="route", typed_config=packed(route_pb2.Route(cluster=cluster)))
     proxy.matcher.on_no_match.CopyFrom(matcher_pb2.Matcher.OnMatch(action=action))
     if log:
-        proxy.access_log.append(access_log(log))
+        proxy.access_log.append(access_log(log, OF_BYTES))
     made = listener_pb2.Listener(
         name=udp_name(port),
         address=_address(addresses[0], port),
