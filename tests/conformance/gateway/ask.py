@@ -28,8 +28,8 @@ PROFILES = {f"{kind}Route": f"GATEWAY-{kind}" for kind in ("HTTP", "GRPC", "TLS"
 CLASS = "gateway-conformance"
 OURS = ("envoy", "haproxy")
 TOLD = re.compile(r"^\s+--- (PASS|FAIL|SKIP): TestConformance/(\w+) \((\d+\.\d+)s\)$")
-PATIENCE = 15
-"""Seconds that the suite waits where it would wait for one to three minutes: less than upstream gives, so nothing passes here that would not pass there."""
+PATIENCE = 60
+"""Seconds that the suite waits where it would wait for up to three minutes: never more than upstream gives, so nothing passes here that would not pass there."""
 WAITS = (
     "createTimeout", "gatewayMustHaveAddress", "gatewayMustHaveCondition", "gatewayStatusMustHaveListeners", "gatewayListenersMustHaveConditions",
     "listenerSetMustHaveCondition", "listenerSetListenersMustHaveConditions", "gwcMustBeAccepted", "httpRouteMustNotHaveParents", "httpRouteMustHaveCondition",
