@@ -70,11 +70,11 @@ ASKED = place(
     "asked", "ExternalAuth ExternalAuthHost",
     lambda site: [
         *(site.ingress({"auth-url": f"http://a.{site.namespace}.svc.cluster.local/check{query}", **more}, name=name, paths=[(f"/{name}", "Prefix", "b")]) for name, query, more in (
-            ("yes", "", {}), ("no", "?status=401", {}), ("never", "?status=403", {}), ("broken", "?status=500", {}), ("missing", "?status=404", {}), ("created", "?status=204", {}), ("told", "", {"auth-response-headers": "X-Echo-Name, X-None"}), ("moved", "?status=302", {}),
+            ("yes", "", {}), ("no", "?status=401", {}), ("never", "?status=403", {}), ("broken", "?status=500", {}), ("missing", "?status=404", {}), ("created", "?status=204", {}), ("accepted", "?status=202", {}), ("partial", "?status=299", {}), ("told", "", {"auth-response-headers": "X-Echo-Name, X-None"}), ("moved", "?status=302", {}),
         )),
         *site.service("away", 0), site.ingress({"auth-url": f"http://away.{site.namespace}.svc.cluster.local/"}, name="away", paths=[("/away", "Prefix", "b")]), site.ingress(name="open", paths=[("/", "Prefix", "a")]),
     ],
-    row("/yes", "b"), row("/yes/x?y=1", "b"), row("/yes", "b", method="POST", body=b"x"), row("/created", "b", but={"envoy": "only 200 lets pass"}), row("/told", "b", sent={"x-echo-name": "a", "x-none": None}), row("/told", "b", headers=(("x-echo-name", "evil"),), sent={"x-echo-name": "a"}),
+    row("/yes", "b"), row("/yes/x?y=1", "b"), row("/yes", "b", method="POST", body=b"x"), row("/created", "b"), row("/accepted", "b"), row("/accepted/x?y", "b", method="PUT", body=b"x"), row("/partial", "b"), row("/told", "b", sent={"x-echo-name": "a", "x-none": None}), row("/told", "b", headers=(("x-echo-name", "evil"),), sent={"x-echo-name": "a"}),
     row("/no", "a", status=401, seen="/check?status=401"), row("/no/x", "a", status=401, seen="/check?status=401"), row("/never", "a", status=403, seen="/check?status=403"), row("/", "a"), row("/yesx", "a"),
 )  # fmt: skip
 
