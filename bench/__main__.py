@@ -8,7 +8,7 @@ import importlib
 import sys
 import time
 
-RING = ("settle", "b1", "b3", "b8", "b7", "b6")
+RING = ("settle", "b1", "b3", "b8", "b7", "b6", "b6_haproxy")
 CLUSTER = ("propagation", "b1_haproxy", "b2", "b4", "b5", "b9")
 ALL = (*RING, *CLUSTER)
 
