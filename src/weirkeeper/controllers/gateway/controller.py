@@ -27,6 +27,7 @@ from weirkeeper.controllers.gateway.classes import (
     our_class,
     our_gateway,
 )
+from weirkeeper.controllers.gateway.counts import declare_counts
 from weirkeeper.controllers.gateway.grants import Grants, declare_grants
 from weirkeeper.controllers.gateway.hosts import hostnames
 from weirkeeper.controllers.gateway.listeners import (
@@ -220,14 +221,7 @@ class _Program:
             self.routes.append(streams.intents)
             self.route_reports.append(streams.reports)
         every = graph.union("gateway.attached", self.attachments)
-        by_listener = graph.index(
-            "gateway.attached_by_listener",
-            every,
-            lambda _, one: {key for p in one.parents for key in p.sections if p.accepted.good},
-        )
-        self.counts: Table[EntryKey, int] = graph.group(
-            "gateway.counts", by_listener, lambda _, __, members: len(members)
-        )
+        self.counts: Table[EntryKey, int] = declare_counts(graph, every)
 
     def _gathered(self, read: Read, ref: Ref) -> Gathered:
         return Gathered(read, self.inputs, Consents(self.grants, self.policies), self.settings, ref)
