@@ -28,12 +28,12 @@ def port(number: int, listeners: Sequence[Listener], revoked: Revoked, led: Led 
     web = [one for one in listeners if one.protocol in {"http", "https"}]
     ended = [one for one in listeners if one.protocol == "tls" and one.tls and one.tls.mode == "terminate"]
     general = next((one for one in web if not one.hostname), web[0] if web else listeners[0])
-    made = stream(listeners, led, " ".join(_ended_options(ended, revoked)), _stream_lines(listeners))
+    made = stream(listeners, led, " ".join(_ended_options(ended or web, revoked)), _stream_lines(listeners))
     return Port(
         port=number,
         binds=tuple(_address(text, number) for text in _addresses(listeners)),
         options=" ".join(_options(web, general, revoked, inside=made is not None)) if web else "",
-        tls=general.tls is not None and bool(web or ended),
+        tls=any(one.tls for one in [*web, *ended]),
         default_certificate=_default([*web, *ended]),
         policies=tuple(_policy(one, one.tls, revoked) for one in [*web, *ended] if one.hostname and one.tls),
         group=group_token(general.group),
