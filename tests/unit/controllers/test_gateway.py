@@ -381,6 +381,8 @@ def test_the_older_listener_set_has_a_host_and_the_gateway_before_all() -> None:
     )
     reasons = {name: world.said_of("x", "ListenerSet", name)[0]["Accepted"][1] for name in "abc"}
     assert reasons == {"a": "HostnameConflict", "b": "Accepted", "c": "HostnameConflict"}
+    assert world.report("Gateway", "g").sets == 1
+    assert world.said("ListenerSet", "a")["Accepted"] == ("False", "ListenersNotValid")
     assert world.said_of("own")[0]["Accepted"] == ("True", "Accepted")
 
 

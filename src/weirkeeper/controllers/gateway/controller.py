@@ -294,18 +294,18 @@ class _Program:
     def reports(self) -> list[Table[Ref, Report]]:
         """What is said of every object of ours."""
         graph, controller = self.graph, self.settings.controller
-        sets_of: Index[Ref, Ref, SetParent] = graph.index(
-            "gateway.sets_by_gateway", self.sets, lambda _, one: (one.gateway,) if one.let_in.good else ()
-        )
+        standing = graph.derive("gateway.standing_sets", self.sets, self._home_of_standing)
+        sets_of = graph.index("gateway.sets_by_gateway", standing, lambda _, home: (home,))
+        sets = graph.group("gateway.set_counts", sets_of, lambda _, __, members: len(members))
 
         def of_class(read: Read, ref: Ref, ours: OurClass) -> Report | None:
             found = read.get(self.inputs.of(GatewayClass), ref)
             return None if found is None else reports.class_report(found, ours, controller, self._claimed(ours))
 
         def of_gateway(read: Read, ref: Ref, ours: OurGateway) -> Report:
-            identity, sets = read.get(self.identities, ref), len(read.lookup(sets_of, ref))
+            identity, count = read.get(self.identities, ref), read.get(sets, ref) or 0
             judged = identity.judged if identity is not None else None
-            return reports.gateway_report(ours, self._counted(read, ref), sets, judged, controller)
+            return reports.gateway_report(ours, self._counted(read, ref), count, judged, controller)
 
         def of_set(read: Read, ref: Ref, one: SetParent) -> Report:
             return reports.set_report(one.found, one.load_balancer, one.let_in, self._counted(read, ref), controller)
@@ -325,6 +325,11 @@ class _Program:
             graph.derive("gateway.set_reports", self.sets, of_set),
             *self.route_reports,
         ]
+
+    def _home_of_standing(self, read: Read, ref: Ref, one: SetParent) -> Ref | None:
+        """The Gateway of a set that is let in and has a listener that stands: only such a one counts (Gateway API, GatewayStatus.attachedListenerSets)."""
+        stands = one.let_in.good and any(at.accepted.good for _, at in read.lookup(self.by_owner, ref))
+        return one.gateway if stands else None
 
     def _claimed(self, ours: OurClass) -> tuple[str, ...]:
         return dict(self.settings.features).get(Name(ours.spec.provider or self.settings.provider), ())
