@@ -28,10 +28,13 @@ def conditions_wish(ref: Ref, report: Report, where: WhereOf, findings: Sequence
     found = where(report.load_balancer) if report.load_balancer is not None else None
     refused = next((one for one in findings if one.reason is Reason.ENGINE_REJECTED), None)
     programmed = _programmed(report, found, refused)
+    told = {str(one.origin.path): one for one in findings if one.effect is Effect.LISTENER_REJECTED}
     whole = msgspec.structs.replace(
         report,
         conditions=(*report.conditions, programmed),
-        listeners=tuple(_listener(one, programmed) for one in report.listeners),
+        listeners=tuple(
+            _listener(one, programmed, told.get(f"spec.listeners[{i}]")) for i, one in enumerate(report.listeners)
+        ),
     )
     places = (found.places if found is not None else ()) if report.addresses else None
     return ConditionsWish(ref=ref, report=whole, addresses=places)
@@ -56,11 +59,14 @@ def _not_programmed(reason: str, message: str) -> Condition:
     return Condition(type="Programmed", status="False", reason=reason, message=message)
 
 
-def _listener(one: ListenerReport, of_all: Condition) -> ListenerReport:
+def _listener(one: ListenerReport, of_all: Condition, rejected: Finding | None) -> ListenerReport:
+    """With ``Programmed``; listeners stand in the order of the object, whose provider may reject one of them."""
     accepted = next((c for c in one.conditions if c.type == "Accepted"), None)
     if accepted is not None and accepted.status == "False":
         conflict = accepted.reason.endswith("Conflict")
         made = _not_programmed(accepted.reason if conflict else "Invalid", accepted.message)
+    elif rejected is not None:
+        made = _not_programmed("Invalid", str(rejected.for_user))
     elif not one.serves:
         made = _not_programmed("Invalid", "its references lead nowhere")
     elif of_all.status == "False":
