@@ -103,7 +103,7 @@ class QueryPresent(Value, frozen=True, kw_only=True, tag="present", tag_field="t
 
 
 class QueryMatch(Value, frozen=True, kw_only=True):
-    """A condition on one query parameter."""
+    """A condition on the first query parameter of that name, as it is sent: nothing is decoded."""
 
     name: QueryName
     match: QueryExactly | QueryMatches | QueryPresent

@@ -155,16 +155,16 @@ def _cookie(wished: CookieMatch) -> str:
 
 
 def _query(wished: QueryMatch) -> _Asked:
-    """A condition on the first parameter of that name, which a variable keeps: an ACL would look at all of them."""
+    """A condition on the first parameter of that name, as it is written. A variable keeps it: an ACL would look at all of them."""
     first = word(f"url_param({argument(wished.name)})")
     given = f"var(txn.q{digest(first)})"
-    kept, fetch = f"http-request set-{given} {first}", f"{given},url_dec"
+    kept = f"http-request set-{given} {first}"
     match wished.match:
         case QueryExactly(value=value):
-            return _Asked(f"{fetch} -m str -- {word(value)}" if value else f"{given} -m len 0", kept=kept)
+            return _Asked(f"{given} -m str -- {word(value)}" if value else f"{given} -m len 0", kept=kept)
         case QueryPresent():
             return _Asked(f"{given} -m found", kept=kept)
         case QueryMatches(value=value):
-            return _expression(fetch, value, kept=kept)
+            return _expression(given, value, kept=kept)
         case _:
             assert_never(wished.match)

@@ -73,11 +73,11 @@ function matching.cookie(text, name)
   end
 end
 
--- The first value of a query parameter, decoded.
+-- The first value of a query parameter, as it is written.
 function matching.parameter(query, name)
   for one in (query or ""):gmatch("[^&]+") do
     local given, value = one:match("^([^=]*)=?(.*)$")
-    if ngx.unescape_uri(given) == name then return ngx.unescape_uri(value) end
+    if given == name then return value end
   end
 end
 
