@@ -1,7 +1,7 @@
 -- What is asked of others on the way: whether a request may pass, a copy of it. Whoever is asked is asked through this NGINX itself, by a socket that only its user opens;
 -- so endpoints, TLS and limits of time are those of any backend. In: a wish, a request. Out: a refusal, or nothing.
 local SOCKET, TO = "unix:ask.sock", "x-weirkeeper-to"
-local PATIENCE, MOST = 5000, 1048576
+local PATIENCE, MOST = 5000, 65536
 local PASSED = { "cookie", "accept", "user-agent", "x-request-id", "origin", "referer" }
 local HOP = {
   connection = true, ["keep-alive"] = true, ["transfer-encoding"] = true, ["content-length"] = true, te = true, trailer = true, upgrade = true,
@@ -77,10 +77,27 @@ local function question(one, request)
   return headers
 end
 
-local function asked_body(one)
-  if not one.body_bytes then return nil end
+-- How long a body is; nothing where it does not say so.
+local function length_of(request)
+  local said = tonumber(request:header("content-length"))
+  if said then return said end
+  local without = not request:header("transfer-encoding") and (ngx.req.http_version() < 2 or request.method == "GET" or request.method == "HEAD")
+  return without and 0 or nil
+end
+
+-- A body of that length. One that says none is not read here, for whoever limits bodies judges it later.
+local function read(length)
+  if length == 0 then return nil end
   ngx.req.read_body()
-  return (ngx.req.get_body_data() or ""):sub(1, one.body_bytes)
+  return ngx.req.get_body_data()
+end
+
+-- The beginning of the body, for a service that wishes for it; one that is too long to be held, or does not say its length, is refused.
+local function asked_body(one, request)
+  if not one.body_bytes then return nil end
+  local length = length_of(request)
+  if not length or length > MOST then return nil, { status = 413 } end
+  return (read(length) or ""):sub(1, one.body_bytes)
 end
 
 local function sign_in(one, request)
@@ -94,7 +111,9 @@ function asking.authorized(one, request)
   if one.grpc then return { status = 503 } end
   local target = (one.path or "/") .. (one.query and "?" .. one.query or "")
   local method = one.method or (one.as and one.as.method) or "GET"
-  local got = ask(one.backend, method, target, question(one, request), one.timeout or PATIENCE, asked_body(one))
+  local body, refusal = asked_body(one, request)
+  if refusal then return refusal end
+  local got = ask(one.backend, method, target, question(one, request), one.timeout or PATIENCE, body)
   local told = {}
   for _, name in ipairs(one.response_headers or {}) do
     told[#told + 1] = name:lower()
@@ -115,17 +134,16 @@ end
 
 -- Copies go on their own, once the request is as its backend sees it; one with a body that does not fit into memory is not copied.
 function asking.copied(mirrors, request)
-  for _, one in ipairs(mirrors or {}) do
+  local length = mirrors and length_of(request)
+  if not length or length > MOST then return end
+  for _, one in ipairs(mirrors) do
     local share = one.share and one.share.numerator / math.max(one.share.denominator or 100, 1) or 1
     if math.random() < share then
-      ngx.req.read_body()
-      local body = ngx.req.get_body_data()
+      local body = read(length)
       local headers = plain(request:headers())
       headers.host = one.host or request.sent_host
       headers["x-forwarded-for"], headers["x-forwarded-proto"] = request.forwarded_for, request.scheme
-      if not ngx.req.get_body_file() and #(body or "") <= MOST then
-        ngx.timer.at(0, function(_, ...) ask(...) end, one.backend, request.method, request.sent_target, headers, PATIENCE, body)
-      end
+      ngx.timer.at(0, function(_, ...) ask(...) end, one.backend, request.method, request.sent_target, headers, PATIENCE, body)
     end
   end
 end

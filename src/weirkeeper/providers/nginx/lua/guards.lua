@@ -87,13 +87,13 @@ local function authorized(route, request)
   end
 end
 
--- A body may say its length, or is read whole before anybody sees it.
+-- A body that says its length is judged by that. Any other is judged by NGINX while it is passed on (``ways``), unless it is read whole here.
 local function body(route, request)
   local limit = route.body_limit
   if not limit then return nil end
   local length = tonumber(request:header("content-length"))
   if length then return length > limit and { status = 413 } or nil end
-  if not request:header("transfer-encoding") and request.method == "GET" then return nil end
+  if not route.buffer_requests then return nil end
   ngx.req.read_body()
   local held = ngx.req.get_body_data()
   local size = held and #held or 0

@@ -132,6 +132,7 @@ local function forward(request)
   if route.forwarded_prefix then ngx.req.set_header("x-forwarded-prefix", route.forwarded_prefix) end
   if route.rewrite and route.rewrite.host then request.sent_host = route.rewrite.host end
   request.given = nil
+  if route.buffer_requests then ngx.req.read_body() end
   asking.copied(route.mirrors, request)
   if target ~= request.raw then ngx.var.weir_target = target end
   if request.sent_host ~= request.given_host then ngx.var.weir_host = request.sent_host end

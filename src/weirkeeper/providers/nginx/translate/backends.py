@@ -53,13 +53,18 @@ def endpoints(wished: EndpointSet) -> dict[str, object]:
 
 
 def way_of(
-    wished: Backend | None, revoked: Revoked, retry: Retry | None = None, pages: ErrorPages | None = None
+    wished: Backend | None,
+    revoked: Revoked,
+    retry: Retry | None = None,
+    pages: ErrorPages | None = None,
+    body: int | None = None,
 ) -> Way:
     """What a request that goes there needs of the file."""
     tls = wished.tls if wished else None
     again = _again(retry)
     return Way(
         again=again if again != ("error",) else (),
+        body=body,
         codes=tuple(sorted(set(pages.codes))) if pages else (),
         http2=bool(wished and wished.protocol in HTTP2),
         tls=bool(tls and wished and wished.protocol in HTTP2),

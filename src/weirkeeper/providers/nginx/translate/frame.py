@@ -95,6 +95,7 @@ def _http(chosen: Frame, mark: str) -> Iterator[str]:
         "proxy_set_header Upgrade $http_upgrade;",
         "proxy_set_header Connection $weir_connection;",
         "proxy_buffering off;",
+        "proxy_request_buffering off;",
         "proxy_buffers 4 32k;",
         "proxy_max_temp_file_size 0;",
         "proxy_redirect off;",
@@ -254,7 +255,11 @@ def _ways(ways: Iterable[Way]) -> Iterator[str]:
     for way in ways:
         module = "grpc" if way.http2 else "proxy"
         yield f"location {way.name} {{"
+        if way.body is not None:  # none at all is any number to NGINX
+            yield f"  client_max_body_size {max(way.body, 1)};"
         if way.again:
+            if not way.http2:
+                yield "  proxy_request_buffering on;"
             yield f"  {module}_next_upstream {' '.join(way.again)};"
         if way.codes:
             yield f"  {module}_intercept_errors on;"

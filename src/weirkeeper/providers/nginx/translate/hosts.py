@@ -26,7 +26,6 @@ TOLD_TO_PEOPLE = (
     "native",
     "protocol",
     "timeouts",
-    "buffer_requests",
 )
 BackendOf = Callable[[Id], Backend | None]
 
@@ -63,7 +62,7 @@ def _route(
     if wait != WAIT:
         found["wait"] = wait
     for share in found["action"].get("backends", ()):
-        way = way_of(backend_of(Id(share["backend"])), revoked, route.retry, route.error_pages)
+        way = way_of(backend_of(Id(share["backend"])), revoked, route.retry, route.error_pages, route.body_limit)
         if way != ORDINARY:
             ways[way.name] = way
             share["via"] = way.name
