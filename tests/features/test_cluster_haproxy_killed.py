@@ -58,7 +58,9 @@ async def killed(folder, whom, *, changes, seed=0):
                 found = await _calm(beside)
             assert not seen.unexcused(), seen.unexcused()[:5]
             assert seen.good > changes / 10
-            async with haproxy_instance(folder / "clean", keys, LOAD_BALANCER, "clean", [plane.server]) as clean:
+            async with haproxy_instance(
+                folder / "clean", keys, LOAD_BALANCER, "clean", [plane.server], alive_port=beside.alive_port
+            ) as clean:
                 wished = await _calm(clean)
             assert found == wished, sorted(found ^ wished)[:10]
             return {"changes": changes, "kills": len(whom), "requests": seen.good, "failed while HAProxy lived": 0, "rows": len(found)}

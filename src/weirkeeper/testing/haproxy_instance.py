@@ -42,11 +42,18 @@ class HaproxyInstance:
     """One HAProxy with its supervisor and its agent."""
 
     def __init__(
-        self, folder: Path, load_balancer: Id, name: str, servers: Sequence[str], addresses: Sequence[str] = ()
+        self,
+        folder: Path,
+        load_balancer: Id,
+        name: str,
+        servers: Sequence[str],
+        addresses: Sequence[str] = (),
+        *,
+        alive_port: int = 0,
     ) -> None:
         self.folder, self.engine = folder, folder / "e"
         self.engine.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.port, self.alive_port = free_port(), free_port()
+        self.port, self.alive_port = free_port(), alive_port or free_port()
         self.command = [
             sys.executable, "-m", "weirkeeper", "agent", "haproxy", f"--load-balancer={load_balancer}", f"--instance={name}",
             *(f"--control-plane={server}" for server in servers), "--exchange=127.0.0.1:9", f"--folder={folder / 'tls'}",
@@ -175,9 +182,10 @@ async def haproxy_instance(
     servers: Sequence[str],
     *,
     addresses: Sequence[str] = (),
+    alive_port: int = 0,
 ) -> AsyncIterator[HaproxyInstance]:
-    """A HAProxy that runs until the block ends, and does what is wished when it begins."""
-    found = HaproxyInstance(folder, load_balancer, name, servers, addresses)
+    """A HAProxy that runs until the block ends, and does what is wished when it begins. Two that answer probes at the same port have the same frame."""
+    found = HaproxyInstance(folder, load_balancer, name, servers, addresses, alive_port=alive_port)
     found.certify(keys, load_balancer, name)
     found.start_supervisor()
     found.start_agent()
