@@ -3,7 +3,7 @@
 local lru = require("resty.lrucache")
 local json = require("weir.json")
 local config = ngx.shared.weir_config
-local READ_MOST = 1000
+local READ_MOST = 3000
 local known, epoch = lru.new(READ_MOST), 0
 local store = { ready = {} }
 
