@@ -144,21 +144,21 @@ def test_what_is_known_of_a_slow_endpoint_outlives_changes_and_reloads(site: Sit
     )
     at = f"paced.{site.host}"
     site.until(lambda got: got.status == 200, host=at)
-    slow = site.get("/?delay=0.5", host=at).header("x-echo-name")  # for ten seconds and more
+    slow = site.get("/?delay=2", host=at).header("x-echo-name")  # for half a minute
     fast = "b" if slow == "a" else "a"
 
     def shares() -> Counter[str | None]:
         return Counter(site.get(host=at).header("x-echo-name") for _ in range(20))
 
-    assert shares()[fast] >= 18
+    assert shares()[fast] >= 17
     for number in range(50):
         site.apply(site.slice("paced", 0, 2), site.slice("another", SPARE + number))
         site.apply(site.slice("paced", site.backends.b.port if number % 2 else 0, 1))
     settled(site, rig)
-    assert shares()[fast] >= 18
+    assert shares()[fast] >= 17
     before = rig.keeper.reloads[Cause.LISTENERS]
     site.apply(site.neutral(listeners=[site.listener(free_port())]))
     settled(site, rig)
     assert rig.keeper.reloads[Cause.LISTENERS] == before + 1
-    assert shares()[fast] >= 18
+    assert shares()[fast] >= 17
     assert set(rig.keeper.reloads) <= CAUSES.keys()

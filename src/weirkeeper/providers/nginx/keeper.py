@@ -21,7 +21,7 @@ from weirkeeper.providers.nginx.files import scripts, scripts_digest, stand_in
 from weirkeeper.providers.nginx.plan import CAUSES, Cause, File, Held, Wanted, file_of, mark, plan, written
 from weirkeeper.providers.nginx.processes import Processes, Running, Unable, write
 from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, Frame, configuration
-from weirkeeper.providers.nginx.translate.items import BUNDLE, HOST, PORT, digest
+from weirkeeper.providers.nginx.translate.items import BUNDLE, HOST, PORT, Way, digest
 from weirkeeper.providers.nginx.translate.quoting import Unspeakable
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,8 @@ class Keeper:
         self._good: dict[ItemKey, EngineItem] = {}
         self._refused: dict[ItemKey, EngineItem] = {}
         self._news = asyncio.Event()
+        self._ways: frozenset[Way] = frozenset()
+        """The ways that the entries of NGINX may still name: those of the last time that all was settled."""
         self._next_reload = self._not_before = self._again = 0.0
 
     @property
@@ -186,13 +188,14 @@ class Keeper:
 
     async def _reload(self, held: Held, wanted: Wanted) -> None:
         """Another file; where NGINX complains, what is new in it is taken out, until it takes the rest."""
-        self.reloads.update(wanted.causes)
+        if held.file.settings != GATE:  # to open it is a part of the start
+            self.reloads.update(wanted.causes)
         log.info(
             "nginx of %s reads its file again, because %s", self.name, "; ".join(CAUSES[one] for one in wanted.causes)
         )
         await self._refuse_taken(held.file)
         while self.wished.items and self._process is not None:
-            file = file_of(self.wished, self._settings, held.file.ways)
+            file = file_of(self.wished, self._settings, self._ways)
             said = await self._offered(file)
             if not said:
                 self._held = Held(held.entries, file, held.file.ports)
@@ -252,6 +255,7 @@ class Keeper:
 
     def _programmed(self) -> None:
         opened, self._open, self.trouble = self._open, {}, ""
+        self._ways = self.wished.ways
         self._good |= opened
         for key, item in opened.items():
             self._observe(_seen(key, item, ItemState.PROGRAMMED))
