@@ -91,9 +91,10 @@ def of_pod(wish: FleetWish) -> tuple[Body, ...]:
 
 
 def listening(wish: FleetWish) -> list[Body]:
-    """The ports of the listeners."""
-    of_host = wish.fleet.exposure in ON_HOST_PORTS
-    return [port(name, number, of_host=of_host, protocol=protocol) for name, number, protocol in ports_of(wish)]
+    """The ports of the listeners, where they are taken from the host. Behind a Service nobody has to be told (core/v1, Container.ports), and a new port starts no pod anew."""
+    if wish.fleet.exposure not in ON_HOST_PORTS:
+        return []
+    return [port(name, number, of_host=True, protocol=protocol) for name, number, protocol in ports_of(wish)]
 
 
 def ports_of(wish: FleetWish) -> list[tuple[str, int, Transport]]:

@@ -149,9 +149,16 @@ def test_ports_of_udp_are_told_from_those_of_tcp():
         ("port-53", 53, "TCP"),
         ("udp-53", 53, "UDP"),
     ]
-    containers = one(DEPLOYMENT, wished)["spec"]["template"]["spec"]["containers"]
+    on_hosts = msgspec.structs.replace(wish(ports=(53,), exposure="hostPort"), datagram_ports=(53,))
+    containers = one(DEPLOYMENT, on_hosts)["spec"]["template"]["spec"]["containers"]
     ports = [port for container in containers for port in container.get("ports", ()) if port["containerPort"] == 53]
     assert {port["protocol"] for port in ports} == {"TCP", "UDP"}
+
+
+@pytest.mark.parametrize("exposure", ["nodePort", "loadBalancer", "clusterIP"])
+def test_behind_a_service_a_new_port_starts_no_pod_anew(exposure):
+    before, after = (one(DEPLOYMENT, wish(exposure=exposure, ports=ports)) for ports in ((80,), (80, 81)))
+    assert before == after
 
 
 def test_without_a_port_there_is_no_service():
