@@ -1,7 +1,7 @@
 """The NGINX provider: its derivations from composed tables to engine items. Pure; the engine is imported only when one is started."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from weirkeeper.flow import Graph, Read, Table
 from weirkeeper.model.backend import Backend
@@ -33,6 +33,7 @@ class NginxProvider:
     """NGINX by entries of a shared dictionary that its Lua reads."""
 
     name = "nginx"
+    local: Literal[True] = True
 
     def __init__(self, capabilities: Capabilities = CAPABILITIES) -> None:
         self.capabilities = capabilities
