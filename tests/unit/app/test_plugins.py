@@ -8,7 +8,7 @@ from weirkeeper.settings import RunSettings
 
 
 def test_a_provider_without_an_agent_does_not_serve_a_cluster():
-    with pytest.raises(StartRefused, match="nginx has no agent yet.*weir up"):
+    with pytest.raises(StartRefused, match=r"nginx has no agent yet.*weir up"):
         cluster_plugins(RunSettings(providers=("envoy", "nginx")), ())
 
 
