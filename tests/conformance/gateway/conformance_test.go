@@ -3,6 +3,8 @@
 package conformance
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"sigs.k8s.io/gateway-api/conformance"
@@ -12,4 +14,10 @@ import (
 )
 
 // TestConformance asks the cluster that KUBECONFIG names.
-func TestConformance(t *testing.T) { conformance.RunConformance(t) }
+func TestConformance(t *testing.T) {
+	options := conformance.DefaultOptions(t)
+	if lab := os.Getenv("WEIR_TEST_LAB"); lab != "" {
+		options.RestConfig.Wrap(newLabLogs(filepath.Join(lab, "logs")))
+	}
+	conformance.RunConformanceWithOptions(t, options)
+}
