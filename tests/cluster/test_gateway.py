@@ -1,0 +1,162 @@
+"""Gateway API over the kinds as upstream publishes them: a Gateway with instances of its own, routes, statuses beside those of another controller."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from commands import Kubectl
+from installs import Install, until, until_answered, until_status
+from samples import PORT, echo, service
+
+pytestmark = [pytest.mark.cluster, pytest.mark.engine]
+
+RELEASE = "sigs.k8s.io/gateway-api@v1.6.3"
+"""The kinds as upstream publishes them: in the Go module of the release, never altered."""
+CONTROLLER = "weirkeeper.io/fleet-gateway"
+GROUP = "gateway.networking.k8s.io/v1"
+STARTED = 90.0
+KINDS = (
+    "gatewayclasses",
+    "gateways",
+    "listenersets",
+    "httproutes",
+    "grpcroutes",
+    "referencegrants",
+    "tlsroutes",
+    "tcproutes",
+    "udproutes",
+    "backendtlspolicies",
+)
+
+
+def published() -> Path:
+    """The folder with the standard channel."""
+    lab = Path(os.environ.get("KUBELAB_BIN", Path.home() / ".cache" / "kubelab" / "bin"))
+    go = shutil.which("go") or str(lab / "go" / "bin" / "go")
+    said = subprocess.run(
+        [go, "mod", "download", "-json", RELEASE], capture_output=True, text=True, check=True, timeout=120, cwd="/"
+    )
+    return Path(json.loads(said.stdout)["Dir"]) / "config" / "crd" / "standard"
+
+
+@pytest.fixture(scope="module")
+def starter(nodes):
+    """An install that starts instances and serves Gateway API, in a cluster that has its kinds."""
+    kubectl = Kubectl("")
+    for kind in KINDS:
+        kubectl.must("apply", "--server-side", "-f", str(published() / f"gateway.networking.k8s.io_{kind}.yaml"))
+        kubectl.must("wait", "--for=condition=Established", "--timeout=60s", f"crd/{kind}.gateway.networking.k8s.io")
+    install = Install("fleet", "fleet-weirkeeper", "fleet")
+    install.apply([])
+    kubectl.must(
+        "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": [parameters(), of_class()]})
+    )
+    return install
+
+
+def parameters() -> dict:
+    """What Gateways of the class get."""
+    spec = {"fleet": {"exposure": "clusterIP"}}
+    return {
+        "apiVersion": "weirkeeper.io/v1alpha1",
+        "kind": "LoadBalancerClassParameters",
+        "metadata": {"name": "gateways"},
+        "spec": spec,
+    }
+
+
+def of_class() -> dict:
+    """The class."""
+    reference = {"group": "weirkeeper.io", "kind": "LoadBalancerClassParameters", "name": "gateways"}
+    return {
+        "apiVersion": GROUP, "kind": "GatewayClass", "metadata": {"name": "fleet-weirkeeper"},
+        "spec": {"controllerName": CONTROLLER, "parametersRef": reference},
+    }  # fmt: skip
+
+
+def gateway(*listeners: dict) -> dict:
+    """A Gateway."""
+    spec = {"gatewayClassName": "fleet-weirkeeper", "listeners": list(listeners)}
+    return {"apiVersion": GROUP, "kind": "Gateway", "metadata": {"name": "front"}, "spec": spec}
+
+
+def route(name: str, host: str, backend: str, path: str = "/") -> dict:
+    """An HTTPRoute with one rule."""
+    rule = {
+        "matches": [{"path": {"type": "PathPrefix", "value": path}}],
+        "backendRefs": [{"name": backend, "port": PORT}],
+    }
+    spec = {"parentRefs": [{"name": "front"}], "hostnames": [host], "rules": [rule]}
+    return {"apiVersion": GROUP, "kind": "HTTPRoute", "metadata": {"name": name}, "spec": spec}
+
+
+def status(kubectl: Kubectl, kind: str, name: str) -> dict:
+    """The status, as owners read it."""
+    return kubectl.read(kind, name).get("status") or {}
+
+
+def said(conditions: list[dict], generation: int) -> dict[str, str]:
+    """What the conditions of a generation say."""
+    return {one["type"]: one["status"] for one in conditions if one.get("observedGeneration") == generation}
+
+
+def test_a_gateway_is_served_by_instances_of_its_own_until_it_goes(starter, kubectl):
+    kubectl.apply(echo("shop"), service("shop"), gateway({"name": "http", "port": 80, "protocol": "HTTP"}))
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    until(lambda: status(kubectl, "gateway", "front").get("addresses"), "the Gateway has an address", STARTED)
+    address = status(kubectl, "gateway", "front")["addresses"][0]["value"]
+    host = f"{kubectl.namespace}.example"
+    kubectl.apply(route("shop", host, "shop"), route("gone", host, "gone", "/gone"))
+    until_answered(address, f"http://{host}/", "shop")
+    until_status(address, f"http://{host}/gone", 500)
+    until_status(address, f"http://other.{host}/", 404)
+    found = status(kubectl, "gateway", "front")
+    assert said(found["conditions"], 1) == {"Accepted": "True", "Programmed": "True"}
+    until(lambda: status(kubectl, "gateway", "front")["listeners"][0]["attachedRoutes"] == 2, "both routes are counted")
+    (parent,) = status(kubectl, "httproute", "gone")["parents"]
+    assert said(parent["conditions"], 1) == {"Accepted": "True", "ResolvedRefs": "False"}
+    assert said(status(Kubectl(""), "gatewayclass", "fleet-weirkeeper")["conditions"], 1) == {"Accepted": "True"}
+    assert len(status(Kubectl(""), "gatewayclass", "fleet-weirkeeper")["supportedFeatures"]) > 30
+    kubectl.apply(
+        gateway({"name": "http", "port": 80, "protocol": "HTTP"}, {"name": "more", "port": 8081, "protocol": "HTTP"})
+    )
+    until_answered(address, f"http://{host}:8081/", "shop")
+    theirs_stay(kubectl, host, address)
+    kubectl.must("delete", "gateway", "front")
+    until(
+        lambda: not starter.instances.items("services", "-l", "weirkeeper.io/install=fleet-weirkeeper"),
+        "nothing is left",
+        STARTED,
+    )
+
+
+def theirs_stay(kubectl: Kubectl, host: str, address: str) -> None:
+    """Another controller writes its own entries all the time, and loses none."""
+    entry = {
+        "parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "elsewhere"}, "controllerName": "example.com/other",
+        "conditions": [{"type": "Accepted", "status": "True", "reason": "Theirs", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+    }  # fmt: skip
+    for turn in range(5):
+        ours = [
+            one
+            for one in status(kubectl, "httproute", "shop").get("parents", ())
+            if one["controllerName"] == CONTROLLER
+        ]
+        entry["conditions"][0]["message"] = f"turn {turn}"
+        patch = {"status": {"parents": [entry, *ours]}}
+        kubectl.must("patch", "httproute", "shop", "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+        kubectl.apply(route("shop", host, "shop", f"/turn-{turn}"))
+        until_answered(address, f"http://{host}/turn-{turn}", "shop")
+        until(lambda: up_to_date(kubectl, entry), "ours are of this generation, and theirs are as they wrote them")
+
+
+def up_to_date(kubectl: Kubectl, entry: dict) -> bool:
+    """Whether our entry is of the present generation, and theirs is untouched."""
+    found = kubectl.read("httproute", "shop")
+    parents = {one["controllerName"]: one for one in found["status"]["parents"]}
+    assert parents["example.com/other"] == entry
+    ours = said(parents[CONTROLLER]["conditions"], found["metadata"]["generation"])
+    return len(parents) == 2 and ours == {"Accepted": "True", "ResolvedRefs": "True"}
