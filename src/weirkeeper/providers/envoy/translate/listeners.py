@@ -109,9 +109,9 @@ def _secure_chains(
             _l4_chains(made, one, route, options, chosen)
         if one.protocol == "tls" and one.hostname:
             chosen.names.setdefault(one.hostname, NOBODY)
-    if chosen.rest is None and not chosen.names:
+    if not made.filter_chains:  # Envoy refuses a listener without any
         made.filter_chains.append(stream_chain(CLOSED, None, None, None))
-        chosen.rest = CLOSED
+        chosen.rest = None if chosen.names else CLOSED
     made.filter_chain_matcher.CopyFrom(chain_matcher(chosen.names, chosen.rest, chosen.fallback))
 
 

@@ -24,7 +24,7 @@ from weirkeeper.testing.ports import free_port
 from weirkeeper.testing.proxy_protocol import proxy_v2
 
 AUTHORITY = Authority("conformance streams")
-PORTS = {name: free_port() for name in ("tcp", "proxied", "sni", "ended", "udp", "idle", "steady")}
+PORTS = {name: free_port() for name in ("tcp", "proxied", "sni", "alone", "ended", "udp", "idle", "steady")}
 UNOPENED, ENDS = ListenerTls(mode="passthrough"), ListenerTls()
 TRIES = 60
 
@@ -145,6 +145,31 @@ def passthrough(site: Site) -> None:
                        protocol="tls", tls=UNOPENED))  # fmt: skip
     site.until(_by("second"), scheme="https", port=PORTS["sni"], host="elsewhere.example")
     assert asked(site.host) == "secure"
+
+
+@needs(
+    "a name without a route is refused, and served once it has one",
+    "TLSRoute TLSPassthrough",
+    lambda site: _alone(site),
+    listens=True,
+)
+def alone(site: Site) -> None:
+    poll_until(lambda: _taken(PORTS["alone"]), what="somebody listens")
+    assert site.tried(scheme="https", port=PORTS["alone"]) is None
+    site.apply(*_alone(site, _route(site, "alone", "secure", sni=(site.host,), tls="passthrough")))
+    site.until(_by("secure"), scheme="https", port=PORTS["alone"])
+
+
+def _taken(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 2):
+        return True
+    return False
+
+
+def _alone(site: Site, *routes: L4Route) -> list[Manifest]:
+    """A listener for one name and nothing else on its port."""
+    return _given(site, "alone", *routes, protocol="tls", tls=UNOPENED, hostname=Hostname(site.host))
 
 
 def _by_names(site: Site) -> Iterator[L4Route]:
