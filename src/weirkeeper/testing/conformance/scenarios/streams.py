@@ -147,19 +147,6 @@ def passthrough(site: Site) -> None:
     assert asked(site.host) == "secure"
 
 
-@needs(
-    "a name without a route is refused, and served once it has one",
-    "TLSRoute TLSPassthrough",
-    lambda site: _alone(site),
-    listens=True,
-)
-def alone(site: Site) -> None:
-    poll_until(lambda: _taken(PORTS["alone"]), what="somebody listens")
-    assert site.tried(scheme="https", port=PORTS["alone"]) is None
-    site.apply(*_alone(site, _route(site, "alone", "secure", sni=(site.host,), tls="passthrough")))
-    site.until(_by("secure"), scheme="https", port=PORTS["alone"])
-
-
 def _taken(port: int) -> bool:
     """Whether somebody takes connections there."""
     with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 2):
@@ -170,6 +157,19 @@ def _taken(port: int) -> bool:
 def _alone(site: Site, *routes: L4Route) -> list[Manifest]:
     """A listener for one name and nothing else on its port."""
     return _given(site, "alone", *routes, protocol="tls", tls=UNOPENED, hostname=Hostname(site.host))
+
+
+@needs(
+    "a name without a route is refused, and served once it has one",
+    "TLSRoute TLSPassthrough",
+    _alone,
+    listens=True,
+)
+def alone(site: Site) -> None:
+    poll_until(lambda: _taken(PORTS["alone"]), what="somebody listens")
+    assert site.tried(scheme="https", port=PORTS["alone"]) is None
+    site.apply(*_alone(site, _route(site, "alone", "secure", sni=(site.host,), tls="passthrough")))
+    site.until(_by("secure"), scheme="https", port=PORTS["alone"])
 
 
 def _by_names(site: Site) -> Iterator[L4Route]:
