@@ -12,7 +12,7 @@ from weirkeeper.model.route import Redirect, Route
 from weirkeeper.model.text import Authority, HeaderName, HeaderValue, Hostname, Method, PathText, PemText, WebOrigin
 from weirkeeper.model.value import Milliseconds
 from weirkeeper.testing.conformance.backends import SECURE_NAME
-from weirkeeper.testing.conformance.scenario import needs
+from weirkeeper.testing.conformance.scenario import Ask, needs
 from weirkeeper.testing.conformance.scenarios.changing import came
 from weirkeeper.testing.conformance.site import Manifest, Site
 from weirkeeper.testing.eventually import poll_until
@@ -38,7 +38,10 @@ def _cors(site: Site) -> Iterator[Route]:
 
 
 @needs(
-    "cross-origin requests of any origin, method and header", "HTTPRouteCORS", lambda site: [site.neutral(*_cors(site))]
+    "cross-origin requests of any origin, method and header",
+    "HTTPRouteCORS",
+    lambda site: [site.neutral(*_cors(site))],
+    probe=Ask(path="/named"),
 )
 def any_cors(site: Site) -> None:
     site.answers("a", "/named")
@@ -102,6 +105,7 @@ REDIRECTS = (
     "redirects of every status that keeps what it does not name",
     "HTTPRoutePathRedirect HTTPRouteSchemeRedirect HTTPRoutePortRedirect",
     lambda site: [site.neutral(*(site.route(_below(path), to=wished) for path, wished, _, _ in REDIRECTS))],
+    probe=Ask(path="/moved/x"),
 )
 def redirects(site: Site) -> None:
     site.until(lambda got: got.status == 308, "/always/x")
@@ -127,6 +131,7 @@ def _tried(site: Site) -> Iterator[Route]:
             *_tried(site), backends=(site.backend("shaky"),), endpoints={"shaky": (site.backends.a.port, free_port())}
         )
     ],
+    probe=Ask(path="/slow"),
 )
 def tried_again(site: Site) -> None:
     site.answers("a", "/status")
@@ -165,6 +170,7 @@ def _backends(site: Site) -> Manifest:
     "a backend is known by any of several alternative names, whatever name it is asked for",
     "BackendProtocolHTTPS BackendTLSPolicy BackendTLSPolicySANValidation",
     lambda site: [_backends(site)],
+    probe=Ask(path="/right"),
 )
 def alternative_names(site: Site) -> None:
     tls = site.until(lambda got: got.status == 200, "/right").echo.tls
