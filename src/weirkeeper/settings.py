@@ -104,6 +104,10 @@ class RunSettings(Value, frozen=True, kw_only=True):
     fleet: Annotated[
         bool, _said("Whether instances are started where classes and Ingresses wish for it (docs/fleet.md).")
     ] = False
+    fleet_namespaces: Annotated[
+        tuple[str, ...],
+        _said("Namespaces where instances of Gateways may be started beside them (docs/fleet.md); `*` for all."),
+    ] = ()
     fleet_image: Annotated[str, _said("Image of the instances' sidecar: that of the control plane.")] = (
         "weirkeeper/weirkeeper:0.1.0"
     )

@@ -322,6 +322,10 @@ class Program:
             fleet=wished,
             ports=tuple(sorted({one.port for one in listeners if one.protocol != "udp"})),
             datagram_ports=tuple(sorted({one.port for one in listeners if one.protocol == "udp"})),
+            labels=front.infrastructure.labels,
+            annotations=front.infrastructure.annotations,
+            namespace=front.infrastructure.namespace,
+            addresses=front.infrastructure.addresses,
             origin=front.origin,
         )
 

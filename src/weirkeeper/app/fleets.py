@@ -5,12 +5,13 @@ Comes in: settings, outcomes. Goes out: who may have certificates, and objects. 
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from weirkeeper.app.channel import Channel
 from weirkeeper.errors import StartRefused
 from weirkeeper.feeds.kube.feed import KubeFeed
 from weirkeeper.fleet.objects import accounts, selector
-from weirkeeper.fleet.place import FleetPlace
+from weirkeeper.fleet.place import FleetPlace, may_live
 from weirkeeper.kube.client import Client
 from weirkeeper.model.fleet import FleetWish
 from weirkeeper.model.text import Id, Name, Refused, parse
@@ -42,22 +43,34 @@ class Fleets:
         metrics: Metrics,
     ) -> None:
         self._place, self._channel = place_of(settings, client), channel
-        self._writer = FleetWriter(client, writes, self._place, log=log, metrics=metrics)
-        self._pods = FleetPods(
-            client,
-            self._place.namespace,
-            selector(self._place),
-            lambda one: intake.offer((one,)),
-            log=log,
-            gate=feed.gate,
-        )
+        more = namespaces_of(settings)
+        self._writer = FleetWriter(client, writes, self._place, log=log, metrics=metrics, namespaces=more)
+        followed = [""] if "" in more else [self._place.namespace, *more]
+        self._pods = [
+            FleetPods(
+                client,
+                namespace,
+                selector(self._place),
+                lambda one: intake.offer((one,)),
+                log=log,
+                gate=feed.gate,
+                heeds=partial(may_live, self._place),
+            )
+            for namespace in followed
+        ]
         self._shortages = Shortages(lambda one: intake.offer((one,)))
         metrics.gauge("instances_missing", lambda: self._shortages.lacking)
-        self._services = FleetServices(client, self._place, lambda one: intake.offer((one,)), log=log, gate=feed.gate)
+        self._services = [
+            FleetServices(client, self._place, namespace, lambda one: intake.offer((one,)), log=log, gate=feed.gate)
+            for namespace in followed
+        ]
 
     def workers(self) -> list[Worker]:
         """What every replica runs."""
-        return [Worker("pods of fleets", self._pods.run), Worker("services of fleets", self._services.run)]
+        return [
+            *(Worker("pods of fleets", one.run) for one in self._pods),
+            *(Worker("services of fleets", one.run) for one in self._services),
+        ]
 
     def notice(self) -> str:
         """What is amiss; empty where all is well."""
@@ -92,6 +105,16 @@ def shipped_instances(settings: RunSettings, client: Client, intake: Intake, fee
         gate=feed.gate,
         of=f"ingress/{settings.name}",
     )
+
+
+def namespaces_of(settings: RunSettings) -> tuple[str, ...]:
+    """Where fleets of Gateways may live beside them; the empty namespace stands for all. `StartRefused` where one is none that Kubernetes takes."""
+    if "*" in settings.fleet_namespaces:
+        return ("",)
+    wrong = [name for name in settings.fleet_namespaces if isinstance(parse(Name, name), Refused)]
+    if wrong:
+        raise StartRefused(f"fleetNamespaces: {wrong[0]!r} is no namespace")
+    return tuple(sorted(set(settings.fleet_namespaces)))
 
 
 def place_of(settings: RunSettings, client: Client) -> FleetPlace:

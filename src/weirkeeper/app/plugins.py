@@ -150,6 +150,7 @@ def _gateway_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> C
         api_server=api_server,
         published=_published(settings),
         fleets=settings.fleet,
+        fleet_namespaces=settings.fleet_namespaces,
         features=_claims(settings.providers),
     )
     return GatewayController(wished)

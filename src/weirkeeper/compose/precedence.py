@@ -7,7 +7,7 @@ From the first difference on:
 3. the longer path first, counted in characters of the path or expression as it is written;
 4. at equal length: regex, then segment prefix, then string prefix (``/a`` by segment is narrower than by string);
 5. a scheme condition before none (an HTTPS redirect goes before what it redirects);
-6. a method condition before none, then more header and cookie conditions first, then more query conditions, then a source condition;
+6. a method condition before none, then more header and cookie conditions first (our own cookies aside), then more query conditions, then a source condition;
 7. the older object first, then namespace and name, then the route's id.
 
 On the domain of Gateway API's HTTPRoute this is its own order (HTTPRouteRule documentation: exact, longest prefix, method, most
@@ -36,7 +36,7 @@ def precedence_key(route: Route) -> PrecedenceKey:
         kind,
         0 if match.scheme else 1,
         0 if match.methods else 1,
-        -(len(match.headers) + len(match.cookies)),
+        -(len(match.headers) + sum(not one.own for one in match.cookies)),
         -len(match.query),
         0 if match.source or match.host_regex else 1,
         route.created_at or LAST_TIME,

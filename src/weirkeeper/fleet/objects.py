@@ -11,19 +11,23 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from weirkeeper.fleet.containers import Body, ports_of
-from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, OF, FleetPlace, fleet_name, marks
+from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, OF, FleetPlace, fleet_name, home, marks, text_of
 from weirkeeper.fleet.pods import CONTAINERS, pod_template, rollout
 from weirkeeper.kube.resources import KNOWN, GroupKind, Resource
 from weirkeeper.model.fleet import FleetExposure, FleetWish
-from weirkeeper.model.text import Id
 
+Roots = Mapping[str, str]
+NO_ROOTS: Roots = {}
 DIGEST = "weirkeeper.io/digest"
 ACCOUNT: GroupKind = ("", "ServiceAccount")
 DEPLOYMENT: GroupKind = ("apps", "Deployment")
 DAEMON_SET: GroupKind = ("apps", "DaemonSet")
 SERVICE: GroupKind = ("", "Service")
+CONFIG_MAP: GroupKind = ("", "ConfigMap")
 KINDS: tuple[Resource, ...] = (KNOWN[ACCOUNT], KNOWN[SERVICE], KNOWN[DEPLOYMENT], KNOWN[DAEMON_SET])
 """In the order in which they are made."""
+KINDS_ELSEWHERE = (KNOWN[CONFIG_MAP], *KINDS)
+"""Outside of the namespace of the install's instances they need a copy of what they have to trust."""
 SERVICE_TYPES: Mapping[FleetExposure, str] = {
     "nodePort": "NodePort",
     "loadBalancer": "LoadBalancer",
@@ -32,10 +36,11 @@ SERVICE_TYPES: Mapping[FleetExposure, str] = {
 
 
 class Key(NamedTuple):
-    """An object of ours, in the namespace of the install."""
+    """An object of ours."""
 
     kind: GroupKind
     name: str
+    namespace: str
 
 
 class Found(NamedTuple):
@@ -59,11 +64,10 @@ class Step(NamedTuple):
     found: Found | None = None
 
 
-def fleet_objects(place: FleetPlace, wish: FleetWish) -> dict[Key, Body]:
-    """The objects of one fleet; none where its engine is one that we cannot start."""
+def fleet_objects(place: FleetPlace, wish: FleetWish, roots: Roots = NO_ROOTS) -> dict[Key, Body]:
+    """The objects of one fleet; none where its engine is one that we cannot start. ``roots`` is what its pods have to trust, by file."""
     if wish.provider not in CONTAINERS:
         return {}
-    name = fleet_name(place, wish.load_balancer)
     kind = DAEMON_SET if wish.fleet.mode == "daemonset" else DEPLOYMENT
     spec = {
         "selector": {"matchLabels": marks(place, wish.load_balancer)},
@@ -71,12 +75,20 @@ def fleet_objects(place: FleetPlace, wish: FleetWish) -> dict[Key, Body]:
         **rollout(wish.fleet),
     }
     bodies = {
-        Key(ACCOUNT, name): _body(ACCOUNT, place, wish.load_balancer, {"automountServiceAccountToken": False}),
-        Key(kind, name): _body(kind, place, wish.load_balancer, {"spec": spec}),
+        ACCOUNT: _body(ACCOUNT, place, wish, {"automountServiceAccountToken": False}),
+        kind: _body(kind, place, wish, {"spec": spec}),
     }
     if wish.fleet.exposure in SERVICE_TYPES and ports_of(wish):
-        bodies[Key(SERVICE, name)] = _service(place, wish)
-    return {key: _stamped(body) for key, body in bodies.items()}
+        bodies[SERVICE] = _service(place, wish)
+    if elsewhere(place, wish):
+        bodies[CONFIG_MAP] = _body(CONFIG_MAP, place, wish, {"data": dict(roots)})
+    name, namespace = fleet_name(place, wish.load_balancer), home(place, wish)
+    return {Key(of_kind, name, namespace): _stamped(body) for of_kind, body in bodies.items()}
+
+
+def elsewhere(place: FleetPlace, wish: FleetWish) -> bool:
+    """Whether the fleet lives outside of the namespace of the install's instances."""
+    return home(place, wish) != place.namespace
 
 
 def _service(place: FleetPlace, wish: FleetWish) -> Body:
@@ -84,23 +96,35 @@ def _service(place: FleetPlace, wish: FleetWish) -> Body:
     spec = {
         "type": SERVICE_TYPES[wish.fleet.exposure],
         **({} if wish.fleet.exposure == "clusterIP" else {"externalTrafficPolicy": "Local"}),
+        **_addresses(wish),
         "selector": marks(place, wish.load_balancer),
         "ports": [
             {"name": name, "port": port, "targetPort": port, "protocol": protocol}
             for name, port, protocol in ports_of(wish)
         ],
     }
-    body = _body(SERVICE, place, wish.load_balancer, {"spec": spec})
+    body = _body(SERVICE, place, wish, {"spec": spec})
     chosen = {**dict(wish.fleet.service_annotations), **body["metadata"]["annotations"]}
     return {**body, "metadata": {**body["metadata"], "annotations": chosen}}
 
 
-def steps(place: FleetPlace, wishes: Iterable[FleetWish], found: Mapping[Key, Found]) -> tuple[Step, ...]:
+def _addresses(wish: FleetWish) -> Body:
+    """Certain addresses: a cloud is asked for one (core/v1 ServiceSpec.loadBalancerIP), nodes are told to take them for theirs (externalIPs)."""
+    if not wish.addresses or wish.fleet.exposure == "nodePort":
+        return {}
+    if wish.fleet.exposure == "loadBalancer":
+        return {"loadBalancerIP": wish.addresses[0]}
+    return {"externalIPs": list(wish.addresses)}
+
+
+def steps(
+    place: FleetPlace, wishes: Iterable[FleetWish], found: Mapping[Key, Found], roots: Roots = NO_ROOTS
+) -> tuple[Step, ...]:
     """What to write, in order: what is too much goes first, since it may have the ports of what comes."""
-    wished = {key: body for wish in wishes for key, body in fleet_objects(place, wish).items()}
+    wished = {key: body for wish in wishes for key, body in fleet_objects(place, wish, roots).items()}
     ours = {key: one for key, one in found.items() if _is_ours(place, one)}
-    order = {(one.group, one.kind): at for at, one in enumerate(KINDS)}
-    too_much = sorted(ours.keys() - wished.keys(), key=lambda key: (-order[key.kind], key.name))
+    order = {(one.group, one.kind): at for at, one in enumerate(KINDS_ELSEWHERE)}
+    too_much = sorted(ours.keys() - wished.keys(), key=lambda key: (-order[key.kind], key.name, key.namespace))
     made = sorted(wished, key=lambda key: (order[key.kind], key.name))
     gone = [Step("delete", key, {}, ours[key]) for key in too_much if not ours[key].leaving]
     return (*gone, *(step for key in made for step in _step(key, wished[key], found.get(key), key in ours)))
@@ -109,7 +133,7 @@ def steps(place: FleetPlace, wishes: Iterable[FleetWish], found: Mapping[Key, Fo
 def accounts(place: FleetPlace, wishes: Iterable[FleetWish]) -> dict[str, frozenset[str]]:
     """Which load balancer each fleet's service account may run instances of: its own."""
     return {
-        f"{place.namespace}/{fleet_name(place, wish.load_balancer)}": frozenset({wish.load_balancer})
+        f"{home(place, wish)}/{fleet_name(place, wish.load_balancer)}": frozenset({wish.load_balancer})
         for wish in wishes
         if wish.provider in CONTAINERS
     }
@@ -145,12 +169,16 @@ def _is_ours(place: FleetPlace, one: Found) -> bool:
     return one.labels.get(INSTALL) == place.install and LOAD_BALANCER in one.labels
 
 
-def _body(kind: GroupKind, place: FleetPlace, load_balancer: Id, more: Body) -> Body:
+def _body(kind: GroupKind, place: FleetPlace, wish: FleetWish, more: Body) -> Body:
     meta = {
-        "name": fleet_name(place, load_balancer),
-        "namespace": place.namespace,
-        "labels": {**marks(place, load_balancer), "app.kubernetes.io/part-of": "weirkeeper"},
-        "annotations": {OF: load_balancer},
+        "name": fleet_name(place, wish.load_balancer),
+        "namespace": home(place, wish),
+        "labels": {
+            **text_of(wish.labels),
+            **marks(place, wish.load_balancer),
+            "app.kubernetes.io/part-of": "weirkeeper",
+        },
+        "annotations": {**text_of(wish.annotations), OF: wish.load_balancer},
     }
     return {"apiVersion": KNOWN[kind].api_version, "kind": kind[1], "metadata": meta, **more}
 

@@ -6,8 +6,10 @@ for every replica at every time, and no two load balancers share one.
 
 import hashlib
 import re
+from collections.abc import Iterable
 
-from weirkeeper.model.text import Id, Name
+from weirkeeper.model.fleet import FleetWish
+from weirkeeper.model.text import Id, Label, Name
 from weirkeeper.model.value import Value
 
 INSTALL = "weirkeeper.io/install"
@@ -43,9 +45,30 @@ def fleet_name(place: FleetPlace, load_balancer: Id) -> str:
     return f"{f'{place.install}-{told}'.replace('.', '-')[:room].rstrip('-')}-{digest}"
 
 
+def home(place: FleetPlace, wish: FleetWish) -> Name:
+    """The namespace of the fleet's objects."""
+    return wish.namespace or place.namespace
+
+
+def may_live(place: FleetPlace, load_balancer: Id, namespace: str) -> bool:
+    """Whether objects of this load balancer's fleet may be in a namespace: that of the install's instances, or that of its Gateway. What is elsewhere says nothing of it."""
+    return namespace == place.namespace or load_balancer.split("/")[:-1] == ["gateway", namespace]
+
+
+def authority(place: FleetPlace, wish: FleetWish) -> str:
+    """The ConfigMap with what the fleet's pods have to trust: the install's, or a copy beside them."""
+    beside = home(place, wish) != place.namespace
+    return fleet_name(place, wish.load_balancer) if beside else f"{place.install}-authority"
+
+
 def marks(place: FleetPlace, load_balancer: Id) -> dict[str, str]:
     """The labels by which the objects of a fleet are known: what lacks them is nobody's of ours."""
     return {INSTALL: place.install, LOAD_BALANCER: _digest(load_balancer)}
+
+
+def text_of(pairs: Iterable[tuple[Label, Label]]) -> dict[str, str]:
+    """Labels or annotations as the API takes them."""
+    return {str(key): str(text) for key, text in pairs}
 
 
 def _digest(load_balancer: Id) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from weirkeeper.fleet import envoy_pod, haproxy_pod
 from weirkeeper.fleet.containers import ENDING, LEAVING, Body
-from weirkeeper.fleet.place import OF, FleetPlace, fleet_name, marks
+from weirkeeper.fleet.place import OF, FleetPlace, authority, fleet_name, marks, text_of
 from weirkeeper.model.fleet import Fleet, FleetWish, Toleration
 
 CONTAINERS: Mapping[str, Callable[[FleetPlace, FleetWish], Body]] = {
@@ -29,7 +29,7 @@ LOST_AFTER = 10
 
 def pod_template(place: FleetPlace, wish: FleetWish) -> Body:
     """The template of a fleet's pods."""
-    labels = {**marks(place, wish.load_balancer), "app.kubernetes.io/component": "instance"}
+    labels = {**text_of(wish.labels), **marks(place, wish.load_balancer), "app.kubernetes.io/component": "instance"}
     spec = {
         "serviceAccountName": fleet_name(place, wish.load_balancer),
         "automountServiceAccountToken": False,
@@ -43,7 +43,7 @@ def pod_template(place: FleetPlace, wish: FleetWish) -> Body:
         "volumes": _volumes(place, wish),
     }
     return {
-        "metadata": {"labels": labels, "annotations": {OF: wish.load_balancer}},
+        "metadata": {"labels": labels, "annotations": {**text_of(wish.annotations), OF: wish.load_balancer}},
         "spec": spec if wish.fleet.node_selector else _without(spec, "nodeSelector"),
     }
 
@@ -88,7 +88,7 @@ def _volumes(place: FleetPlace, wish: FleetWish) -> list[Body]:
     return [
         {"name": "run", "emptyDir": {"medium": "Memory", "sizeLimit": MEMORY[wish.provider]}},
         {"name": "token", "projected": {"sources": [token]}},
-        {"name": "authority", "configMap": {"name": f"{place.install}-authority"}},
+        {"name": "authority", "configMap": {"name": authority(place, wish)}},
     ]
 
 

@@ -58,7 +58,8 @@ class Report(Value, frozen=True, kw_only=True):
     parents: tuple[ParentReport, ...] | None = None
     of: str = "parents"
     features: tuple[str, ...] = ()
-    addresses: bool = False
+    addresses: tuple[tuple[str, str], ...] | None = None
+    """The addresses that a Gateway asks for, as pairs of type and value (no value: any of the type); nothing where the kind has none."""
     sets: int | None = None
     """Of a Gateway: how many ListenerSets it has."""
 

@@ -17,7 +17,7 @@ from weirkeeper.model.fleet import Fleet
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import L4Route, VirtualHost
-from weirkeeper.model.text import Id, Label, Name
+from weirkeeper.model.text import Id, IpAddress, Label, Name
 from weirkeeper.model.value import Value
 
 
@@ -32,12 +32,13 @@ class Defaults(Value, frozen=True, kw_only=True):
 
 
 class Infrastructure(Value, frozen=True, kw_only=True):
-    """How its instances are wished. ``fleet``: those that we start; nothing where somebody else starts them."""
+    """How its instances are wished. ``fleet``: those that we start; nothing where somebody else starts them. The rest is as in ``FleetWish``."""
 
     labels: tuple[tuple[Label, Label], ...] = ()
     annotations: tuple[tuple[Label, Label], ...] = ()
+    namespace: Name | None = None
+    addresses: tuple[IpAddress, ...] = ()
     fleet: Fleet | None = None
-    parameters: Id | None = None
 
 
 NOTHING_STARTED = Infrastructure()

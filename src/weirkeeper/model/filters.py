@@ -98,17 +98,21 @@ class ExternalAuth(Value, frozen=True, kw_only=True, tag="external", tag_field="
 
     ``path`` is what the service is asked for; the original is in ``X-Original-URL`` (ingress-nginx) headers. ``sign_in`` is a redirect
     instead of 401; its redirect parameter carries the original URL. ``redirect`` is what the service is told in ``X-Auth-Request-Redirect`` (else the path);
-    ``headers`` are told to it besides.
+    ``headers`` are told to it besides. With ``original`` the service gets the request's own method and path, behind ``path``, and of its headers only
+    ``authorization`` and ``request_headers`` (Gateway API, HTTPExternalAuthFilter); only 200 lets pass then, and a body above ``body_bytes`` is refused. By gRPC
+    (Envoy's ``ext_authz``) it gets all headers. ``any_response_header``: the request gets every header of its yes.
     """
 
     backend: Id
     grpc: Annotated[bool, Need("GrpcExternalAuth")] = False
+    original: Annotated[bool, Need("ExternalAuthOriginal")] = False
     path: PathText = PathText("/")
     query: HeaderValue | None = None
     method: Annotated[Method | None, Need("ExternalAuthMethod")] = None
     host: Annotated[Authority | None, Need("ExternalAuthHost")] = None
     request_headers: tuple[HeaderName, ...] = ()
     response_headers: tuple[HeaderName, ...] = ()
+    any_response_header: bool = False
     sign_in: Annotated[HeaderValue | None, Need("ExternalAuthSignIn")] = None
     sign_in_parameter: HeaderName = HeaderName("rd")
     always_set_cookie: bool = False
@@ -261,6 +265,13 @@ class CookieAffinity(Value, frozen=True, kw_only=True, tag="cookie", tag_field="
     NEED: ClassVar[str] = "CookieAffinity"
 
 
+class HeaderSession(Value, frozen=True, kw_only=True, tag="session-header", tag_field="type"):
+    """A header of answers names the endpoint; clients that send it back stay there (Gateway API, GEP-1619)."""
+
+    name: HeaderName
+    NEED: ClassVar[str] = "HeaderSession"
+
+
 class HashOn(Value, frozen=True, kw_only=True, tag="hash", tag_field="type"):
     """Consistent hashing on the client's address, a header, a cookie, the host, the path with query, or a query parameter."""
 
@@ -270,4 +281,4 @@ class HashOn(Value, frozen=True, kw_only=True, tag="hash", tag_field="type"):
     NEED: ClassVar[str] = "ConsistentHash"
 
 
-Affinity = CookieAffinity | HashOn
+Affinity = CookieAffinity | HeaderSession | HashOn

@@ -7,7 +7,7 @@ install's matter.
 from typing import Literal
 
 from weirkeeper.model.origin import Origin
-from weirkeeper.model.text import Id, Label, Name, Sentence
+from weirkeeper.model.text import Id, IpAddress, Label, Name, Sentence
 from weirkeeper.model.value import Value
 
 FleetMode = Literal["deployment", "daemonset"]
@@ -45,11 +45,19 @@ class Fleet(Value, frozen=True, kw_only=True):
 
 
 class FleetWish(Value, frozen=True, kw_only=True):
-    """The fleet of one load balancer, with the ports that its instances listen on: of TCP, and of UDP (``datagram_ports``)."""
+    """The fleet of one load balancer, with the ports that its instances listen on: of TCP, and of UDP (``datagram_ports``).
+
+    ``labels`` and ``annotations`` are for all its objects and pods; ``namespace`` is where they live (nothing: where the install has its instances); ``addresses`` are those that a
+    Service in front should have.
+    """
 
     load_balancer: Id
     provider: Name
     fleet: Fleet
     ports: tuple[int, ...]
     datagram_ports: tuple[int, ...] = ()
+    labels: tuple[tuple[Label, Label], ...] = ()
+    annotations: tuple[tuple[Label, Label], ...] = ()
+    namespace: Name | None = None
+    addresses: tuple[IpAddress, ...] = ()
     origin: Origin

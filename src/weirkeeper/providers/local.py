@@ -1,6 +1,6 @@
 """Processes of engines on this machine, as every provider that runs one needs them: told apart from strangers, waited for, reaped; and one control plane a state folder.
 
-Comes in: process ids, paths. Goes out: whether a process lives and since when, its end, a lock. Linux: /proc and pidfds. Nothing of any engine may live here.
+Comes in: process ids, paths. Goes out: whether a process lives and since when, its end, a lock, files in one go. Linux: /proc and pidfds. Nothing of any engine may live here.
 """
 
 import asyncio
@@ -11,7 +11,16 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
+
 LOOK = 0.1
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A process: its id, and when it began (``started``)."""
+
+    pid: int
+    started: int
 
 
 def started(pid: int) -> int | None:
@@ -79,6 +88,15 @@ def trim(path: Path, older: Path, most: int) -> None:
             log.seek(-most, os.SEEK_END)
             shutil.copyfileobj(log, kept, length=1 << 20)
             log.truncate(0)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file in one go, for this user alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    beside.touch(mode=0o600)
+    beside.write_bytes(content)
+    beside.replace(path)
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,8 @@ from weirkeeper.runtime.fleet_writer import OwnedMetadata
 from weirkeeper.runtime.logging import Log
 
 FORGET = 60.0
+PodKey = tuple[str, str]
+"""Namespace and name."""
 
 
 class PodStatus(KubeStruct, frozen=True, kw_only=True, rename="camel"):
@@ -48,7 +50,9 @@ class FleetPod(KubeObject, frozen=True, kw_only=True, rename="camel"):
 
 
 class FleetPods:
-    """The pods of instances that one label selector names. ``of`` is the load balancer of those that do not say themselves whose they are."""
+    """The pods of instances that one label selector names, in a namespace or in all. ``of`` is the load balancer of those that do not say themselves whose they are; ``heeds`` says
+    whether a pod in this namespace can be one of this load balancer's.
+    """
 
     def __init__(
         self,
@@ -60,9 +64,10 @@ class FleetPods:
         log: Log,
         gate: Gate,
         of: str = "",
+        heeds: Callable[[Id, str], bool] = lambda _, __: True,
     ) -> None:
-        self._say, self._log, self._of = say, log, of
-        self._leaving: dict[str, InstanceLeaving] = {}
+        self._say, self._log, self._of, self._heeds = say, log, of, heeds
+        self._leaving: dict[PodKey, InstanceLeaving] = {}
         self._lost = False
         self._reflector = Reflector(
             client, KNOWN["", "Pod"], type=FleetPod, tell=self.told, namespace=namespace, label_selector=selector, gate=gate,
@@ -79,29 +84,31 @@ class FleetPods:
                 case Applied():
                     self._seen(one.object)
                 case Deleted() | Absent():
-                    self._gone(one.ref.name)
+                    self._gone((one.ref.namespace, one.ref.name))
                 case Lost():
                     self._say_lost(one)
                 case Back():
                     self._lost = False
 
     def _seen(self, pod: KubeObject) -> None:
-        name = pod.metadata.name
+        name, key = pod.metadata.name, (pod.metadata.namespace, pod.metadata.name)
         load_balancer = parse(Id, pod.annotations.get(OF, self._of))
         going = isinstance(pod, FleetPod) and pod.is_going
         if not going:
-            self._forget(name)
-        if not going or name in self._leaving or isinstance(load_balancer, Refused):
+            self._forget(key)
+        if not going or key in self._leaving or isinstance(load_balancer, Refused):
             return
-        self._leaving[name] = one = InstanceLeaving(load_balancer=load_balancer, instance=Label(name))
+        if not self._heeds(load_balancer, pod.metadata.namespace):
+            return
+        self._leaving[key] = one = InstanceLeaving(load_balancer=load_balancer, instance=Label(name))
         self._say(one)
 
-    def _gone(self, name: str) -> None:
-        if name in self._leaving:
-            asyncio.get_running_loop().call_later(FORGET, self._forget, name)
+    def _gone(self, key: PodKey) -> None:
+        if key in self._leaving:
+            asyncio.get_running_loop().call_later(FORGET, self._forget, key)
 
-    def _forget(self, name: str) -> None:
-        one = self._leaving.pop(name, None)
+    def _forget(self, key: PodKey) -> None:
+        one = self._leaving.pop(key, None)
         if one is not None:
             self._say(InstanceLeaving(load_balancer=one.load_balancer, instance=one.instance, leaving=False))
 

@@ -6,7 +6,7 @@ Comes in: the fleets' Services, followed by every replica. Goes out: `FleetServi
 from collections.abc import Callable, Sequence
 
 from weirkeeper.fleet.objects import selector
-from weirkeeper.fleet.place import OF, FleetPlace, fleet_name
+from weirkeeper.fleet.place import OF, FleetPlace, fleet_name, may_live
 from weirkeeper.kube.client import Client
 from weirkeeper.kube.mirror import Absent, Applied, Back, Deleted, Lost, News
 from weirkeeper.kube.resources import KNOWN
@@ -19,16 +19,23 @@ from weirkeeper.status.addresses import given_addresses, own_addresses
 
 
 class FleetServices:
-    """The Services of one install's fleets."""
+    """The Services of one install's fleets in a namespace, or in all."""
 
     def __init__(
-        self, client: Client, place: FleetPlace, say: Callable[[FleetService], None], *, log: Log, gate: Gate
+        self,
+        client: Client,
+        place: FleetPlace,
+        namespace: str,
+        say: Callable[[FleetService], None],
+        *,
+        log: Log,
+        gate: Gate,
     ) -> None:
         self._place, self._say, self._log = place, say, log
-        self._known: dict[str, FleetService] = {}
+        self._known: dict[tuple[str, str], FleetService] = {}
         self._lost = False
         self._reflector = Reflector(
-            client, KNOWN["", "Service"], type=Service, tell=self.told, namespace=place.namespace,
+            client, KNOWN["", "Service"], type=Service, tell=self.told, namespace=namespace,
             label_selector=selector(place), gate=gate,
         )  # fmt: skip
 
@@ -43,22 +50,23 @@ class FleetServices:
                 case Applied():
                     self._seen(one.object)
                 case Deleted() | Absent():
-                    self._gone(one.ref.name)
+                    self._gone((one.ref.namespace, one.ref.name))
                 case Lost():
                     self._say_lost(one)
                 case Back():
                     self._lost = False
 
     def _seen(self, service: KubeObject) -> None:
+        key = (service.metadata.namespace, service.metadata.name)
         found = reached(self._place, service) if isinstance(service, Service) else None
         if found is None:
-            self._gone(service.metadata.name)
-        elif self._known.get(service.metadata.name) != found:
-            self._known[service.metadata.name] = found
+            self._gone(key)
+        elif self._known.get(key) != found:
+            self._known[key] = found
             self._say(found)
 
-    def _gone(self, name: str) -> None:
-        known = self._known.pop(name, None)
+    def _gone(self, key: tuple[str, str]) -> None:
+        known = self._known.pop(key, None)
         if known is not None:
             self._say(FleetService(load_balancer=known.load_balancer, exposure=known.exposure))
 
@@ -72,6 +80,8 @@ def reached(place: FleetPlace, service: Service) -> FleetService | None:
     """What a fleet's Service offers to clients; nothing where it is none of a fleet's or has no ports yet."""
     load_balancer = parse(Id, service.annotations.get(OF, ""))
     if isinstance(load_balancer, Refused) or service.metadata.name != fleet_name(place, load_balancer):
+        return None
+    if not may_live(place, load_balancer, service.metadata.namespace):
         return None
     ports = service.spec.ports or ()
     if service.spec.type == "LoadBalancer":

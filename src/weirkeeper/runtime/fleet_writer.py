@@ -8,12 +8,27 @@ goes. Nothing is written before everything was seen once, and nothing ever that 
 import asyncio
 from collections.abc import Mapping
 
-from weirkeeper.fleet.objects import DIGEST, KINDS, Found, Key, Step, over, selector, steps, unstartable
+from weirkeeper.fleet.objects import (
+    CONFIG_MAP,
+    DIGEST,
+    KINDS,
+    KINDS_ELSEWHERE,
+    NO_ROOTS,
+    Found,
+    Key,
+    Roots,
+    Step,
+    elsewhere,
+    over,
+    selector,
+    steps,
+    unstartable,
+)
 from weirkeeper.fleet.place import FleetPlace
 from weirkeeper.kube.client import Client
 from weirkeeper.kube.errors import ApiFailure, Conflict, NotFound
 from weirkeeper.kube.resources import KNOWN, Resource
-from weirkeeper.kube.types import KubeObject, VersionedMetadata
+from weirkeeper.kube.types import ConfigMap, KubeObject, VersionedMetadata
 from weirkeeper.model.fleet import FleetWish
 from weirkeeper.model.text import Id
 from weirkeeper.runtime.leader import NotLeader
@@ -40,10 +55,20 @@ class Owned(KubeObject, frozen=True, kw_only=True, rename="camel"):
 
 
 class FleetWriter:
-    """The fleets of one install."""
+    """The fleets of one install. ``namespaces``: where they may live besides that of the install's instances; the empty one stands for all."""
 
-    def __init__(self, client: Client, writes: LedClient, place: FleetPlace, *, log: Log, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        client: Client,
+        writes: LedClient,
+        place: FleetPlace,
+        *,
+        log: Log,
+        metrics: Metrics,
+        namespaces: tuple[str, ...] = (),
+    ) -> None:
         self._client, self._writes, self._place, self._log, self._metrics = client, writes, place, log, metrics
+        self._namespaces = namespaces
         self._wishes: dict[Id, FleetWish] = {}
         self._known = asyncio.Event()
         self._bell = asyncio.Event()
@@ -86,22 +111,31 @@ class FleetWriter:
     async def _look(self) -> bool:
         """One look; whether all is as wished."""
         try:
-            found = await self._found()
+            found, roots = await self._found(), await self._roots()
         except ApiFailure as failure:
             self._log.warning("the objects of fleets cannot be read", why=failure)
             return False
-        outcomes = [await self._write(step) for step in steps(self._place, self.wishes, found)]
+        outcomes = [await self._write(step) for step in steps(self._place, self.wishes, found, roots)]
         return all(outcomes)
 
     async def _found(self) -> Mapping[Key, Found]:
-        return {key: one for kind in KINDS for key, one in (await self._listed(kind)).items()}
+        everywhere = "" in self._namespaces
+        places: list[tuple[Resource, str]] = [] if everywhere else [(kind, self._place.namespace) for kind in KINDS]
+        places += [(kind, namespace) for namespace in self._namespaces for kind in KINDS_ELSEWHERE]
+        return {key: one for kind, namespace in places for key, one in (await self._listed(kind, namespace)).items()}
 
-    async def _listed(self, kind: Resource) -> dict[Key, Found]:
-        pages = self._client.pages(
-            kind, self._place.namespace, type=Owned, label_selector=selector(self._place), timeout=5.0
-        )
+    async def _roots(self) -> Roots:
+        """What pods have to trust: fleets elsewhere have a copy of it."""
+        if not any(elsewhere(self._place, wish) for wish in self.wishes):
+            return NO_ROOTS
+        name = f"{self._place.install}-authority"
+        published = await self._client.get(KNOWN[CONFIG_MAP], name, self._place.namespace, type=ConfigMap, timeout=5.0)
+        return published.data or NO_ROOTS
+
+    async def _listed(self, kind: Resource, namespace: str) -> dict[Key, Found]:
+        pages = self._client.pages(kind, namespace, type=Owned, label_selector=selector(self._place), timeout=5.0)
         return {
-            Key((kind.group, kind.kind), item.object.metadata.name): _found(item.object)
+            Key((kind.group, kind.kind), item.object.metadata.name, item.object.metadata.namespace): _found(item.object)
             async for page in pages
             for item in page.items
             if item.object is not None
@@ -125,7 +159,7 @@ class FleetWriter:
         return True
 
     async def _sent(self, kind: Resource, step: Step) -> None:
-        namespace, name = self._place.namespace, step.key.name
+        namespace, name = step.key.namespace, step.key.name
         if step.found is None:
             await self._writes.create(kind, step.body, namespace)
         elif step.what == "delete":

@@ -63,13 +63,15 @@ def given_addresses(service: Service) -> tuple[PublicAddress, ...]:
 
 
 def own_addresses(service: Service) -> tuple[PublicAddress, ...]:
-    """The addresses that the cluster itself gave to a Service."""
+    """The addresses at which the cluster itself takes what is for a Service: its own, and external ones."""
     return tuple(_public(one) for one in _inside(service) if one is not None)
 
 
 def _inside(service: Service) -> list[Place | None]:
     spec = service.spec
-    return [_ip(ip) for ip in spec.cluster_i_ps or (spec.cluster_i_p,) if ip != "None"]
+    return [
+        _ip(ip) for ip in (*(spec.cluster_i_ps or (spec.cluster_i_p,)), *(spec.external_i_ps or ())) if ip != "None"
+    ]
 
 
 def _public(place: Place) -> PublicAddress:

@@ -14,6 +14,8 @@ from weirkeeper.model.text import Timestamp
 Json = dict[str, Any]
 LONGEST = 32_768
 LISTED = ("parents", "ancestors")
+AT_TIMES = ("OverlappingTLSConfig", "InsecureFrontendValidationMode")
+"""Conditions of ours that are there only while they are true (Gateway API: negative polarity)."""
 UNHEARD = ("AddressNotAssigned", "Pending")
 
 
@@ -102,6 +104,8 @@ def _conditions(before: Sequence[Json], wished: Sequence[Condition], generation:
     left = {one.type: one for one in wished}
     made = list[Json]()
     for old in before:
+        if old.get("type") in AT_TIMES and old.get("type") not in left:
+            continue
         new = left.pop(str(old.get("type")), None)
         made.append(old if new is None else _condition(old, new, generation, now))
     return [*made, *(_condition({}, one, generation, now) for one in left.values())]

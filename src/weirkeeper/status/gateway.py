@@ -12,7 +12,7 @@ from weirkeeper.kube.conditions import Condition, ConditionsWish, ListenerReport
 from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Id
-from weirkeeper.status.addresses import Addresses
+from weirkeeper.status.addresses import Addresses, Place
 
 WhereOf = Callable[[Id], Addresses | None]
 """Where a load balancer answers."""
@@ -27,7 +27,8 @@ def conditions_wish(ref: Ref, report: Report, where: WhereOf, findings: Sequence
         return ConditionsWish(ref=ref, report=msgspec.structs.replace(report, parents=parents))
     found = where(report.load_balancer) if report.load_balancer is not None else None
     refused = next((one for one in findings if one.reason is Reason.ENGINE_REJECTED), None)
-    programmed = _programmed(report, found, refused)
+    places, lacking = _places(report, found)
+    programmed = _programmed(report, found, refused, lacking)
     told = {str(one.origin.path): one for one in findings if one.effect is Effect.LISTENER_REJECTED}
     whole = msgspec.structs.replace(
         report,
@@ -36,22 +37,51 @@ def conditions_wish(ref: Ref, report: Report, where: WhereOf, findings: Sequence
             _listener(one, programmed, told.get(f"spec.listeners[{i}]")) for i, one in enumerate(report.listeners)
         ),
     )
-    places = (found.places if found is not None else ()) if report.addresses else None
     return ConditionsWish(ref=ref, report=whole, addresses=places)
 
 
-def _programmed(report: Report, found: Addresses | None, refused: Finding | None) -> Condition:
+def _places(report: Report, found: Addresses | None) -> tuple[tuple[Place, ...] | None, Condition | None]:
+    """The addresses that are shown, of those at which it answers, and what is amiss with those that were asked for."""
+    if report.addresses is None:
+        return None, None
+    answers = found.places if found is not None else ()
+    if not report.addresses or found is None:
+        return answers, None
+    certain = [_place(of_type, value) for of_type, value in report.addresses if value]
+    types = {of_type for of_type, value in report.addresses if not value}
+    kept = tuple(one for one in answers if one in certain or _type(one) in types)
+    unusable = [ip or name for ip, name in certain if (ip, name) not in answers]
+    if unusable:
+        return kept, _not_programmed("AddressNotUsable", f"it does not answer at {', '.join(unusable[:8])}")
+    if unassigned := sorted(types - {_type(one) for one in answers}):
+        return kept, _not_programmed("AddressNotAssigned", f"it has no address of the type {unassigned[0]}")
+    return kept, None
+
+
+def _place(of_type: str, value: str) -> Place:
+    return ("", value) if of_type == "Hostname" else (value, "")
+
+
+def _type(place: Place) -> str:
+    return "IPAddress" if place[0] else "Hostname"
+
+
+def _programmed(
+    report: Report, found: Addresses | None, refused: Finding | None, lacking: Condition | None
+) -> Condition:
     accepted = next((one for one in report.conditions if one.type == "Accepted"), None)
     if accepted is not None and accepted.status == "False":
-        reason = "Invalid" if report.addresses else accepted.reason
+        reason = "Invalid" if report.addresses is not None else accepted.reason
         return _not_programmed(reason, accepted.message)
     if refused is not None:
         return _not_programmed("Invalid", str(refused.for_user))
     if found is None:
-        reason = "AddressNotAssigned" if report.addresses else "Pending"
+        reason = "AddressNotAssigned" if report.addresses is not None else "Pending"
         return _not_programmed(reason, "no instance of the load balancer has taken a configuration yet")
     if report.listeners and not any(one.serves for one in report.listeners):
         return _not_programmed("Invalid", "no listener can be served")
+    if lacking is not None:
+        return lacking
     return Condition(type="Programmed", status="True", reason="Programmed")
 
 

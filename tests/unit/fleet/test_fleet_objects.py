@@ -284,7 +284,7 @@ def test_another_mode_takes_the_first_away():
     "labels", [{}, {INSTALL: "other", LOAD_BALANCER: "x"}, {INSTALL: "weirkeeper"}, {LOAD_BALANCER: "x"}]
 )
 def test_what_is_not_ours_is_never_touched(labels):
-    foreign = {Key(DEPLOYMENT, "theirs"): Found("u", "1", labels, "")}
+    foreign = {Key(DEPLOYMENT, "theirs", "edge"): Found("u", "1", labels, "")}
     assert steps(PLACE, [], foreign) == ()
     same_name = there(wish(), labels=labels, digest="another")
     assert steps(PLACE, [wish()], same_name) == ()

@@ -8,7 +8,7 @@ _CORE = {
     "ClientAddress": "trusted_hops trusted header",
     "ClientValidation": "trust san_dns forward_details forward_certificate",
     "Contains": "value",
-    "CookieMatch": "name value",
+    "CookieMatch": "name value own",
     "CookieRewrite": "attribute old new",
     "Cors": "methods headers any_method any_header exposed credentials max_age",
     "Credentials": "user hash",

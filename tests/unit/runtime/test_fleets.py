@@ -256,7 +256,7 @@ def service(kind="NodePort", *, name=None, given=(), node_port=30080, of="ingres
 @pytest.fixture
 def fronts():
     said = []
-    return FleetServices(SimpleNamespace(), PLACE, said.append, log=Log(io.StringIO()), gate=None), said
+    return FleetServices(SimpleNamespace(), PLACE, PLACE.namespace, said.append, log=Log(io.StringIO()), gate=None), said
 
 
 def test_what_kubernetes_gives_to_a_service_is_said_once_and_taken_back(fronts):

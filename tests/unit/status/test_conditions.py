@@ -30,14 +30,14 @@ def route_wish(*references, condition=GOOD, generation=1):
     return ConditionsWish(ref=ROUTE, report=Report(controller=OURS, generation=generation, parents=parents))
 
 
-def gateway_report(*listeners, load_balancer="gateway/d/g"):
+def gateway_report(*listeners, load_balancer="gateway/d/g", asked=()):
     return Report(
         controller=OURS,
         generation=2,
         load_balancer=Id(load_balancer),
         conditions=(GOOD,),
         listeners=listeners,
-        addresses=True,
+        addresses=asked,
     )
 
 
@@ -104,3 +104,43 @@ def test_a_new_leader_takes_nothing_back_that_it_has_not_heard_of(generation: in
     status = {"conditions": [{"type": "Programmed", "status": "True", "observedGeneration": generation}]}
     assert premature(status, wish) is early
     assert not premature(None, wish)
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown", "said"),
+    [
+        ((), ["10.0.0.1", "10.0.0.2", "lb.example"], "Programmed"),
+        ((("IPAddress", "10.0.0.2"),), ["10.0.0.2"], "Programmed"),
+        ((("IPAddress", "10.0.0.2"), ("IPAddress", "192.0.2.1")), ["10.0.0.2"], "AddressNotUsable"),
+        ((("IPAddress", ""),), ["10.0.0.1", "10.0.0.2"], "Programmed"),
+        ((("Hostname", ""), ("IPAddress", "10.0.0.1")), ["10.0.0.1", "lb.example"], "Programmed"),
+        ((("Hostname", "10.0.0.1"),), [], "AddressNotUsable"),
+    ],
+)
+def test_of_the_addresses_those_are_shown_that_were_asked_for(asked, shown, said) -> None:
+    there = Addresses(places=(("10.0.0.1", ""), ("10.0.0.2", ""), ("", "lb.example")))
+    wish = conditions_wish(GATEWAY, gateway_report(ListenerReport(name="a"), asked=asked), lambda _: there, ())
+    assert [ip or name for ip, name in wish.addresses or ()] == shown
+    assert programmed(wish) == (str(said == "Programmed"), said)
+    early = conditions_wish(GATEWAY, gateway_report(asked=asked), lambda _: None, ())
+    assert programmed(early) == ("False", "AddressNotAssigned")
+
+
+def test_an_address_of_a_type_that_there_is_none_of_is_not_assigned() -> None:
+    there = Addresses(places=(("10.0.0.1", ""),))
+    report = gateway_report(ListenerReport(name="a"), asked=(("Hostname", ""),))
+    wish = conditions_wish(GATEWAY, report, lambda _: there, ())
+    assert (wish.addresses, programmed(wish)) == ((), ("False", "AddressNotAssigned"))
+
+
+@pytest.mark.parametrize("type_", ["OverlappingTLSConfig", "InsecureFrontendValidationMode"])
+def test_what_is_only_said_while_it_is_so_goes_when_it_is_not(type_: str) -> None:
+    said = {"type": type_, "status": "True"}
+    foreign = {"type": "example.com/Odd", "status": "True"}
+    wish = conditions_wish(GATEWAY, gateway_report(ListenerReport(name="a")), lambda _: None, ())
+    before = {"conditions": [said, foreign], "listeners": [{"name": "a", "conditions": [said, foreign]}]}
+    made = merged_status(before, wish, NOW)
+    assert made is not None
+    for conditions in (made["conditions"], made["listeners"][0]["conditions"]):
+        assert foreign in conditions
+        assert said not in conditions

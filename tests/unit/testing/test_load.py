@@ -107,8 +107,9 @@ def test_new_connections_go_to_the_addresses_that_a_file_has_then(mix, tmp_path)
     names.write_text("127.0.0.2\n")
 
     async def scenario():
-        async with EchoServer(name="first") as first, EchoServer(name="second", host="127.0.0.2", port=first.port):
-            run = Run(Plan(target=Target(port=first.port), asks=(SHOP,), mix=mix, rate=50, follow=str(names)))
+        port = free_port()
+        async with EchoServer(name="first", port=port), EchoServer(name="second", host="127.0.0.2", port=port):
+            run = Run(Plan(target=Target(port=port), asks=(SHOP,), mix=mix, rate=50, follow=str(names)))
             task = asyncio.create_task(run.drive())
             await eventually(asked(run, 1), 30, what="a request")
             names.write_text("127.0.0.1\n")

@@ -8,26 +8,22 @@ import msgspec
 
 from weirkeeper.controllers.base import Inputs, Intent
 from weirkeeper.controllers.gateway.settings import GatewaySettings
-from weirkeeper.controllers.shared.fleet_choice import fleet_of
 from weirkeeper.controllers.shared.ids import id_of, place
 from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
-from weirkeeper.controllers.shared.parameters import ClassSpec, FleetChoice, LoadBalancerClassParameters
+from weirkeeper.controllers.shared.parameters import ClassSpec, LoadBalancerClassParameters
 from weirkeeper.controllers.shared.publish import class_published
-from weirkeeper.controllers.shared.report import error, warning
+from weirkeeper.controllers.shared.report import error
 from weirkeeper.flow import Read
 from weirkeeper.kube.gateway_types import GROUP, Gateway, GatewayClass, GatewayObject, ParametersReference
-from weirkeeper.model.config import NOTHING_STARTED, Defaults, Infrastructure, LoadBalancer
+from weirkeeper.model.config import Defaults, Infrastructure, LoadBalancer
 from weirkeeper.model.filters import Timeouts
-from weirkeeper.model.finding import Effect, Finding, Reason
-from weirkeeper.model.fleet import Fleet
+from weirkeeper.model.finding import Effect, Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Id, Name, Refused, parse, shown
 from weirkeeper.model.value import Value, seconds
 
 PARAMETERS = "LoadBalancerClassParameters"
-BY_DEFAULT = FleetChoice(exposure="loadBalancer")
-"""What a Gateway gets where instances are started and its class says nothing: what Gateways have with everybody."""
 
 
 class OurClass(Value, frozen=True, kw_only=True):
@@ -94,10 +90,11 @@ def _parameters(
     return parameters.spec, ""
 
 
-def gateway_intent(read: Read, inputs: Inputs, ours: OurGateway, settings: GatewaySettings) -> Intent:
+def gateway_intent(
+    read: Read, inputs: Inputs, ours: OurGateway, settings: GatewaySettings, started: Infrastructure
+) -> Intent:
     """The load balancer of a Gateway, without what hangs on it."""
     spec, origin = ours.ours.spec, ours.origin
-    fleet, told = _fleet(ours, settings)
     published, unpublished = class_published(read, inputs, spec.publish, origin, settings.published)
     wrong = tuple(
         error(Reason.INVALID_CLASS, origin, why, "correct the parameters", Effect.DEGRADED)
@@ -111,23 +108,12 @@ def gateway_intent(read: Read, inputs: Inputs, ours: OurGateway, settings: Gatew
             class_name=_name(ours.ours.name),
             provider=_name(spec.provider) or settings.provider,
             defaults=Defaults(timeouts=_timeouts(spec), access_log=spec.access_log),
-            infrastructure=NOTHING_STARTED if fleet is None else Infrastructure(fleet=fleet),
+            infrastructure=started,
             published=published,
             origin=origin,
         ),
-        findings=(*told, *wrong, *unpublished),
+        findings=(*wrong, *unpublished),
     )
-
-
-def _fleet(ours: OurGateway, settings: GatewaySettings) -> tuple[Fleet | None, tuple[Finding, ...]]:
-    choice = ours.ours.spec.fleet
-    if settings.fleets:
-        return fleet_of(choice or BY_DEFAULT, ours.ours.origin)
-    if choice is None:
-        return None, ()
-    text = "spec.fleet of its parameters does nothing: this install starts no instances"
-    remedy = "add the component fleet to the install (docs/fleet.md), or take the wish out"
-    return None, (warning(Reason.NO_FLEET, ours.origin, text, remedy, Effect.DEGRADED),)
 
 
 def _timeouts(spec: ClassSpec) -> Timeouts:

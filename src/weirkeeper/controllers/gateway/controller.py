@@ -9,6 +9,8 @@ HTTPRoute, GRPCRoute ─┬─ attachments (parents, listeners, hosts) ───
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from weirkeeper.controllers.base import CertificateWish, Inputs, Intent, Kind
 from weirkeeper.controllers.gateway import reports
 from weirkeeper.controllers.gateway.attachment import Attached, Tables, attached
@@ -30,6 +32,7 @@ from weirkeeper.controllers.gateway.classes import (
 from weirkeeper.controllers.gateway.counts import declare_counts
 from weirkeeper.controllers.gateway.grants import Grants, declare_grants
 from weirkeeper.controllers.gateway.hosts import hostnames
+from weirkeeper.controllers.gateway.infrastructure import Holding, claimed, holder, infrastructure
 from weirkeeper.controllers.gateway.listeners import (
     OF_SET,
     OWN,
@@ -67,7 +70,7 @@ from weirkeeper.kube.gateway_types import (
 )
 from weirkeeper.kube.types import Namespace
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.text import Id, Name
+from weirkeeper.model.text import Id, IpAddress, Name
 
 R = TypeVar("R", HTTPRoute, GRPCRoute)
 GATEWAY = (GROUP, "Gateway")
@@ -116,6 +119,13 @@ class GatewayController:
         program = _Program(graph, inputs, self.settings)
         inputs.reports += program.reports()
         return (*program.fronts(), *program.routes)
+
+
+class Address(NamedTuple):
+    """An address of a cluster."""
+
+    cluster: str
+    ip: IpAddress
 
 
 class Reach(NamedTuple):
@@ -282,14 +292,33 @@ class _Program:
             return None if ours is None else port_intent(key, members, ours.ours, self.settings)
 
         ports = self.graph.group("gateway.ports", by_port, port)
+        holders = self._holders()
+
+        def front(read: Read, ref: Ref, ours: OurGateway) -> Intent:
+            held = tuple(
+                one for one in claimed(ours, self.settings) if read.get(holders, Address(ref.cluster, one)) == ref
+            )
+            started, findings = infrastructure(ours, held, self.settings)
+            made = gateway_intent(read, self.inputs, ours, self.settings, started)
+            return msgspec.structs.replace(made, findings=(*findings, *made.findings))
+
         return (
-            self.graph.derive(
-                "gateway.fronts",
-                self.gateways,
-                lambda read, _, ours: gateway_intent(read, self.inputs, ours, self.settings),
-            ),
+            self.graph.derive("gateway.fronts", self.gateways, front),
             self.graph.spread("gateway.port_intents", ports, lambda _, key, one: ((_port_ref(key), one),)),
         )
+
+    def _holders(self) -> Table[Address, Ref]:
+        """Which Gateway has an address that may be asked for."""
+
+        def wished(_: Read, ref: Ref, ours: OurGateway) -> Iterator[tuple[Holding, str]]:
+            age = ours.gateway.metadata.creation_timestamp
+            return ((Holding(ref, one), age or "") for one in claimed(ours, self.settings))
+
+        rows = self.graph.spread("gateway.wished_addresses", self.gateways, wished)
+        by_address = self.graph.index(
+            "gateway.gateways_by_address", rows, lambda key, _: (Address(key.gateway.cluster, key.address),)
+        )
+        return self.graph.group("gateway.address_holders", by_address, lambda _, __, members: holder(members))
 
     def reports(self) -> list[Table[Ref, Report]]:
         """What is said of every object of ours."""

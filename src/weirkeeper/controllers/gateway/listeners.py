@@ -115,10 +115,11 @@ class Entry(Value, frozen=True, kw_only=True):
 
 
 class Verdict(Value, frozen=True, kw_only=True):
-    """Why a listener may not stand beside the others of its port; no reason: it may."""
+    """Why a listener may not stand beside the others of its port; no reason: it may. ``overlaps`` names another one whose host names of TLS are wider or narrower."""
 
     reason: str = ""
     why: str = ""
+    overlaps: str = ""
 
 
 class Listening(Value, frozen=True, kw_only=True):
@@ -140,6 +141,7 @@ class Listening(Value, frozen=True, kw_only=True):
     clients: ClientValidation | None = None
     trust: TrustBundle | None = None
     serves: bool
+    overlaps: str = ""
     rank: tuple[int, str, str, int]
     origin: Origin
 
@@ -179,6 +181,29 @@ def _clients(ours: OurGateway, spec: ListenerSpec) -> FrontendValidation | None:
 
 def verdicts(members: Iterable[tuple[EntryKey, Entry]]) -> Iterator[tuple[EntryKey, Verdict]]:
     """Who of the listeners of one port may stand. UDP has ports of its own and is not among them."""
+    rows = dict(members)
+    judged = dict(_judged(rows.items()))
+    other = _overlaps({one.hostname: key.name for key, one in rows.items() if one.family == "tls" and not judged[key].reason})
+    for key, verdict in judged.items():
+        overlaps = "" if verdict.reason or rows[key].family != "tls" else other.get(rows[key].hostname, "")
+        yield key, Verdict(reason=verdict.reason, why=verdict.why, overlaps=overlaps)
+
+
+def _overlaps(names: dict[Hostname, str]) -> dict[Hostname, str]:
+    """For each host name that is inside of another one, or around it, the listener of that other (Gateway API, OverlappingTLSConfig)."""
+    found = dict[Hostname, str]()
+    for host, name in names.items():
+        labels = host.removeprefix("*.").split(".")
+        first = 0 if not host.startswith("*.") else 1
+        around = [Hostname(".".join(("*", *labels[i:]))) for i in range(first, len(labels))] if host != ANY else []
+        for wider in (*around, ANY):
+            if wider != host and wider in names:
+                found.setdefault(host, names[wider])
+                found.setdefault(wider, name)
+    return found
+
+
+def _judged(members: Iterable[tuple[EntryKey, Entry]]) -> Iterator[tuple[EntryKey, Verdict]]:
     found = sorted(members, key=lambda row: row[1].rank)
     own = [row for row in found if row[1].rank[0] == OWN]
     families = {entry.family for _, entry in own}
@@ -238,6 +263,7 @@ def listening(read: Read, sight: Sight, key: EntryKey, entry: Entry, verdict: Ve
         clients=_validation(entry, trust),
         trust=trust,
         serves=accepted.good and bool(wishes or not secure),
+        overlaps=verdict.overlaps,
         rank=entry.rank,
         origin=entry.origin,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from weirkeeper.controllers.gateway.attachment import Attached, Parent
 from weirkeeper.controllers.gateway.classes import OurClass, OurGateway
+from weirkeeper.controllers.gateway.infrastructure import TYPES, asked
 from weirkeeper.controllers.gateway.listeners import EntryKey, Listening
 from weirkeeper.controllers.gateway.rules import Translated
 from weirkeeper.kube.conditions import Condition, Judgement, ListenerReport, ParentReport, Report, condition
@@ -43,7 +44,7 @@ def gateway_report(
         ),
         listeners=tuple(_listener(key, one, count) for (key, one), count in _in_order(listeners)),
         sets=sets if ours.gateway.spec.allowed_listeners is not None else None,
-        addresses=True,
+        addresses=asked(ours.gateway),
     )
 
 
@@ -60,12 +61,7 @@ def _unverified(listeners: Sequence[Listening]) -> Iterator[Condition]:
 def _gateway_judged(ours: OurGateway, listeners: Sequence[Judged]) -> Judgement:
     if ours.wrong:
         return Judgement(good=False, reason="InvalidParameters", message=ours.wrong)
-    strange = [
-        one.value
-        for one in ours.gateway.spec.addresses or ()
-        if (one.type or "IPAddress") not in ("IPAddress", "Hostname")
-    ]
-    if strange:
+    if any(of_type not in TYPES for of_type, _ in asked(ours.gateway)):
         return Judgement(
             good=False, reason="UnsupportedAddress", message="addresses are of the types IPAddress and Hostname here"
         )
@@ -113,9 +109,21 @@ def _listener(key: EntryKey, one: Listening, count: int) -> ListenerReport:
         name=key.name,
         kinds=tuple((GROUP, kind) for kind in one.kinds),
         attached=count,
-        conditions=(condition("Accepted", one.accepted), conflicted, condition("ResolvedRefs", one.resolved)),
+        conditions=(
+            condition("Accepted", one.accepted),
+            conflicted,
+            condition("ResolvedRefs", one.resolved),
+            *_overlap(one),
+        ),
         serves=one.serves and one.resolved.good,
     )
+
+
+def _overlap(one: Listening) -> Iterator[Condition]:
+    """Said only while it is so. Requests that come by another's connection are answered 421, so nobody is led astray; owners should know all the same."""
+    if one.overlaps:
+        why = f"host names overlap with those of the listener {one.overlaps}"
+        yield Condition(type="OverlappingTLSConfig", status="True", reason="OverlappingHostnames", message=why)
 
 
 def route_report(generation: int, attached: Attached, found: Translated, controller: str) -> Report:

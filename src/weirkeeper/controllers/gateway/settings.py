@@ -11,7 +11,8 @@ class GatewaySettings(Value, frozen=True, kw_only=True):
     """The defaults suit a folder of files.
 
     ``controller``: whose GatewayClasses are ours; it stands in every status entry that is ours too. ``addresses``: where listeners bind; none: everywhere.
-    ``api_server``: names and addresses that no backend may have, besides the well-known ones. ``fleets``: whether we start instances.
+    ``api_server``: names and addresses that no backend may have, besides the well-known ones. ``fleets``: whether we start instances;
+    ``fleet_namespaces``: where they may live besides the install's own namespace, ``*`` for everywhere.
     ``features``: what a class may claim with each provider (Gateway API's names). ``published``: which addresses statuses say where a class does not choose; nothing: those of its instances.
     """
 
@@ -21,4 +22,5 @@ class GatewaySettings(Value, frozen=True, kw_only=True):
     api_server: tuple[str, ...] = ()
     published: Published | None = None
     fleets: bool = False
+    fleet_namespaces: tuple[str, ...] = ()
     features: tuple[tuple[Name, tuple[Label, ...]], ...] = ()

@@ -5,6 +5,8 @@ Comes in: ``spec.fleet`` of the parameters. Goes out: a ``Fleet``, and what is w
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from weirkeeper.controllers.shared.parameters import GROUP, FleetChoice, FleetToleration
 from weirkeeper.controllers.shared.report import warning
@@ -32,7 +34,9 @@ def fleet_of(choice: FleetChoice, origin: Origin) -> tuple[Fleet, tuple[Finding,
         wrong.append("exposure is none of hostNetwork, hostPort, nodePort, loadBalancer, clusterIP; hostNetwork holds")
     if not 1 <= choice.replicas <= MOST:
         wrong.append(f"replicas is not from 1 to {MOST}")
-    selector = tuple((Label(key), Label(text)) for key, text in sorted(choice.node_selector.items()) if _is(key, text))
+    selector = tuple(
+        (Label(key), Label(text)) for key, text in sorted(choice.node_selector.items()) if is_label(key, text)
+    )
     if len(selector) < len(choice.node_selector):
         wrong.append("nodeSelector has an entry that is no label; no host has it")
         selector = (*selector, (Label("weirkeeper.io/never"), Label("")))
@@ -42,6 +46,8 @@ def fleet_of(choice: FleetChoice, origin: Origin) -> tuple[Fleet, tuple[Finding,
     read = [_toleration(one) for one in choice.tolerations]
     if None in read:
         wrong.append("tolerations has an entry that is none")
+    if len(ranges(choice)) < len(choice.addresses):
+        wrong.append("addresses has an entry that is no range of IP addresses")
     fleet = Fleet(
         mode=mode or "deployment",
         exposure=exposure or "hostNetwork",
@@ -54,6 +60,15 @@ def fleet_of(choice: FleetChoice, origin: Origin) -> tuple[Fleet, tuple[Finding,
     return fleet, tuple(warning(Reason.INVALID_CLASS, origin, f"spec.fleet.{why}", remedy) for why in wrong)
 
 
+def ranges(choice: FleetChoice) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The ranges of addresses that Gateways may have, as far as they are ranges."""
+    found = list[IPv4Network | IPv6Network]()
+    for text in choice.addresses:
+        with suppress(ValueError):
+            found.append(ip_network(text, strict=False))
+    return tuple(found)
+
+
 def _annotations(choice: FleetChoice) -> Iterator[tuple[str, Sentence | None]]:
     """Kubernetes, ObjectMeta: keys are those of labels; ours are nobody's to choose."""
     for key, text in sorted(choice.service_annotations.items()):
@@ -64,10 +79,15 @@ def _annotations(choice: FleetChoice) -> Iterator[tuple[str, Sentence | None]]:
 
 def _toleration(one: FleetToleration) -> Toleration | None:
     effect = word(TaintEffect, one.effect)
-    if (one.effect and effect is None) or not _is(one.key or "any", one.value or "") or (one.value and not one.key):
+    if (
+        (one.effect and effect is None)
+        or not is_label(one.key or "any", one.value or "")
+        or (one.value and not one.key)
+    ):
         return None
     return Toleration(key=Label(one.key), value=None if one.value is None else Label(one.value), effect=effect)
 
 
-def _is(key: str, value: str) -> bool:
+def is_label(key: str, value: str) -> bool:
+    """Whether Kubernetes takes this for a label (ObjectMeta)."""
     return re.fullmatch(_KEY, key, re.ASCII) is not None and re.fullmatch(_VALUE, value, re.ASCII) is not None

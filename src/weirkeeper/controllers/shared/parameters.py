@@ -81,9 +81,11 @@ class FleetToleration(KubeStruct, frozen=True, kw_only=True, rename="camel"):
 
 
 class FleetChoice(KubeStruct, frozen=True, kw_only=True, rename="camel"):
-    """Instances that the control plane starts: one load balancer for the class, or one for each Ingress."""
+    """Instances that the control plane starts: one load balancer for the class, or one for each Ingress. A Gateway's may live in its own namespace, and have addresses of these ranges."""
 
     granularity: str = "class"
+    namespace: str = "install"
+    addresses: tuple[str, ...] = ()
     mode: str = "deployment"
     exposure: str = "hostNetwork"
     service_annotations: dict[str, str] = {}

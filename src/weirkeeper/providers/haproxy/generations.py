@@ -12,8 +12,10 @@ from typing import Protocol
 
 from weirkeeper.providers.haproxy.binary import haproxy_binary
 from weirkeeper.providers.haproxy.plan import Step
-from weirkeeper.providers.haproxy.processes import Folder, Running, end, end_all, end_oldest, ended, start, trim
+from weirkeeper.providers.haproxy.processes import Folder, end, end_all, end_oldest, ended, start, trim
 from weirkeeper.providers.haproxy.runtime_socket import Away, RuntimeSocket
+from weirkeeper.providers.keeping import Processes
+from weirkeeper.providers.local import Running
 
 STARTING = 20.0
 PROOF = 1.5
@@ -27,38 +29,14 @@ class Unable(Exception):
     """No generation can be started, and no configuration is at fault."""
 
 
-class Generations(Protocol):
+class Generations(Processes, Protocol):
     """The processes of one HAProxy."""
 
     socket: RuntimeSocket
     """Leads to the one that serves."""
 
-    async def running(self) -> Running | None:
-        """The one that serves, if there is one."""
-        ...
-
-    def lives(self, one: Running) -> bool:
-        """Whether it has not ended."""
-        ...
-
-    async def ended(self, one: Running) -> None:
-        """Returns when it has ended."""
-        ...
-
     async def begin(self) -> Running | str:
         """Another one that serves the files of the folder, in place of those before; what it complains about where it does not. ``Unable`` or ``Away`` where there can be none."""
-        ...
-
-    async def end(self) -> None:
-        """Serve no more."""
-        ...
-
-    def forget(self) -> None:
-        """What was written is of no use any more."""
-        ...
-
-    def tidy(self) -> None:
-        """Keep logs small. Called on a thread."""
         ...
 
 

@@ -16,16 +16,10 @@ import msgspec
 
 from weirkeeper.providers import local
 from weirkeeper.providers.haproxy.translate.names import CONFIGURATION, SOCKET
+from weirkeeper.providers.local import Running, write
 
 ENDING = 2.0
 OLD_GENERATIONS = 2
-
-
-class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded of a process."""
-
-    pid: int
-    started: int
 
 
 class Folder:
@@ -110,12 +104,3 @@ def trim(folder: Folder, most: int) -> None:
     """Begin a log anew where it has more bytes than that; what was in it is kept once, up to as many bytes."""
     for path in (folder.log, folder.complaints):
         local.trim(path, path.with_name(path.name + ".1"), most)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file in one go, for this user alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    beside.touch(mode=0o600)
-    beside.write_bytes(content)
-    beside.replace(path)

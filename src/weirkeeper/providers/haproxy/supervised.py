@@ -16,10 +16,10 @@ from pathlib import Path
 from weirkeeper.providers import local
 from weirkeeper.providers.haproxy.adoption import mark_of, said
 from weirkeeper.providers.haproxy.generations import ALIVE, PROOF, STARTING, answers, speaks
-from weirkeeper.providers.haproxy.processes import Running, write
 from weirkeeper.providers.haproxy.runtime_socket import Away, RuntimeSocket
 from weirkeeper.providers.haproxy.translate.names import CONFIGURATION, SOCKET
 from weirkeeper.providers.haproxy.translate.skeleton import alive
+from weirkeeper.providers.local import Running, write
 
 MASTER, COMPLAINTS = "master.sock", "complaints.log"
 LOOK = 0.02

@@ -7,9 +7,9 @@ SUPPORTED = """
 RegexPathMatch StringPrefixPathMatch HTTPRouteHeaderMatching RegexHeaderMatch HTTPRouteQueryParamMatching RegexHostMatch HTTPRouteMethodMatching SchemeMatch SourceIpMatch
 HTTPRouteRequestHeaderModification HTTPRouteResponseHeaderModification HTTPRouteBackendRequestHeaderModification
 HTTPRouteHostRewrite HTTPRoutePathRewrite RegexPathRewrite RegexRedirect HTTPRouteSchemeRedirect HTTPRoutePortRedirect HTTPRoutePathRedirect DirectResponse
-IdleTimeout WeightedBackends CookieAffinity HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing PeakEwma
-BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket ServiceAddressBackend
-HTTPRouteCORS CookieRewrite PrefixXForwarded LocationRewrite BufferedRequests
+IdleTimeout WeightedBackends RefusedShare CookieAffinity HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing PeakEwma
+BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket DnsBackend ServiceAddressBackend
+ActiveHealthChecks PassiveHealthChecks SlowStart HTTPRouteCORS CookieRewrite PrefixXForwarded LocationRewrite BufferedRequests
 IpRules IpRulesStatus ExternalAuth ExternalAuthHost ExternalAuthMethod ExternalAuthSignIn BasicAuth BasicAuthRealm LocalRateLimit ConnectionLimit RateLimitExceptions RequestBodyLimit
 BackendTLSPolicy BackendSystemTrust BackendClientCertificate
 TLSTermination ClientCertificateValidation GatewayFrontendClientCertificateValidationInsecureFallback CertificateDepth TlsVersions TlsCiphers ProxyProtocol AccessLog RouteAccessLog
@@ -24,7 +24,8 @@ CAPABILITIES = Capabilities(
     version="1.22",
     supported=frozenset(SUPPORTED.split()),
     degrades={
-        "RefusedShare": "the share of a backend that is not there goes to the others",
+        "BackendProtocolGRPC": "clients are spoken to by HTTP/2 only where they come by TLS",
+        "CircuitBreakers": "the requests under way to a backend are limited; retries and connections are not counted apart",
         "HTTPRouteRequestTimeout": "each wait for the backend is limited, not the request as a whole",
         "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",
         "HTTPRouteRetry": "of answers only 403, 404, 429, 500 and 502 to 504 are tried again, and without a pause",

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from weirkeeper.providers import local
+from weirkeeper.providers.local import Running, write
 from weirkeeper.providers.nginx import control
 from weirkeeper.providers.nginx.binary import nginx_binary
 from weirkeeper.providers.nginx.translate.frame import ASKED, CONFIGURATION, CONTROL, ERRORS, FOLDERS, LOG, TEMPORARY
@@ -27,13 +28,6 @@ NO_BINARY = (
 
 class Unable(Exception):
     """None can be started, and no file is at fault."""
-
-
-class Running(msgspec.Struct, frozen=True, kw_only=True):
-    """What is recorded of the master."""
-
-    pid: int
-    started: int
 
 
 class Processes:
@@ -184,12 +178,3 @@ def _needed() -> Path:
     if binary is None:
         raise Unable(NO_BINARY)
     return binary
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file in one go, for this user alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    beside.touch(mode=0o600)
-    beside.write_bytes(content)
-    beside.replace(path)

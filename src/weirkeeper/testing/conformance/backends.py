@@ -6,8 +6,10 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import msgspec
 
 from weirkeeper.testing.certificates import Authority, PemPair
@@ -107,3 +109,38 @@ def datagram_echo(answer: bytes) -> Iterator[int]:
         finally:
             server.sendto(b"", ("127.0.0.1", port))
             thread.join()
+
+
+ALLOWED_HEADER = b"x-judge"
+REFUSAL = b"\x0a\x02\x08\x07"
+"""``CheckResponse`` with the status PERMISSION_DENIED (7)."""
+
+
+def _field(number: int, body: bytes) -> bytes:
+    return bytes((number << 3 | 2, len(body))) + body
+
+
+def _approval() -> bytes:
+    """``CheckResponse.ok_response`` with one header for the backend."""
+    header = _field(1, ALLOWED_HEADER) + _field(2, b"passed")
+    return _field(3, _field(2, _field(1, header)))
+
+
+@contextlib.contextmanager
+def judging_backend(word: bytes) -> Iterator[int]:
+    """The port of a gRPC service that lets requests pass in which this word stands (envoy.service.auth.v3.Authorization), until the block ends."""
+
+    def check(asked: bytes, _: object) -> bytes:
+        return _approval() if word in asked else REFUSAL
+
+    handler = grpc.method_handlers_generic_handler(
+        "envoy.service.auth.v3.Authorization", {"Check": grpc.unary_unary_rpc_method_handler(check)}
+    )
+    server = grpc.server(ThreadPoolExecutor(max_workers=2))
+    server.add_generic_rpc_handlers((handler,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop(None).wait()

@@ -1,4 +1,4 @@
-"""Which endpoint a client goes back to: a cookie that names it, or a hash of something in the request."""
+"""Which endpoint a client goes back to: a cookie or a header that names it, or a hash of something in the request."""
 
 from typing import Any, assert_never
 
@@ -6,26 +6,33 @@ from envoy.config.core.v3 import extension_pb2
 from envoy.config.route.v3 import route_components_pb2 as rc
 from envoy.extensions.filters.http.stateful_session.v3 import stateful_session_pb2
 from envoy.extensions.http.stateful_session.cookie.v3 import cookie_pb2 as session
+from envoy.extensions.http.stateful_session.header.v3 import header_pb2
 from envoy.type.http.v3 import cookie_pb2
 
-from weirkeeper.model.filters import CookieAffinity, HashOn
+from weirkeeper.model.filters import CookieAffinity, HashOn, HeaderSession
 from weirkeeper.providers.envoy.translate.rewrites import substitution
 from weirkeeper.providers.envoy.translate.values import duration, packed
 
 
-def session_config(wished: CookieAffinity) -> Any:
-    """The filter's configuration for one route. An endpoint that is gone is replaced, and the cookie with it.
+def session_config(wished: CookieAffinity | HeaderSession) -> Any:
+    """The filter's configuration for one route. An endpoint that is gone is replaced, and the cookie or header with it."""
+    state = _by_cookie(wished) if isinstance(wished, CookieAffinity) else _by_header(wished)
+    made = stateful_session_pb2.StatefulSession(session_state=state, strict=False)
+    return packed(stateful_session_pb2.StatefulSessionPerRoute(stateful_session=made))
 
-    Envoy always adds ``HttpOnly``.
-    """
+
+def _by_cookie(wished: CookieAffinity) -> Any:
+    """Envoy always adds ``HttpOnly``."""
     cookie = cookie_pb2.Cookie(name=wished.name, path=wished.path or "/", attributes=_attributes(wished))
     if wished.ttl is not None:
         cookie.ttl.CopyFrom(duration(wished.ttl))
-    state = extension_pb2.TypedExtensionConfig(
-        name="envoy.http.stateful_session.cookie", typed_config=packed(session.CookieBasedSessionState(cookie=cookie))
-    )
-    made = stateful_session_pb2.StatefulSession(session_state=state, strict=False)
-    return packed(stateful_session_pb2.StatefulSessionPerRoute(stateful_session=made))
+    state = session.CookieBasedSessionState(cookie=cookie)
+    return extension_pb2.TypedExtensionConfig(name="envoy.http.stateful_session.cookie", typed_config=packed(state))
+
+
+def _by_header(wished: HeaderSession) -> Any:
+    state = header_pb2.HeaderBasedSessionState(name=wished.name)
+    return extension_pb2.TypedExtensionConfig(name="envoy.http.stateful_session.header", typed_config=packed(state))
 
 
 def _attributes(wished: CookieAffinity) -> list[Any]:

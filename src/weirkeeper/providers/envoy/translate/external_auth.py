@@ -1,14 +1,15 @@
-"""A service that is asked before each request, by HTTP: one filter for all services, its settings per route.
+"""A service that is asked before each request, by HTTP or gRPC: one filter for all services, its settings per route.
 
 The service is asked for its own path. What it needs to know of the request is in ``X-Original-*`` headers as ingress-nginx sends them; their
 values are formatted by Envoy from the request, and no text of a tenant stands in a format.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
-from envoy.config.core.v3 import base_pb2, http_uri_pb2
+from envoy.config.core.v3 import base_pb2, grpc_service_pb2, http_uri_pb2
 from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2
-from envoy.type.matcher.v3 import string_pb2
+from envoy.type.matcher.v3 import regex_pb2, string_pb2
 
 from weirkeeper.model.filters import ExternalAuth
 from weirkeeper.providers.envoy.translate.newer import asked_path
@@ -31,14 +32,38 @@ PASSED = (
     "origin",
     "referer",
 )
+OF_THE_ANSWER = (
+    ":status",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "host",
+    "keep-alive",
+    "server",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-envoy-upstream-service-time",
+)
+"""Headers that speak of the service's answer itself, and never of the request that it lets pass."""
 
 
 def external_auth_config(wished: ExternalAuth) -> Any:
     """The filter's configuration for one route."""
-    settings = ext_authz_pb2.CheckSettings(http_service=http_service(wished))
+    if wished.grpc:
+        settings = ext_authz_pb2.CheckSettings(grpc_service=_grpc_service(wished))
+    else:
+        settings = ext_authz_pb2.CheckSettings(
+            http_service=_as_it_came(wished) if wished.original else http_service(wished)
+        )
     if wished.body_bytes:
         settings.with_request_body.max_request_bytes = wished.body_bytes
-        settings.with_request_body.allow_partial_message = True
+        settings.with_request_body.allow_partial_message = not wished.original
+        settings.with_request_body.pack_as_bytes = wished.grpc
     else:
         settings.disable_request_body_buffering = True
     return packed(ext_authz_pb2.ExtAuthzPerRoute(check_settings=settings))
@@ -46,8 +71,7 @@ def external_auth_config(wished: ExternalAuth) -> Any:
 
 def http_service(wished: ExternalAuth) -> Any:
     """How the service is asked."""
-    uri = http_uri_pb2.HttpUri(uri="http://auth/", cluster=wished.backend, timeout=duration(wished.timeout))
-    made = ext_authz_pb2.HttpService(server_uri=uri)
+    made = ext_authz_pb2.HttpService(server_uri=_uri(wished))
     asked_path(made, f"{wished.path}?{wished.query}" if wished.query else wished.path)
     told = {**dict(ORIGINAL), **{pair.name.lower(): literal(pair.value) for pair in wished.headers}}
     if wished.redirect is not None:
@@ -59,6 +83,43 @@ def http_service(wished: ExternalAuth) -> Any:
         answer.allowed_upstream_headers.CopyFrom(_named(wished.response_headers))
     answer.allowed_client_headers_on_success.CopyFrom(_named(("set-cookie",)))
     return made
+
+
+def _as_it_came(wished: ExternalAuth) -> Any:
+    """How the service is asked with the request's own method and path; Envoy adds host, method, path, length and authorization."""
+    made = ext_authz_pb2.HttpService(server_uri=_uri(wished), path_prefix=wished.path.rstrip("/"))
+    made.authorization_request.allowed_headers.CopyFrom(_named(wished.request_headers))
+    told = made.authorization_response.allowed_upstream_headers
+    if wished.any_response_header:
+        others = regex_pb2.RegexMatcher(regex=_all_but(OF_THE_ANSWER))
+        told.patterns.append(string_pb2.StringMatcher(safe_regex=others))
+    elif wished.response_headers:
+        told.CopyFrom(_named(wished.response_headers))
+    return made
+
+
+def _grpc_service(wished: ExternalAuth) -> Any:
+    to = grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=wished.backend)
+    return grpc_service_pb2.GrpcService(envoy_grpc=to, timeout=duration(wished.timeout))
+
+
+def _uri(wished: ExternalAuth) -> Any:
+    return http_uri_pb2.HttpUri(uri="http://auth/", cluster=wished.backend, timeout=duration(wished.timeout))
+
+
+def _all_but(words: Iterable[str]) -> str:
+    """An expression for every text but these words (letters, hyphens and colons): RE2 has no negation, so each step says what may differ."""
+    rest = dict[str, list[str]]()
+    whole = False
+    for text in words:
+        whole = whole or not text
+        if text:
+            rest.setdefault(text[0], []).append(text[1:])
+    if not rest:
+        return ".+"
+    steps = [f"{first}(?:{_all_but(ends)})" for first, ends in sorted(rest.items())]
+    other = f"[^{''.join(sorted(rest, key=lambda c: (c == '-', c)))}].*"
+    return "|".join([*steps, other, *([] if whole else [""])])
 
 
 def _named(names: tuple[str, ...]) -> Any:

@@ -46,10 +46,11 @@ def discovered() -> Any:
 
 
 def _nobody_decides() -> Any:
-    """An external authorisation that always fails: its cluster does not exist."""
+    """An external authorisation that always fails: its cluster does not exist. What a service is told of headers is a matter of its route; by gRPC it is all."""
     uri = http_uri_pb2.HttpUri(uri="http://nobody/", cluster="-", timeout=duration(1000))
     made = ext_authz_pb2.ExtAuthz(http_service=ext_authz_pb2.HttpService(server_uri=uri), transport_api_version="V3")
     made.status_on_error.code = 500
+    made.allowed_headers.patterns.add().safe_regex.regex = ".*"
     return made
 
 

@@ -19,6 +19,7 @@ from weirkeeper.model.filters import (
     ExternalAuth,
     GlobalRateLimit,
     HashOn,
+    HeaderSession,
     Jwt,
     LocalRateLimit,
     Timeouts,
@@ -213,7 +214,7 @@ def _guards(made: Any, route: Route) -> None:
         on[names.CORS].CopyFrom(cors_config(route.cors))
     if route.ip_rules:
         on[names.IP_RULES].CopyFrom(ip_rules_config(route.ip_rules))
-    if isinstance(route.affinity, CookieAffinity):
+    if isinstance(route.affinity, CookieAffinity | HeaderSession):
         on[names.SESSION].CopyFrom(session_config(route.affinity))
     if route.rate_limits:
         _rate_limits(made, route)
@@ -250,7 +251,7 @@ def _auth(made: Any, route: Route) -> None:
                 return _refuse(made, status)
             case BasicAuth() if names.BASIC not in on and (basic := basic_auth_config(auth)) is not None:
                 on[names.BASIC].CopyFrom(basic)
-            case ExternalAuth(grpc=False) if names.AUTH not in on:
+            case ExternalAuth() if names.AUTH not in on:
                 on[names.AUTH].CopyFrom(external_auth_config(auth))
             case BasicAuth() | ExternalAuth() | Jwt():
                 return _refuse(made, REFUSED)

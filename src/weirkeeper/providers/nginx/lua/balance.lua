@@ -33,6 +33,8 @@ store.ready["e:"] = function(value, before)
   return found
 end
 
+store.ready["r:"] = store.ready["e:"]
+
 local function in_turn(set)
   local servers = set.servers
   if set.equal then
@@ -101,7 +103,7 @@ local function ring(set)
   if set.ring then return set.ring end
   local found = {}
   for _, one in ipairs(set.servers) do
-    for number = 1, POINTS * math.min(one.weight, 16) do
+    for number = 1, POINTS * math.min(one.full or one.weight, 16) do
       found[#found + 1] = { ngx.crc32_long(one.name .. " " .. number), one }
     end
   end

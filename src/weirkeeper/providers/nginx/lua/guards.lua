@@ -26,8 +26,8 @@ local function rate(one, request)
   return not ok and { status = one.status or 503 } or nil
 end
 
-local function under_way(one, request)
-  local key = one.zone .. request.client
+local function under_way(one, request, whose)
+  local key = one.zone .. (whose or request.client)
   local number = limits:incr(key, 1, 0, LONGEST)
   if not number then return { status = one.status or 503 } end
   request.counted = request.counted or {}
@@ -45,6 +45,11 @@ local function limited(route, request)
       if refusal then return refusal end
     end
   end
+end
+
+-- Whether a backend has as many requests under way as it may have.
+function guards.crowded(request, backend)
+  return backend.most ~= nil and under_way({ zone = "backend:", amount = backend.most }, request, backend.name_of) ~= nil
 end
 
 function guards.ended(request)

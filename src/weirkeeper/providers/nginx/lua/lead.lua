@@ -4,13 +4,13 @@
 -- from the location "/": by ``proxy_pass`` there, or by a named location of the file where a wish needs one (``via``). Such a jump clears ``ngx.ctx``, so a request that
 -- jumps is kept under a number of its own until it is logged.
 local answers, asking, balance = require("weir.answers"), require("weir.asking"), require("weir.balance")
-local addresses, balancer = require("weir.addresses"), require("ngx.balancer")
+local addresses, balancer, members = require("weir.addresses"), require("ngx.balancer"), require("weir.members")
 local guards, matching, paths = require("weir.guards"), require("weir.matching"), require("weir.paths")
 local Request, store = require("weir.request"), require("weir.store")
 local lead = {}
 local kept, number = {}, 0
 local PLAIN = { match = matching.ready({}) }
-local MISSING, MISDIRECTED, UNAVAILABLE = 404, 421, 503
+local MISSING, MISDIRECTED, REFUSED, UNAVAILABLE = 404, 421, 500, 503
 local CONNECT, WAIT = 5000, 60000 -- as the file has them
 local WATCHED = { ["least-request"] = true, ewma = true }
 
@@ -20,7 +20,7 @@ store.ready["h:"] = function(host)
     guards.ready(route)
     local action = route.action
     if action.type == "forward" then
-      action.sum = 0
+      action.sum = action.refused or 0
       for _, share in ipairs(action.backends or {}) do
         share.weight = share.weight or 1
         action.sum = action.sum + share.weight
@@ -58,7 +58,7 @@ end
 
 local function share_of(action)
   local shares = action.backends or {}
-  if #shares == 1 and shares[1].weight > 0 then return shares[1] end
+  if #shares == 1 and shares[1].weight > 0 and not action.refused then return shares[1] end
   local at = math.random() * action.sum
   for _, share in ipairs(shares) do
     at = at - share.weight
@@ -75,11 +75,35 @@ local function jump(request, via)
   return ngx.exec(via)
 end
 
+-- What endpoints that were tried answered: the last of what NGINX says are theirs.
+local function judged(request)
+  local codes = {}
+  for code in (ngx.var.upstream_status or ""):gmatch("[%d-]+") do codes[#codes + 1] = tonumber(code) or 0 end
+  local before = #codes - #request.order
+  for number, endpoint in ipairs(request.order) do
+    local code = codes[before + number] or 0
+    if code > 0 then members.told(request.backend, endpoint, code < 500) end
+  end
+end
+
+-- What is learned once a backend has answered, or will be asked no more.
+local function left(request)
+  local balancing = request.backend.balancing
+  if WATCHED[balancing] then
+    local took = balancing == "ewma" and tonumber((ngx.var.upstream_response_time or ""):match("([%d.]+)%s*$")) or nil
+    for name in pairs(request.tried) do balance.ended(name, name == request.endpoint.name and took or nil) end
+  end
+  if request.order then judged(request) end
+end
+
 -- An endpoint of a backend for the request; false where there is none.
 local function settled(request, backend)
-  local set = backend and store.get("e:", backend.source)
+  local set = backend and (backend.dns and store.get("r:", backend.name_of) or store.get("e:", backend.source))
+  if set and backend.watched then set = members.of(backend, set) end
   if not set or #set.servers == 0 then return false end
+  if request.tried then left(request) end
   request.backend, request.set, request.tried, request.tries = backend, set, {}, nil
+  request.order = backend.passive and {}
   request.endpoint, request.cookie_given = balance.choose(set, backend, request.route.affinity, request)
   if backend.tls then
     ngx.var.weir_pass = "https://weir_tls"
@@ -122,8 +146,10 @@ end
 local function forward(request)
   local route = request.route
   local share = share_of(route.action)
+  if not share and route.action.refused then return answers.give({ status = REFUSED }) end
   local backend = share and store.get("b:", share.backend)
   if not settled(request, backend) then return nobody(request) end
+  if guards.crowded(request, backend) then return answers.give({ status = UNAVAILABLE }) end
   local target = target_of(request, route)
   if not target then return answers.give({ status = matching.UNDECIDED }) end
   request.share, request.forwarded, request.sent_target = share, true, target
@@ -250,6 +276,7 @@ function lead.balance()
     request.endpoint = endpoint
   end
   request.tried[endpoint.name] = true
+  if request.order then request.order[#request.order + 1] = endpoint end
   if WATCHED[backend.balancing] then balance.begun(endpoint.name) end
   if route.wait or backend.connect ~= CONNECT then
     local wait = (route.wait or WAIT) / 1000
@@ -267,10 +294,7 @@ end
 function lead.log()
   local request = current()
   if not request then return end
-  if request.tried and WATCHED[request.backend.balancing] then
-    local took = request.backend.balancing == "ewma" and tonumber((ngx.var.upstream_response_time or ""):match("([%d.]+)%s*$")) or nil
-    for name in pairs(request.tried) do balance.ended(name, name == request.endpoint.name and took or nil) end
-  end
+  if request.tried then left(request) end
   guards.ended(request)
   if request.number then kept[request.number] = nil end
 end

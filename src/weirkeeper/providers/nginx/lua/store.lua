@@ -26,19 +26,19 @@ function store.get(kind, name)
     entry.epoch = epoch
     return entry.value
   end
-  local value, why = store.read(kind, text, entry and entry.value)
+  local value, why = store.read(kind, name, text, entry and entry.value)
   if why then ngx.log(ngx.ERR, "an entry cannot be read: ", key, ": ", why) end
   known:set(key, { epoch = epoch, text = text, value = value })
   return value
 end
 
 -- An entry as its kind has it; ``before`` is what this worker made of the last one.
-function store.read(kind, text, before)
+function store.read(kind, name, text, before)
   local value, why = json.decode(text:sub((text:find(" ", 1, true) or 0) + 1))
   if type(value) ~= "table" then return nil, why or "no object" end
   local ready = store.ready[kind]
   if not ready then return value end
-  local ok, made, wrong = pcall(ready, value, before)
+  local ok, made, wrong = pcall(ready, value, before, name)
   if not ok then return nil, tostring(made) end
   return made, wrong
 end

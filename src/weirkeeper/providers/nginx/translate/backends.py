@@ -5,10 +5,11 @@ Comes in: a backend, what a route wishes besides. Goes out: what Lua reads of it
 
 from collections.abc import Callable
 
-from weirkeeper.model.backend import Backend, BackendTls, FromDns
+from weirkeeper.model.backend import Backend, BackendTls, FromDns, HealthCheck, Limits
 from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.filters import ErrorPages, Retry
 from weirkeeper.model.text import Id
+from weirkeeper.providers.grpc_health import question
 from weirkeeper.providers.nginx.translate.items import ORDINARY, Way, bundle_file
 
 SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"
@@ -41,6 +42,11 @@ def backend(wished: Backend, revoked: Revoked) -> dict[str, object]:
         "tls": tls is not None or None,
         "name": _name(tls) if tls else None,
         "certificate": tls.client_certificate if tls else None,
+        "dns": {"name": wished.source.name, "port": wished.source.port} if isinstance(wished.source, FromDns) else None,
+        "health": _health(wished) if wished.health else None,
+        "passive": wished.passive_health,
+        "slow": wished.slow_start,
+        "most": _most(wished.limits) if wished.limits else None,
         "via": way.name if way != ORDINARY else None,
         "ways": [way] if way != ORDINARY else None,
     }
@@ -90,6 +96,39 @@ def _tls(tls: BackendTls | None, revoked: Revoked) -> dict[str, object]:
         "revoked": bool(tls.verify and tls.trust is not None and revoked(tls.trust)),
         "depth": tls.depth if tls.verify else None,
     }
+
+
+def _health(wished: Backend) -> dict[str, object]:
+    """How its endpoints are probed. What our Lua cannot speak is probed by whether a connection comes about: HTTP by HTTP/2, gRPC by TLS, and TLS where we must show a certificate."""
+    asked, tls = wished.health or HealthCheck(), wished.tls
+    shown = tls is not None and tls.client_certificate is not None
+    unspoken = (
+        shown or (asked.kind == "http" and wished.protocol in HTTP2) or (asked.kind == "grpc" and tls is not None)
+    )
+    kind = "tcp" if unspoken else asked.kind
+    found: dict[str, object | None] = {
+        "kind": kind,
+        "tls": (tls is not None and not shown) or None,
+        "path": asked.path if kind == "http" else None,
+        "host": asked.host if kind == "http" else None,
+        "question": question(asked.host or "localhost", tls=False).hex() if kind == "grpc" else None,
+        "port": asked.port,
+        "interval": asked.interval,
+        "timeout": asked.timeout,
+        "healthy": asked.healthy,
+        "unhealthy": asked.unhealthy,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _most(wished: Limits) -> int | None:
+    """How many requests may be under way to it, those that another engine would let wait among them."""
+    known = [
+        number
+        for number in (wished.requests, wished.connections and wished.connections + (wished.pending or 0))
+        if number
+    ]
+    return min(known, default=None)
 
 
 def _name(tls: BackendTls) -> str | None:

@@ -14,10 +14,14 @@ CONFIGURATION, CONTROL, ASKED, STAND_IN = "nginx.conf", "control.sock", "ask.soc
 LOG, ERRORS, PID, TEMPORARY = "access.log", "error.log", "nginx.pid", "temporary"
 FOLDERS = ("body", "proxy", "fastcgi", "uwsgi", "scgi")
 DEEPEST = 100
+MODULES = ("ndk_http_module", "ngx_http_lua_module")
+GUARDED = ' require("weir.master").guard()'
 
 
 class Frame(Value, frozen=True, kw_only=True):
-    """What an installation chooses. ``modules`` is where NGINX's modules lie; ``user`` is whom workers run as, where the master is root. Sizes are in MiB."""
+    """What an installation chooses. ``modules`` is where NGINX's modules lie; empty: whoever starts it loads them, or they are built in. ``user`` is whom workers run as, where the master is root. ``alive`` is
+    an address with a port at which NGINX answers probes of its own life; empty: nowhere. Sizes are in MiB.
+    """
 
     workers: int | None = None
     connections: int = 4096
@@ -25,13 +29,15 @@ class Frame(Value, frozen=True, kw_only=True):
     dictionary: int = 64
     modules: str = "/usr/lib/nginx/modules"
     user: str = ""
+    alive: str = ""
 
 
 def configuration(ports: Iterable[Port], ways: Iterable[Way], chosen: Frame, mark: str) -> str:
     """The whole file. A gate has no ports: it can be programmed, and serves nobody."""
     ordered = sorted(ports, key=lambda one: one.port)
     known = sorted({way.name: way for way in ways}.items())
-    lines = [*_general(chosen), "http {", *_indented(_http(chosen, mark)), *_indented(_control(mark))]
+    lines = [*_general(chosen), "http {", *_indented(_http(chosen, mark, listens=bool(ordered)))]
+    lines += _indented((*_control(mark), *_alive(chosen.alive)))
     every = [way for _, way in known]
     lines += _indented(_asked(every))
     for one in ordered:
@@ -55,25 +61,26 @@ def _general(chosen: Frame) -> Iterator[str]:
         f"pid {PID};",
         f"error_log {ERRORS} warn;",
         "pcre_jit on;",
-        *(f"load_module {word(chosen.modules)}/{name}.so;" for name in ("ndk_http_module", "ngx_http_lua_module")),
+        *(f"load_module {word(chosen.modules)}/{name}.so;" for name in MODULES if chosen.modules),
         "events {",
         f"  worker_connections {chosen.connections};",
         "}",
     )
 
 
-def _http(chosen: Frame, mark: str) -> Iterator[str]:
+def _http(chosen: Frame, mark: str, *, listens: bool) -> Iterator[str]:
     yield from (f"{name}_temp_path {TEMPORARY}/{name};" for name in ("client_body", *FOLDERS[1:]))
     yield from (
         'lua_package_path "$prefix/?.lua;/usr/share/lua/5.1/?.lua;;";',
         f"lua_shared_dict weir_config {chosen.dictionary}m;",
         "lua_shared_dict weir_state 8m;",
         "lua_shared_dict weir_limits 16m;",
+        "lua_shared_dict weir_health 16m;",
         "lua_regex_match_limit 10000;",
         "lua_regex_cache_max_entries 8192;",
         "lua_socket_log_errors off;",
-        'init_by_lua_block { require("resty.core") require("weir.lead") require("weir.certificates") require("weir.control") }',
-        f'init_worker_by_lua_block {{ require("weir.turn").begin("{word(mark)}") }}',
+        f'init_by_lua_block {{ require("resty.core") require("weir.lead") require("weir.certificates") require("weir.control"){GUARDED if listens else ""} }}',
+        f'init_worker_by_lua_block {{ require("weir.turn").begin("{word(mark)}") require("weir.probing").begin() }}',
         (
             'log_format weir escape=json \'{"time":"$time_iso8601","client":"$weir_client","method":"$request_method","host":"$host","uri":"$request_uri",'
             '"status":$status,"bytes":$bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr","upstream_status":"$upstream_status"}\';'
@@ -167,6 +174,12 @@ def _control(mark: str) -> Iterator[str]:
         f'  location / {{ content_by_lua_block {{ require("weir.control").answer("{word(mark)}") }} }}',
         "}",
     )
+
+
+def _alive(place: str) -> Iterator[str]:
+    """Where probes are answered, at the gate as well."""
+    if place:
+        yield from ("server {", f"  listen {word(place)};", "  access_log off;", "  location / { return 200; }", "}")
 
 
 def _asked(ways: Iterable[Way]) -> Iterator[str]:

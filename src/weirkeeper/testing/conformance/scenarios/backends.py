@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Iterable
 
 from weirkeeper.model.backend import BackendTls, FromDns, HealthCheck, Limits, PassiveHealth
+from weirkeeper.model.filters import HeaderSession
 from weirkeeper.model.route import Forward, WeightedBackend
-from weirkeeper.model.text import Hostname, Label
+from weirkeeper.model.text import HeaderName, Hostname, Label
 from weirkeeper.model.value import Milliseconds
-from weirkeeper.testing.client import Http2Connection, Target, WebSocket, grpc_unary
+from weirkeeper.testing.certificates import Authority
+from weirkeeper.testing.client import ClientTls, Http2Connection, Target, WebSocket, grpc_unary
 from weirkeeper.testing.conformance.backends import SECURE_NAME, listening_backend
 from weirkeeper.testing.conformance.scenario import Scenario, needs
 from weirkeeper.testing.conformance.site import Manifest, Site
@@ -92,6 +94,27 @@ def cookie_affinity(site: Site) -> None:
         cookie = (first.header("set-cookie") or "").partition(";")[0]
         assert cookie.startswith("stay=")
         assert _names(site, 10, headers=(("cookie", cookie),)) == {first.header("x-echo-name")}
+
+
+@needs(
+    "a header of answers keeps a client on one endpoint",
+    "HeaderSession",
+    lambda site: [
+        site.neutral(
+            site.route(to="both", affinity=HeaderSession(name=HeaderName("x-stay"))),
+            backends=(site.backend("both"),),
+            endpoints={"both": (site.backends.a.port, site.backends.b.port)},
+        )
+    ],
+)
+def header_session(site: Site) -> None:
+    site.until(lambda got: got.status == 200)
+    for _ in range(4):
+        first = site.get()
+        told = first.header("x-stay")
+        assert told
+        assert _names(site, 10, headers=(("x-stay", told),)) == {first.header("x-echo-name")}
+    assert _names(site) == {"a", "b"}
 
 
 def _hashed(name: str, features: str, variable: str) -> Scenario:
@@ -217,20 +240,28 @@ def h2c(site: Site) -> None:
     assert site.answers("a").echo.protocol == "HTTP/2"
 
 
+def _calls(site: Site) -> list[Manifest]:
+    degraded = "BackendProtocolGRPC" in site.stage.rig.provider.capabilities.degrades
+    tls = [{"hosts": [site.host], "secretName": "own"}] if degraded else []
+    route = site.ingress({"ssl-redirect": "false"}, paths=[("/", "Prefix", "calls")], tls=tls)
+    secret = [site.tls_secret("own", Authority("conformance calls").issue(site.host))] if degraded else []
+    return [*site.service("calls", site.backends.a.port, app_protocol="grpc"), *secret, route]
+
+
 @needs(
     "a backend speaks gRPC",
     "BackendProtocolGRPC",
-    lambda site: [
-        *site.service("calls", site.backends.a.port, app_protocol="grpc"),
-        site.ingress(paths=[("/", "Prefix", "calls")]),
-    ],
+    lambda site: _calls(site),
 )
 def grpc(site: Site) -> None:
-    site.until(lambda got: got.status == 200)
-    address, port = site.stage.rig.reach(site.stage.http_port)
+    """Where HTTP/2 is spoken only by TLS, by TLS."""
+    clear = site.exact("BackendProtocolGRPC")
+    site.until(lambda got: got.status == 200, scheme="http" if clear else "https")
+    address, port = site.stage.rig.reach(site.stage.http_port if clear else site.stage.https_port)
+    tls = None if clear else ClientTls(sni=site.host, alpn=("h2",))
 
     async def call() -> tuple[int | None, tuple[bytes, ...]]:
-        async with Http2Connection(Target(port=port, address=address)) as two:
+        async with Http2Connection(Target(port=port, address=address, tls=tls)) as two:
             reply = await grpc_unary(two, "/shop.Cart/Add", b"message", host=site.host)
             return reply.status, reply.messages
 

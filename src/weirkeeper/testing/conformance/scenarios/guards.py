@@ -5,10 +5,14 @@ import base64
 import hashlib
 
 from weirkeeper.model.filters import ExternalAuth, GlobalRateLimit, IpRules, Jwt
-from weirkeeper.model.text import Cidr, HeaderValue, PathText
+from weirkeeper.model.route import Route
+from weirkeeper.model.text import Cidr, HeaderName, HeaderValue, PathText
+from weirkeeper.model.value import ByteCount
 from weirkeeper.testing.client import Http1Connection, Target
+from weirkeeper.testing.conformance.backends import judging_backend
 from weirkeeper.testing.conformance.scenario import needs
-from weirkeeper.testing.conformance.site import Site
+from weirkeeper.testing.conformance.scenarios.changing import came
+from weirkeeper.testing.conformance.site import Manifest, Site
 
 ANN = "ann:{SHA}" + base64.b64encode(hashlib.sha1(b"secret", usedforsecurity=False).digest()).decode()
 
@@ -148,14 +152,54 @@ def external_away(site: Site) -> None:
     assert not [seen for seen in site.backends.a.requests if seen.host == site.host]
 
 
-@needs(
-    "a gRPC service decides",
-    "ExternalAuth GrpcExternalAuth",
-    lambda site: [site.neutral(site.route(auth=(ExternalAuth(backend=site.backend_id("b"), grpc=True),)))],
-)
+def _judged(site: Site, port: int) -> Manifest:
+    judge = ExternalAuth(backend=site.backend_id("judge"), grpc=True)
+    return site.neutral(
+        site.route(auth=(judge,)),
+        backends=(site.backend("judge", protocol="grpc"),),
+        endpoints={"judge": (port,) if port else ()},
+    )
+
+
+@needs("a gRPC service decides", "ExternalAuth GrpcExternalAuth", lambda site: [_judged(site, 0)])
 def grpc_auth(site: Site) -> None:
-    got = site.until(lambda answer: answer.status != 404)
-    assert got.status >= 400, "an echo is no authorization service"
+    word = f"let-{site.namespace}-in"
+    with judging_backend(word.encode()) as port:
+        site.apply(_judged(site, port))
+        got = site.until(lambda answer: answer.status == 200, headers=(("x-word", word),))
+        assert got.echo.header("x-judge") == "passed"
+        assert site.get("/").status == 403
+    reached = len([seen for seen in site.backends.a.requests if seen.host == site.host])
+    assert site.get("/", headers=(("x-word", word),)).status >= 400, "a judge who is away lets nobody pass"
+    assert len([seen for seen in site.backends.a.requests if seen.host == site.host]) == reached
+
+
+def _as_it_came(site: Site) -> Route:
+    return site.route(auth=(ExternalAuth(
+        backend=site.backend_id("b"), original=True, path=PathText("/check"), request_headers=(HeaderName("x-user"),),
+        any_response_header=True, body_bytes=ByteCount(10),
+    ),))  # fmt: skip
+
+
+@needs(
+    "a service is asked with the request's own method and path, and tells the backend what it says",
+    "ExternalAuth ExternalAuthOriginal",
+    lambda site: [site.neutral(_as_it_came(site))],
+)
+def external_original(site: Site) -> None:
+    sent = (("x-user", "ann"), ("x-other", "secret"), ("authorization", "Bearer t"))
+    assert site.answers("a").echo.header("x-echo-name") == "b"
+    got = site.get("/x?q=1", method="POST", headers=sent, body=b"a body")
+    assert (got.status, got.echo.body_size, got.echo.header("x-other")) == (200, 6, "secret")
+    asked = [seen for seen in site.backends.b.requests if seen.host == site.host][-1]
+    assert (asked.method, asked.path) == ("POST", "/check/x?q=1")
+    assert [asked.header(name) for name in ("x-user", "x-other", "authorization")] == ["ann", None, "Bearer t"]
+    assert site.get("/", method="POST", body=b"a body that is too long").status in {403, 413}
+    for status in (204, 302, 401, 403, 503):
+        before = came(site.backends.a, site.host)
+        refused = site.get(f"/?status={status}")
+        assert refused.status == status or refused.status >= 400
+        assert came(site.backends.a, site.host) == before
 
 
 @needs(
