@@ -38,6 +38,7 @@ NEVER = {
 }  # fmt: skip
 # All that may be written anywhere; the rest is in a Role of the own namespace.
 WRITTEN_EVERYWHERE = {"ingresses/status", "events", "tokenreviews"}
+STARTED = ("deployments", "daemonsets", "serviceaccounts", "services", "configmaps")
 
 
 def containers(workload):
@@ -75,14 +76,15 @@ def test_what_is_written_everywhere_is_little():
     assert {name: what for name, what in more.items() if what} == {
         "public-endpoints": {("patch", kind) for kind in kinds},
         "gateway": {("patch", f"{one.plural}/status") for one in RESOURCES.values()},
+        "gateway-fleets": {(verb, kind) for verb in ("create", "update", "delete") for kind in STARTED},
     }
 
 
 def test_pods_are_only_looked_at_and_everywhere_only_where_ingresses_lead_to_workloads():
     rules = [(one["metadata"]["name"], rule) for one in OBJECTS if one["kind"] in ("Role", "ClusterRole") for rule in one["rules"]]
     looking = {name: rule["verbs"] for name, rule in rules if "pods" in rule["resources"]}
-    assert looking == {"weirkeeper-instances": ["list", "watch"], "weirkeeper-workloads": ["list", "watch"]}
-    assert [folder.name for folder in (SHIPPED / "components").iterdir() if ("watch", "pods") in everywhere(folder)] == ["workloads"]
+    assert looking == {"weirkeeper-instances": ["list", "watch"], "weirkeeper-workloads": ["list", "watch"], "weirkeeper-gateway-fleets": ["list", "watch"]}
+    assert {folder.name for folder in (SHIPPED / "components").iterdir() if ("watch", "pods") in everywhere(folder)} == {"workloads", "gateway-fleets"}
     assert ("watch", "pods") not in everywhere("instances") | everywhere("base")
 
 

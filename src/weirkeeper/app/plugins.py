@@ -151,7 +151,7 @@ def _gateway_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> C
         published=_published(settings),
         fleets=settings.fleet,
         fleet_namespaces=settings.fleet_namespaces,
-        features=_claims(settings.providers),
+        features=_claims(settings.providers, fleets=settings.fleet),
     )
     return GatewayController(wished)
 
@@ -167,9 +167,9 @@ def _gateway_of_folder(settings: Settings) -> Controller:
     return GatewayController(wished)
 
 
-def _claims(providers: Iterable[str]) -> tuple[tuple[Name, tuple[Label, ...]], ...]:
+def _claims(providers: Iterable[str], *, fleets: bool = False) -> tuple[tuple[Name, tuple[Label, ...]], ...]:
     """What a GatewayClass may say of each provider's engines."""
     from weirkeeper.controllers.gateway.features import supported  # noqa: PLC0415
 
     found = {name: plugin(PROVIDERS, name).capabilities.supported for name in providers}
-    return tuple((Name(name), supported(features)) for name, features in found.items())
+    return tuple((Name(name), supported(features, fleets=fleets)) for name, features in found.items())

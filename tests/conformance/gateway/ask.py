@@ -27,6 +27,8 @@ PROFILES = {f"{kind}Route": f"GATEWAY-{kind}" for kind in ("HTTP", "GRPC", "TLS"
 """By the kind of route that the class says it supports: asking for a profile is claiming its core."""
 CLASS = "gateway-conformance"
 OURS = ("envoy", "haproxy")
+USABLE, UNUSABLE = "192.0.2.10", "198.51.100.10"
+"""Addresses for documentation (RFC 5737): the class lists the first as one that a Gateway may have."""
 TOLD = re.compile(r"^\s+--- (PASS|FAIL|SKIP): TestConformance/(\w+) \((\d+\.\d+)s\)$")
 PATIENCE = 60
 """Seconds that the suite waits where it would wait for up to three minutes: never more than upstream gives, so nothing passes here that would not pass there."""
@@ -73,7 +75,10 @@ def install(provider: str) -> tuple[str, dict]:
     kubectl.must("apply", "-k", str(HERE / "install"))
     kubectl.apply(*of_class(provider))
     Install("", "weirkeeper", "").rolled_out()
-    return f"v{metadata.version('weirkeeper')}", {}
+    return f"v{metadata.version('weirkeeper')}", {
+        "usableNetworkAddresses": [{"type": "IPAddress", "value": USABLE}],
+        "unusableNetworkAddresses": [{"type": "IPAddress", "value": UNUSABLE}],
+    }
 
 
 def of_class(provider: str) -> list[dict]:
@@ -82,7 +87,7 @@ def of_class(provider: str) -> list[dict]:
     return [
         {
             "apiVersion": "weirkeeper.io/v1alpha1", "kind": chosen["kind"], "metadata": {"name": CLASS},
-            "spec": {"provider": provider, "fleet": {"replicas": 1, "exposure": "clusterIP"}},
+            "spec": {"provider": provider, "fleet": {"replicas": 1, "exposure": "clusterIP", "namespace": "gateway", "addresses": [f"{USABLE}/32"]}},
         },
         {
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass", "metadata": {"name": CLASS},

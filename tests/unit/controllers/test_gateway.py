@@ -34,9 +34,9 @@ def route(
 
 
 class World:
-    def __init__(self, *documents):
+    def __init__(self, *documents, settings=GatewaySettings()):
         self.graph = Graph()
-        controller = GatewayController(GatewaySettings())
+        controller = GatewayController(settings)
         kinds = (*COMMON_KINDS, *controller.kinds)
         self.kinds = {kind.kind: kind for kind in kinds}
         self.inputs = Inputs(self.graph, kinds)
@@ -394,3 +394,15 @@ def test_the_share_of_a_backend_that_is_not_there_is_refused() -> None:
     ]
     assert ([(one.backend, one.weight) for one in forward.backends], forward.refused) == ([("d/shop/80", 3)], 3)
     assert world.said("HTTPRoute")["ResolvedRefs"] == ("False", "BackendNotFound")
+
+
+def test_host_names_of_tls_that_overlap_are_told(secret: str) -> None:
+    def secure(name: str, host: str) -> str:
+        tls = "tls: {certificateRefs: [{name: cert}]}"
+        return f"{{name: {name}, port: 443, protocol: HTTPS, hostname: '{host}', {tls}}}"
+
+    hosts = {"a": "foo.example.com", "b": "foo.example.org", "c": "*.example.com", "d": "*.foo.example.org"}
+    world = World(secret, gateway(*(secure(*one) for one in hosts.items()), PLAIN))
+    over = ("True", "OverlappingHostnames")
+    told = {name: world.said_of(name)[0].get("OverlappingTLSConfig") for name in (*hosts, "http")}
+    assert told == {"a": over, "b": None, "c": over, "d": None, "http": None}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from weirkeeper.fleet.containers import HEALTH_PORTS, health_port
 from weirkeeper.fleet.objects import DIGEST, Found, Key, accounts, fleet_objects, over, selector, steps, unstartable
-from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, FleetPlace, fleet_name, marks
+from weirkeeper.fleet.place import INSTALL, LOAD_BALANCER, FleetPlace, fleet_name, marks, may_live
 from weirkeeper.model.fleet import Fleet, FleetWish, Toleration
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
@@ -329,3 +329,49 @@ def test_each_part_of_a_haproxy_pod_is_probed_by_itself():
     assert f"--engine-listen=$(HOST_ADDRESS):{ports['haproxy']['alive']}" in agent["args"]
     assert agent["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "health"}
     assert ports["haproxy"]["alive"] not in HEALTH_PORTS
+
+
+def test_a_fleet_beside_its_gateway_is_whole_there():
+    beside = msgspec.structs.replace(
+        wish("gateway/shop/web"), namespace=Name("shop"), labels=(("team", "a"), (INSTALL, "x")), annotations=(("k", "v"),)
+    )
+    made = fleet_objects(PLACE, beside, {"ca.crt": "roots"})
+    assert {key.namespace for key in made} == {"shop"} == {body["metadata"]["namespace"] for body in made.values()}
+    by_kind = {key.kind[1]: body for key, body in made.items()}
+    assert by_kind["ConfigMap"]["data"] == {"ca.crt": "roots"}
+    pod = by_kind["Deployment"]["spec"]["template"]
+    for body in (*made.values(), pod):
+        assert body["metadata"]["labels"].items() >= {"team": "a", INSTALL: "weirkeeper"}.items()
+        assert body["metadata"]["annotations"]["k"] == "v"
+    [trusted] = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "authority"]
+    assert trusted["configMap"]["name"] == by_kind["ConfigMap"]["metadata"]["name"]
+    assert list(accounts(PLACE, [beside])) == [f"shop/{fleet_name(PLACE, beside.load_balancer)}"]
+    assert next(step.key.kind[1] for step in steps(PLACE, [beside], {}, {"ca.crt": "roots"})) == "ConfigMap"
+
+
+@pytest.mark.parametrize(
+    ("exposure", "has"),
+    [
+        ("clusterIP", {"externalIPs": ["192.0.2.1", "192.0.2.2"]}),
+        ("loadBalancer", {"loadBalancerIP": "192.0.2.1"}),
+        ("nodePort", {}),
+    ],
+)
+def test_a_service_has_the_addresses_that_were_asked_for(exposure, has):
+    wished = msgspec.structs.replace(wish(exposure=exposure), addresses=("192.0.2.1", "192.0.2.2"))
+    spec = one(("", "Service"), wished)["spec"]
+    assert {key: spec[key] for key in ("externalIPs", "loadBalancerIP") if key in spec} == has
+
+
+@pytest.mark.parametrize(
+    ("load_balancer", "namespace", "may"),
+    [
+        ("gateway/shop/web", "shop", True),
+        ("gateway/shop/web", "edge", True),
+        ("gateway/shop/web", "web", False),
+        ("gateway/other/shop", "shop", False),
+        ("ingress/shop/web", "shop", False),
+    ],
+)
+def test_what_is_in_a_strange_namespace_says_nothing_of_a_fleet(load_balancer, namespace, may):
+    assert may_live(PLACE, Id(load_balancer), namespace) is may

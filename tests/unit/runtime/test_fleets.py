@@ -12,7 +12,7 @@ from weirkeeper.fleet.objects import fleet_objects
 from weirkeeper.fleet.place import OF, FleetPlace, fleet_name
 from weirkeeper.kube.errors import AlreadyExists, Forbidden
 from weirkeeper.kube.mirror import Applied, Deleted
-from weirkeeper.kube.types import Service
+from weirkeeper.kube.types import ConfigMap, Service
 from weirkeeper.model.fleet import Fleet, FleetWish
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
@@ -90,12 +90,12 @@ async def until(look):
     await eventually(asked, 60, what="as it should be", pause=0.005)
 
 
-def led(cluster, scenario):
+def led(cluster, scenario, **more):
     """Run a scenario beside a writer that leads."""
     log = io.StringIO()
 
     async def run():
-        writer = FleetWriter(cluster, cluster, PLACE, log=Log(log), metrics=Metrics())
+        writer = FleetWriter(cluster, cluster, PLACE, log=Log(log), metrics=Metrics(), **more)
         task = asyncio.create_task(writer.run())
         try:
             await scenario(writer)
@@ -280,3 +280,40 @@ def test_a_service_that_is_none_of_a_fleets_says_nothing(fronts, foreign):
     services, said = fronts
     services.told([service(**foreign)])
     assert said == []
+
+
+def test_a_service_of_another_namespace_says_nothing_of_a_fleet(fronts):
+    services, said = fronts
+    services.told([service(of="gateway/n/a", name=fleet_name(PLACE, Id("gateway/n/a")))])
+    there = service(of="gateway/n/a", name=fleet_name(PLACE, Id("gateway/n/a")))
+    for namespace in ("n", "m"):
+        meta = msgspec.structs.replace(there.object.metadata, namespace=namespace)
+        moved = msgspec.structs.replace(there.object, metadata=meta)
+        services.told([Applied(moved.ref, moved)])
+    assert [one.load_balancer for one in said] == ["gateway/n/a", "gateway/n/a"]
+
+
+def test_a_fleet_beside_its_gateway_has_a_copy_of_what_it_trusts():
+    cluster = Cluster()
+    beside = msgspec.structs.replace(wish("a"), load_balancer=Id("gateway/n/a"), namespace=Name("n"))
+    roots = {"ca.crt": "one"}
+
+    async def published(kind, name, namespace, **_):
+        assert (kind.kind, name, namespace) == ("ConfigMap", "w-authority", "edge")
+        return msgspec.convert({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}, "data": roots}, ConfigMap)
+
+    cluster.get = published
+    name = fleet_name(PLACE, beside.load_balancer)
+
+    async def scenario(writer):
+        writer.wished({beside.load_balancer: beside})
+        await until(lambda: cluster.names() == {name})
+        assert cluster.objects["ConfigMap", name]["data"] == {"ca.crt": "one"}
+        assert cluster.objects["Deployment", name]["metadata"]["namespace"] == "n"
+        roots["ca.crt"] = "two"
+        writer.wished({beside.load_balancer: msgspec.structs.replace(beside, ports=(81,))})
+        await until(lambda: cluster.objects["ConfigMap", name]["data"] == {"ca.crt": "two"})
+        writer.wished({beside.load_balancer: None})
+        await until(lambda: cluster.objects == {})
+
+    led(cluster, scenario, namespaces=("n",))

@@ -9,10 +9,13 @@ from weirkeeper.model.text import Label
 
 _OWN = """
 Gateway ReferenceGrant HTTPRoute GRPCRoute ListenerSet GatewayPort8080 GatewayHTTPListenerIsolation GatewayHTTPSListenerDetectMisdirectedRequests
-GatewayAddressEmpty HTTPRouteNamedRouteRule GRPCRouteNamedRouteRule HTTPRouteParentRefPort HTTPRouteDestinationPortMatching
+GatewayAddressEmpty GatewayStaticAddresses HTTPRouteNamedRouteRule GRPCRouteNamedRouteRule HTTPRouteParentRefPort HTTPRouteDestinationPortMatching
 """
 OWN = tuple(_OWN.split())
 """Those that need nothing of an engine but what every one has."""
+
+OF_FLEETS = ("GatewayInfrastructurePropagation",)
+"""What needs instances that we start."""
 
 _SAME = """
 BackendTLSPolicy BackendTLSPolicySANValidation GatewayFrontendClientCertificateValidationInsecureFallback HTTPRouteBackendProtocolH2C
@@ -35,8 +38,7 @@ BY_ENGINE = {
 """Gateway API's name, and the feature of ours that it takes."""
 
 
-def supported(features: Collection[str]) -> tuple[Label, ...]:
-    """The names that can be claimed with an engine that has these features."""
-    return tuple(
-        Label(name) for name in sorted([*OWN, *(name for name, need in BY_ENGINE.items() if need in features)])
-    )
+def supported(features: Collection[str], *, fleets: bool = False) -> tuple[Label, ...]:
+    """The names that can be claimed with an engine that has these features; ``fleets``: whether we start instances."""
+    by_engine = (name for name, need in BY_ENGINE.items() if need in features)
+    return tuple(Label(name) for name in sorted([*OWN, *by_engine, *(OF_FLEETS if fleets else ())]))

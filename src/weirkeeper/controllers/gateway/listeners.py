@@ -13,6 +13,7 @@ from typing import NamedTuple
 from weirkeeper.controllers.base import CertificateWish, Inputs
 from weirkeeper.controllers.gateway.classes import OurGateway
 from weirkeeper.controllers.gateway.grants import Grants, permitted
+from weirkeeper.controllers.gateway.hosts import narrower
 from weirkeeper.controllers.gateway.trust import trusted
 from weirkeeper.controllers.shared.certificates import key_pair
 from weirkeeper.controllers.shared.hostnames import ANY, hostname
@@ -183,7 +184,9 @@ def verdicts(members: Iterable[tuple[EntryKey, Entry]]) -> Iterator[tuple[EntryK
     """Who of the listeners of one port may stand. UDP has ports of its own and is not among them."""
     rows = dict(members)
     judged = dict(_judged(rows.items()))
-    other = _overlaps({one.hostname: key.name for key, one in rows.items() if one.family == "tls" and not judged[key].reason})
+    other = _overlaps(
+        {one.hostname: key.name for key, one in rows.items() if one.family == "tls" and not judged[key].reason}
+    )
     for key, verdict in judged.items():
         overlaps = "" if verdict.reason or rows[key].family != "tls" else other.get(rows[key].hostname, "")
         yield key, Verdict(reason=verdict.reason, why=verdict.why, overlaps=overlaps)
@@ -193,10 +196,7 @@ def _overlaps(names: dict[Hostname, str]) -> dict[Hostname, str]:
     """For each host name that is inside of another one, or around it, the listener of that other (Gateway API, OverlappingTLSConfig)."""
     found = dict[Hostname, str]()
     for host, name in names.items():
-        labels = host.removeprefix("*.").split(".")
-        first = 0 if not host.startswith("*.") else 1
-        around = [Hostname(".".join(("*", *labels[i:]))) for i in range(first, len(labels))] if host != ANY else []
-        for wider in (*around, ANY):
+        for wider in (*narrower(host, ANY), ANY):
             if wider != host and wider in names:
                 found.setdefault(host, names[wider])
                 found.setdefault(wider, name)
