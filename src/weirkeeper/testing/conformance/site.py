@@ -19,6 +19,7 @@ from weirkeeper.feeds.decode import Decoder
 from weirkeeper.kube.types import KubeObject, Metadata
 from weirkeeper.model.backend import Backend, FromEndpointSet
 from weirkeeper.model.endpoint import Endpoint, EndpointSetWish
+from weirkeeper.model.features import UpdateStyle
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener
@@ -245,7 +246,9 @@ class Site:
         return None
 
     def until(self, right: Callable[[Response], object], path: str = "/", **more: Any) -> Response:
-        """The first right answer; everything that is asked after it must be right at once."""
+        """The first right answer; everything that is asked after it must be right at once. Processes that take each other's place (a reload) answer
+        side by side for a moment: an engine that needs them has until it says that it has taken everything.
+        """
         last: list[Response | None] = [None]
 
         def look() -> Response | None:
@@ -258,6 +261,8 @@ class Site:
             raise AssertionError(f"{error}; the last answer: {last[0]}; findings: {self.findings()}; "
                                  f"rejected: {self.stage.rejected()}") from None  # fmt: skip
         assert found is not None
+        if self.stage.rig.provider.capabilities.config_updates is not UpdateStyle.LIVE:
+            poll_until(self.stage.settled, self.stage.rig.patience, what="the engine has taken everything")
         return found
 
     def answers(self, to: str = "a", path: str = "/", **more: Any) -> Response:

@@ -103,6 +103,11 @@ class Stage:
         """What the engine refused and still refuses."""
         return {key: seen for key, seen in self.observed.items() if seen.state is ItemState.REJECTED}
 
+    def settled(self) -> bool:
+        """Whether the engine has taken, or refused, every item that is wished as it is wished now."""
+        told = {key: (seen.version, seen.state is ItemState.PENDING) for key, seen in self.observed.items()}
+        return all(told.get(key) == (item.version, False) for key, item in self.items().items())
+
     def check_engine(self) -> None:
         """Raises when the engine is not being served any more."""
         task = self._serving
