@@ -32,13 +32,14 @@ CORS = "weir.cors"
 RATE = "weir.rate"
 BASIC = "weir.basic"
 AUTH = "weir.auth"
+JUDGE = "weir.judge"
 BUFFER = "weir.buffer"
 SESSION = "weir.session"
 
-OPTIONAL = (ANSWERS, CORS, IP_RULES, RATE, BASIC, AUTH, BUFFER, SESSION)
+OPTIONAL = (ANSWERS, CORS, IP_RULES, RATE, BASIC, AUTH, JUDGE, BUFFER, SESSION)
 """Filters that a route switches on, in the order of their running."""
 
-DEMANDING = (BASIC, AUTH, BUFFER)
+DEMANDING = (BASIC, AUTH, JUDGE, BUFFER)
 """Those without a default that does nothing (see ``http_filters``)."""
 
 INTERNAL_HEADERS = (SCOPE_HEADER, STATE_HEADER)

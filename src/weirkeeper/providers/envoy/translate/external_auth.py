@@ -1,10 +1,12 @@
-"""A service that is asked before each request, by HTTP or gRPC: one filter for all services, its settings per route.
+"""A service that is asked before each request, by HTTP or gRPC: one filter for all services of a kind, its settings per route.
 
 The service is asked for its own path. What it needs to know of the request is in ``X-Original-*`` headers as ingress-nginx sends them; their
-values are formatted by Envoy from the request, and no text of a tenant stands in a format.
+values are formatted by Envoy from the request. Which of a request's headers go along is a setting of the filter, which routes cannot change; so they are
+formatted too. No text of a tenant stands in a format but names of headers that have no meaning there.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from envoy.config.core.v3 import base_pb2, grpc_service_pb2, http_uri_pb2
@@ -15,6 +17,8 @@ from weirkeeper.model.filters import ExternalAuth
 from weirkeeper.providers.envoy.translate.newer import asked_path
 from weirkeeper.providers.envoy.translate.values import duration, literal, packed
 
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+"""What may stand in a format; a header of another name is not passed on."""
 ORIGINAL = (
     ("x-original-url", "%REQ(X-FORWARDED-PROTO)%://%REQ(:AUTHORITY)%%REQ(:PATH)%"),
     ("x-original-method", "%REQ(:METHOD)%"),
@@ -33,23 +37,21 @@ PASSED = (
     "referer",
 )
 OF_THE_ANSWER = (
-    ":status",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
+    ":",
+    "connect",
+    "content-",
     "date",
     "host",
     "keep-alive",
     "server",
     "set-cookie",
-    "te",
+    "te ",
     "trailer",
-    "transfer-encoding",
+    "transfer-",
     "upgrade",
-    "x-envoy-upstream-service-time",
+    "x-envoy-",
 )
-"""Headers that speak of the service's answer itself, and never of the request that it lets pass."""
+"""Beginnings of headers that speak of the service's answer itself, and never of the request that it lets pass; a space is the end of a name."""
 
 
 def external_auth_config(wished: ExternalAuth) -> Any:
@@ -73,11 +75,15 @@ def http_service(wished: ExternalAuth) -> Any:
     """How the service is asked."""
     made = ext_authz_pb2.HttpService(server_uri=_uri(wished))
     asked_path(made, f"{wished.path}?{wished.query}" if wished.query else wished.path)
-    told = {**dict(ORIGINAL), **{pair.name.lower(): literal(pair.value) for pair in wished.headers}}
+    told = {
+        **_passed(PASSED),
+        **_passed(wished.request_headers),
+        **dict(ORIGINAL),
+        **{pair.name.lower(): literal(pair.value) for pair in wished.headers},
+    }
     if wished.redirect is not None:
         told["x-auth-request-redirect"] = literal(wished.redirect)
-    made.authorization_request.headers_to_add.extend(base_pb2.HeaderValue(key=k, value=v) for k, v in told.items())
-    made.authorization_request.allowed_headers.CopyFrom(_named((*PASSED, *wished.request_headers)))
+    _tell(made, told)
     answer = made.authorization_response
     if wished.response_headers:
         answer.allowed_upstream_headers.CopyFrom(_named(wished.response_headers))
@@ -88,11 +94,10 @@ def http_service(wished: ExternalAuth) -> Any:
 def _as_it_came(wished: ExternalAuth) -> Any:
     """How the service is asked with the request's own method and path; Envoy adds host, method, path, length and authorization."""
     made = ext_authz_pb2.HttpService(server_uri=_uri(wished), path_prefix=wished.path.rstrip("/"))
-    made.authorization_request.allowed_headers.CopyFrom(_named(wished.request_headers))
+    _tell(made, _passed(wished.request_headers))
     told = made.authorization_response.allowed_upstream_headers
     if wished.any_response_header:
-        others = regex_pb2.RegexMatcher(regex=_all_but(OF_THE_ANSWER))
-        told.patterns.append(string_pb2.StringMatcher(safe_regex=others))
+        told.CopyFrom(ALL_OTHERS)
     elif wished.response_headers:
         told.CopyFrom(_named(wished.response_headers))
     return made
@@ -107,21 +112,46 @@ def _uri(wished: ExternalAuth) -> Any:
     return http_uri_pb2.HttpUri(uri="http://auth/", cluster=wished.backend, timeout=duration(wished.timeout))
 
 
-def _all_but(words: Iterable[str]) -> str:
-    """An expression for every text but these words (letters, hyphens and colons): RE2 has no negation, so each step says what may differ."""
-    rest = dict[str, list[str]]()
-    whole = False
-    for text in words:
-        whole = whole or not text
-        if text:
-            rest.setdefault(text[0], []).append(text[1:])
-    if not rest:
-        return ".+"
-    steps = [f"{first}(?:{_all_but(ends)})" for first, ends in sorted(rest.items())]
-    other = f"[^{''.join(sorted(rest, key=lambda c: (c == '-', c)))}].*"
-    return "|".join([*steps, other, *([] if whole else [""])])
+def _passed(names: Iterable[str]) -> dict[str, str]:
+    """Headers of the request, formatted; Envoy leaves out those that it does not have."""
+    return {name.lower(): f"%REQ({name})%" for name in names if PLAIN_NAME.fullmatch(name)}
+
+
+def _tell(made: Any, headers: Mapping[str, str]) -> None:
+    made.authorization_request.headers_to_add.extend(base_pb2.HeaderValue(key=k, value=v) for k, v in headers.items())
 
 
 def _named(names: tuple[str, ...]) -> Any:
     patterns = [string_pb2.StringMatcher(exact=name.lower(), ignore_case=True) for name in dict.fromkeys(names)]
     return string_pb2.ListStringMatcher(patterns=patterns)
+
+
+def all_others(stems: Iterable[str]) -> Iterator[str]:
+    """Expressions for all names but those that begin so: one for each first character, for RE2 has no negation and Envoy takes only short programs."""
+    by_first = dict[str, list[str]]()
+    for one in stems:
+        by_first.setdefault(one[0], []).append(one[1:])
+    yield f"[^{''.join(by_first)}].*"
+    yield from (f"{first}{_other_ends(ends)}" for first, ends in by_first.items() if "" not in ends)
+
+
+def _other_ends(stems: Sequence[str]) -> str:
+    """All ends of a name but these; each step says what may differ."""
+    if stems == [" "]:
+        return ".+"
+    steps = dict[str, list[str]]()
+    for one in stems:
+        steps.setdefault(one[0], []).append(one[1:])
+    further = [f"{first}{_other_ends(ends)}" for first, ends in steps.items() if "" not in ends]
+    return f"(?:{'|'.join([*further, f'[^{_set(steps)}].*'])})?"
+
+
+def _set(characters: Iterable[str]) -> str:
+    return "".join(sorted(characters, key=lambda one: one == "-"))
+
+
+def _by_expression(pattern: str) -> Any:
+    return string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=pattern))
+
+
+ALL_OTHERS = string_pb2.ListStringMatcher(patterns=[_by_expression(one) for one in all_others(OF_THE_ANSWER)])

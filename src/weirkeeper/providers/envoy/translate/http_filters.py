@@ -3,7 +3,7 @@
 Theory of operation. Envoy decides at the beginning of a stream which filters it makes, by the route that it knows then. Where an exact scope was
 found, that scope's configuration switches the optional filters off and a route switches on what it wishes. Where none was found yet (wildcards,
 unknown hosts, letter case), all are made, and each looks at the route that the key filter has found since. Most do nothing without
-settings from a route. Three cannot: basic auth, external auth and buffering. They refuse by default. The fallback scope skips them where a route has no
+settings from a route. Some cannot: basic auth, external auth and buffering. They refuse by default. The fallback scope skips them where a route has no
 settings for them; and they are skipped where the key filter, which alone can set that header, has read from an exact route that it does not wish them.
 """
 
@@ -46,10 +46,16 @@ def discovered() -> Any:
 
 
 def _nobody_decides() -> Any:
-    """An external authorisation that always fails: its cluster does not exist. What a service is told of headers is a matter of its route; by gRPC it is all."""
+    """An external authorisation that always fails: its cluster does not exist."""
     uri = http_uri_pb2.HttpUri(uri="http://nobody/", cluster="-", timeout=duration(1000))
     made = ext_authz_pb2.ExtAuthz(http_service=ext_authz_pb2.HttpService(server_uri=uri), transport_api_version="V3")
     made.status_on_error.code = 500
+    return made
+
+
+def _no_judge() -> Any:
+    """The same for services that are asked by gRPC: which headers they get is a matter of the filter, not of a route, and they get all."""
+    made = _nobody_decides()
     made.allowed_headers.patterns.add().safe_regex.regex = ".*"
     return made
 
@@ -60,6 +66,7 @@ OPTIONAL: dict[str, Any] = {
     names.RATE: local_rate_limit_pb2.LocalRateLimit(stat_prefix="rate"),
     names.BASIC: basic_auth_pb2.BasicAuth(users=base_pb2.DataSource(inline_string=NOBODY + "\n")),
     names.AUTH: _nobody_decides(),
+    names.JUDGE: _no_judge(),
     names.BUFFER: buffer_pb2.Buffer(max_request_bytes=number(1)),
     names.SESSION: stateful_session_pb2.StatefulSession(),
 }

@@ -251,8 +251,8 @@ def _auth(made: Any, route: Route) -> None:
                 return _refuse(made, status)
             case BasicAuth() if names.BASIC not in on and (basic := basic_auth_config(auth)) is not None:
                 on[names.BASIC].CopyFrom(basic)
-            case ExternalAuth() if names.AUTH not in on:
-                on[names.AUTH].CopyFrom(external_auth_config(auth))
+            case ExternalAuth() if (asking := names.JUDGE if auth.grpc else names.AUTH) not in on:
+                on[asking].CopyFrom(external_auth_config(auth))
             case BasicAuth() | ExternalAuth() | Jwt():
                 return _refuse(made, REFUSED)
             case _:
@@ -263,6 +263,6 @@ def _auth(made: Any, route: Route) -> None:
 def _refuse(made: Any, status: int) -> None:
     """The route keeps its match and lets nobody through."""
     made.direct_response.CopyFrom(rc.DirectResponseAction(status=status))
-    for name in (names.BASIC, names.AUTH):
+    for name in (names.BASIC, names.AUTH, names.JUDGE):
         if name in made.typed_per_filter_config:
             del made.typed_per_filter_config[name]
