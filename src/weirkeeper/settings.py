@@ -117,6 +117,9 @@ class RunSettings(Value, frozen=True, kw_only=True):
     fleet_haproxy_image: Annotated[str, _said("Image of the instances' HAProxy (2.6 or newer, with a shell).")] = (
         "haproxy:2.6"
     )
+    fleet_nginx_image: Annotated[
+        str, _said("Image of the instances' NGINX (1.22 or newer with Lua, and a shell; deploy/Containerfile.nginx).")
+    ] = "weirkeeper/nginx:0.1.0"
     fleet_drain_seconds: Annotated[
         int, _said("Longest time that an instance which is told to go may drain its connections.")
     ] = 30

@@ -131,6 +131,7 @@ def place_of(settings: RunSettings, client: Client) -> FleetPlace:
         image=settings.fleet_image,
         envoy_image=settings.fleet_envoy_image,
         haproxy_image=settings.fleet_haproxy_image,
+        nginx_image=settings.fleet_nginx_image,
         audience=settings.token_audience,
         streams_port=_port(settings.ads_address),
         exchange_port=_port(settings.exchange_address),

@@ -12,7 +12,7 @@ from weirkeeper.errors import StartRefused, UnknownPlugin
 from weirkeeper.model.address import Published
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import IpAddress, Label, Name, Refused, parse, trusted
-from weirkeeper.providers.base import Agented, Local, Provider
+from weirkeeper.providers.base import Agented, Provider
 from weirkeeper.providers.by_agents import ByAgents
 from weirkeeper.settings import RunSettings, Settings
 
@@ -76,10 +76,6 @@ def cluster_plugins(settings: RunSettings, api_server: tuple[str, ...]) -> Plugi
             "gateway": lambda _: _gateway_of_cluster(settings, api_server),
         },
     )
-    for one in found.providers:
-        if isinstance(one, Local):
-            why = f"the provider {one.name} has no agent yet, so it cannot serve a cluster; `weir up` runs it on one machine"
-            raise StartRefused(why)
     return found._replace(
         providers=tuple(ByAgents(one) if isinstance(one, Agented) else one for one in found.providers)
     )

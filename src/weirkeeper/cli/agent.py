@@ -1,7 +1,7 @@
-"""`weir agent haproxy`: beside a HAProxy in a pod, or on any machine. Keeps its certificate in force, brings to HAProxy what the control plane wishes, and answers the pod's probes.
+"""`weir agent haproxy`, `weir agent nginx`: beside an engine in a pod, or on any machine. Keeps its certificate in force, brings to the engine what the control plane wishes, and answers the pod's probes.
 
-Comes in: options. Goes out: HAProxy's files and steps on its sockets, and over HTTP `/started` (there is a certificate), `/ready` (HAProxy does what is wished) and `/metrics`.
-HAProxy is somebody else's to run (docs/haproxy.md): when this program ends, or is killed, it serves on. Exit code 0 after a clean end, 2 where it cannot start.
+Comes in: options. Goes out: the engine's files and steps on its sockets, and over HTTP `/started` (there is a certificate), `/ready` (the engine does what is wished) and `/metrics`.
+The engine is somebody else's to run (docs/haproxy.md, docs/nginx.md): when this program ends, or is killed, it serves on. Exit code 0 after a clean end, 2 where it cannot start.
 """
 
 import asyncio
@@ -25,9 +25,12 @@ from weirkeeper.distribute.sidecar import Certificates, SidecarSettings
 from weirkeeper.errors import StartRefused
 from weirkeeper.model.secret import Secret
 from weirkeeper.model.text import IpAddress, Refused, parse
-from weirkeeper.providers.haproxy.beside import Beside, BesideSettings
+from weirkeeper.providers.beside import Beside, BesideSettings, Neighbour
+from weirkeeper.providers.haproxy.beside import BesideHaproxy
+from weirkeeper.providers.nginx.beside import BesideNginx
 
-ENGINES = ("haproxy",)
+ENGINES: Mapping[str, type[Neighbour]] = {"haproxy": BesideHaproxy, "nginx": BesideNginx}
+RUN = Path("/run/weirkeeper")
 
 EngineName = Annotated[str, typer.Argument(metavar="ENGINE", help=f"The engine: {', '.join(ENGINES)}.")]
 Streams = Annotated[
@@ -37,9 +40,14 @@ Exchange = Annotated[
     list[str], typer.Option(help="host:port of the exchange of certificates; may be given several times.")
 ]
 CertificateFolder = Annotated[Path, typer.Option("--folder", help="Folder of the instance's certificate.")]
-Shared = Annotated[Path, typer.Option("--engine-folder", help="Folder that is shared with HAProxy (docs/haproxy.md).")]
-EngineListen = Annotated[str, typer.Option(help="host:port where HAProxy itself answers probes; empty: nowhere.")]
-Threads = Annotated[int | None, typer.Option(help="HAProxy's threads; by default one for each core.", min=1)]
+Shared = Annotated[
+    Path | None,
+    typer.Option("--engine-folder", help="Folder that is shared with the engine; by default /run/weirkeeper/ENGINE."),
+]
+EngineListen = Annotated[str, typer.Option(help="host:port where the engine itself answers probes; empty: nowhere.")]
+Threads = Annotated[
+    int | None, typer.Option(help="The engine's threads or workers; by default one for each core.", min=1)
+]
 EngineOption = Annotated[list[str], typer.Option(help="NAME=VALUE, as `weir up` takes it; may be given several times.")]
 
 
@@ -52,8 +60,8 @@ def agent(  # noqa: PLR0917 - typer makes options of them
     address: Address = [],  # noqa: B006 - typer copies it
     token_file: TokenFile = Path("/var/run/secrets/weirkeeper/token"),
     authority_file: AuthorityFile = Path("/etc/weirkeeper/authority/ca.crt"),
-    folder: CertificateFolder = Path("/run/weirkeeper"),
-    engine_folder: Shared = Path("/run/weirkeeper/haproxy"),
+    folder: CertificateFolder = RUN,
+    engine_folder: Shared = None,
     server_name: ServerName = SERVER_NAME,
     listen: Listen = "0.0.0.0:8081",
     engine_listen: EngineListen = "",
@@ -78,29 +86,29 @@ def agent(  # noqa: PLR0917 - typer makes options of them
         instance=name,
         servers=checked_servers(control_plane),
         server_name=server_name,
-        folder=str(engine_folder.absolute()),
+        folder=str((engine_folder or RUN / engine).absolute()),
         addresses=_checked_addresses(address),
         alive_at=_checked_place(engine_listen),
-        threads=threads,
+        workers=threads,
         options=dict(_pair(text) for text in engine_option),
     )
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
-        asyncio.run(serve(certificate, beside, listen))
+        asyncio.run(serve(certificate, beside, ENGINES[engine], listen))
     except* (OSError, StartRefused) as group:
         typer.echo(f"weir agent: {_leaf(group)}", err=True)
         raise typer.Exit(2) from None
 
 
-async def serve(certificate: SidecarSettings, settings: BesideSettings, listen: str) -> None:
-    """Until SIGTERM or SIGINT; HAProxy serves on."""
+async def serve(certificate: SidecarSettings, settings: BesideSettings, kind: type[Neighbour], listen: str) -> None:
+    """Until SIGTERM or SIGINT; the engine serves on."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     shown = Shown()
     certificates = Certificates(certificate, shown.written)
-    beside = Beside(settings, lambda: shown.current(certificates))
+    beside = Beside(settings, lambda: shown.current(certificates), kind)
     runner = web.AppRunner(answers(certificates, beside), access_log=None, handle_signals=False, shutdown_timeout=0.5)
     await runner.setup()
     host, _, port = listen.rpartition(":")
@@ -155,7 +163,7 @@ def answers(certificates: Certificates, beside: Beside) -> web.Application:
             "weirkeeper_sidecar_certificates_total": certificates.renewals,
             "weirkeeper_sidecar_certificate_failures_total": certificates.failures,
         }
-        text = await beside.prometheus()
+        text = await beside.engine.prometheus()
         return web.Response(text=text + "".join(f"{name} {value:.0f}\n" for name, value in own.items()))
 
     found = web.Application()

@@ -22,7 +22,7 @@ LONGEST_NAME = 52
 
 class FleetPlace(Value, frozen=True, kw_only=True):
     """``namespace`` is that of the instances, ``control_plane`` the name of the Service that they turn to. ``image`` has the `weir` command,
-    ``envoy_image`` Envoy, ``haproxy_image`` HAProxy and a shell; ``audience`` is that of the instances' tokens. ``drain_seconds`` is the longest time that one may drain.
+    ``envoy_image`` Envoy, ``haproxy_image`` HAProxy and a shell, ``nginx_image`` NGINX with Lua and a shell; ``audience`` is that of the instances' tokens. ``drain_seconds`` is the longest time that one may drain.
     """
 
     install: Name
@@ -31,6 +31,7 @@ class FleetPlace(Value, frozen=True, kw_only=True):
     image: str
     envoy_image: str
     haproxy_image: str = "haproxy:2.6"
+    nginx_image: str = "weirkeeper/nginx:0.1.0"
     audience: str
     streams_port: int
     exchange_port: int

@@ -9,7 +9,7 @@ binary. So the engine is root with this one capability, and what is ours is root
 
 from collections.abc import Callable, Mapping
 
-from weirkeeper.fleet import envoy_pod, haproxy_pod
+from weirkeeper.fleet import envoy_pod, haproxy_pod, nginx_pod
 from weirkeeper.fleet.containers import ENDING, LEAVING, Body
 from weirkeeper.fleet.place import OF, FleetPlace, authority, fleet_name, marks, text_of
 from weirkeeper.model.fleet import Fleet, FleetWish, Toleration
@@ -17,10 +17,11 @@ from weirkeeper.model.fleet import Fleet, FleetWish, Toleration
 CONTAINERS: Mapping[str, Callable[[FleetPlace, FleetWish], Body]] = {
     "envoy": envoy_pod.containers,
     "haproxy": haproxy_pod.containers,
+    "nginx": nginx_pod.containers,
 }
 """The engines that we can start, each with its containers."""
-MEMORY = {"envoy": "64Mi", "haproxy": "512Mi"}
-"""How large the files are that an engine shares with what is ours, at most: HAProxy's are its whole configuration."""
+MEMORY = {"envoy": "64Mi", "haproxy": "512Mi", "nginx": "256Mi"}
+"""How large the files are that an engine shares with what is ours, at most: HAProxy's are its whole configuration, NGINX's its log and what bodies it holds."""
 SETTLING = 10
 """Seconds from an instance that is ready to the next one that is told to go: until clients have heard of its address."""
 LOST_AFTER = 10

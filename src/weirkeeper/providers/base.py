@@ -114,10 +114,3 @@ class Agented(Protocol):
     """
 
     agent: Literal[True]
-
-
-@runtime_checkable
-class Local(Protocol):
-    """A provider whose engines run on the control plane's machine alone, as `weir up` has them: neither do they follow a cluster's control plane, nor is there an agent that would."""
-
-    local: Literal[True]

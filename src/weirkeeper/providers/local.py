@@ -90,6 +90,22 @@ def trim(path: Path, older: Path, most: int) -> None:
             log.truncate(0)
 
 
+def size(path: Path) -> int:
+    """How many bytes a file has; none where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def since(path: Path, place: int) -> str:
+    """What a log says from that byte on, as far as it is one mebibyte."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(place)
+        return file.read(1 << 20).decode(errors="replace")
+    return ""
+
+
 def write(path: Path, content: bytes) -> None:
     """Write a file in one go, for this user alone."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """An NGINX that outlives its program is taken over without a reload; one that is killed is replaced with everything; a port that is taken is said; its sockets are its user's alone."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -38,7 +39,7 @@ def site(rig: Watched) -> Iterator[Site]:
 
 
 def master(rig: Watched) -> int:
-    found = rig.keeper.processes.running()
+    found = asyncio.run(rig.keeper.processes.running())
     assert found is not None
     return found.pid
 

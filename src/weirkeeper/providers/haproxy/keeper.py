@@ -6,7 +6,6 @@ rejected is taken out, or its last good version put in its place, and everything
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,7 +51,6 @@ class Keeper(Keeping[Held]):
         super().__init__(name, observe, between_reloads=between_reloads, serving=serving, settled=settled, ails=ails)
         self.folder, self.generations, self.processes = folder, generations, generations
         self.wished = Assembly()
-        self.reloads: Counter[Cause] = Counter()
         self._chosen = chosen
         self._socket = generations.socket
         self._hung = False

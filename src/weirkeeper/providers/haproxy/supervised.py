@@ -76,13 +76,13 @@ class Supervised:
         """
         before = await self._state()
         hung = None if await answers(self.socket) else before[2]
-        already = _size(self.folder / COMPLAINTS)
+        already = local.size(self.folder / COMPLAINTS)
         await ask(self.folder / MASTER, "reload")
         try:
             async with asyncio.timeout(STARTING):
                 pid = await self._reloaded(before[0])
                 if pid is None:
-                    return await asyncio.to_thread(_since, self.folder / COMPLAINTS, already)
+                    return await asyncio.to_thread(local.since, self.folder / COMPLAINTS, already)
                 self.socket.close()
                 while not await speaks(self.socket, pid):  # noqa: ASYNC110 (another process begins)
                     await asyncio.sleep(LOOK)
@@ -194,17 +194,3 @@ async def ask(master: Path, command: str) -> str:
                 writer.close()
     except (OSError, TimeoutError) as error:
         raise Away(f"its master does not answer: {error or type(error).__name__}") from error
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _since(path: Path, place: int) -> str:
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        file.seek(place)
-        return file.read(1 << 20).decode(errors="replace")
-    return ""

@@ -83,14 +83,7 @@ class NginxEngine:
         made: Keeper = Keeper(
             name,
             self._processes(folder),
-            Frame(
-                workers=self._settings.concurrency,
-                connections=chosen["max-connections"],
-                stop_seconds=chosen["stop-seconds"],
-                dictionary=chosen["dictionary-megabytes"],
-                modules=modules() or Frame().modules,
-                user="root" if os.geteuid() == 0 else "",
-            ),
+            frame_of(chosen, workers=self._settings.concurrency, modules=modules() or Frame().modules),
             observe,
             between_reloads=chosen["reload-milliseconds"] / 1000,
             serving=lambda: observe(serving(name, made.wished.ports)),
@@ -99,6 +92,19 @@ class NginxEngine:
 
     def _processes(self, folder: Path) -> Processes:
         return Processes(folder, drain_seconds=self._settings.drain_seconds, log_bytes=self._numbers["max-log-bytes"])
+
+
+def frame_of(chosen: Mapping[str, int], *, workers: int | None, modules: str, alive: str = "") -> Frame:
+    """What stands in the file by the choices of an installation."""
+    return Frame(
+        workers=workers,
+        connections=chosen["max-connections"],
+        stop_seconds=chosen["stop-seconds"],
+        dictionary=chosen["dictionary-megabytes"],
+        modules=modules,
+        user="root" if os.geteuid() == 0 else "",
+        alive=alive,
+    )
 
 
 def serving(name: Id, ports: Mapping[str, Port]) -> LoadBalancerObservation:

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from weirkeeper.providers.nginx.translate.frame import STAND_IN
+from weirkeeper.providers.nginx.plan import GATE
+from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, STAND_IN, Frame, configuration
 from weirkeeper.providers.nginx.translate.items import digest
 
 FOLDER = "weir"
@@ -30,6 +31,11 @@ def scripts() -> Mapping[str, str]:
 def scripts_digest() -> str:
     """By which another version of ours is told."""
     return digest(*(part for pair in scripts().items() for part in pair))
+
+
+def gate(chosen: Frame) -> Mapping[str, str]:
+    """What an NGINX begins with that listens nowhere; its file comes last, so that who waits for it finds the rest."""
+    return {**scripts(), CONFIGURATION: configuration((), (), chosen, GATE)}
 
 
 @cache

@@ -14,6 +14,8 @@ from weirkeeper.providers.nginx.assembly import Assembly, item_of
 from weirkeeper.providers.nginx.translate.frame import Frame, configuration
 from weirkeeper.providers.nginx.translate.items import Port, Way, digest
 
+GATE = "weirkeeper/gate"
+"""What an NGINX says of itself that listens nowhere yet."""
 ORDER = "ecbnph"
 """Kinds of entries, so that what is named is there before it is named."""
 

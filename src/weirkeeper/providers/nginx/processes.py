@@ -15,19 +15,15 @@ import msgspec
 
 from weirkeeper.providers import local
 from weirkeeper.providers.local import Running, write
-from weirkeeper.providers.nginx import control
 from weirkeeper.providers.nginx.binary import nginx_binary
-from weirkeeper.providers.nginx.translate.frame import ASKED, CONFIGURATION, CONTROL, ERRORS, FOLDERS, LOG, TEMPORARY
+from weirkeeper.providers.nginx.master import Unable, answers, ceased, close, prepare, serving
+from weirkeeper.providers.nginx.translate.frame import ASKED, CONFIGURATION, CONTROL, ERRORS, LOG
 
-STARTING, ENDING, LOOK = 20.0, 2.0, 0.005
+ENDING = 2.0
 COMPLAINTS = "complaints.log"
 NO_BINARY = (
     "no nginx with Lua: install nginx and libnginx-mod-http-lua, or set WEIRKEEPER_NGINX and WEIRKEEPER_NGINX_MODULES"
 )
-
-
-class Unable(Exception):
-    """None can be started, and no file is at fault."""
 
 
 class Processes:
@@ -38,8 +34,11 @@ class Processes:
         self._record = folder / "process.json"
         self._drain, self._log_bytes = drain_seconds, log_bytes
 
-    def running(self) -> Running | None:
+    async def running(self) -> Running | None:
         """The master, if it lives."""
+        return self._recorded()
+
+    def _recorded(self) -> Running | None:
         try:
             found = msgspec.json.decode(self._record.read_bytes(), type=Running)
         except (OSError, msgspec.DecodeError):
@@ -56,9 +55,9 @@ class Processes:
         await local.ended(one.pid, one.started)
 
     async def start(self, mark: str) -> Running | str:
-        """A master with what is written; what it complains about where it does not begin. Nobody else may serve there."""
+        """A master with what is written, in place of one that runs; what it complains about where it does not begin."""
         binary = _needed()
-        self._clear()
+        await self.end()
         with (self.folder / COMPLAINTS).open("wb") as complaints:
             process = subprocess.Popen(  # noqa: ASYNC220 (it outlives us)
                 self._command(binary), stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints,
@@ -67,9 +66,8 @@ class Processes:
         process.returncode = 0  # its end is waited for by ``ended``; the object must not complain
         found = Running(pid=process.pid, started=local.started(process.pid) or 0)
         write(self._record, msgspec.json.encode(found))
-        if await self._answers(mark, found):
-            for name in (CONTROL, ASKED):
-                (self.folder / name).chmod(0o600)
+        if await answers(self.socket, mark, lambda: self.lives(found)) == "":
+            close(self.folder, CONTROL, ASKED)
             return found
         if self.lives(found):
             await self.end()
@@ -84,18 +82,17 @@ class Processes:
         said = (await tried.communicate())[0].decode(errors="replace")
         if tried.returncode:
             return said or "it refuses the file"
-        before = _serving(one.pid)
+        before = serving(one.pid)
         with contextlib.suppress(ProcessLookupError):
             os.kill(one.pid, signal.SIGHUP)
-        if not await self._answers(mark, one):
+        if await answers(self.socket, mark, lambda: self.lives(one)) is None:
             return "it did not take the file in time"
-        while before & _serving(one.pid):  # noqa: ASYNC110 (other processes end: one that still takes requests would read entries for the new file)
-            await asyncio.sleep(LOOK)
+        await ceased(before)
         return ""
 
     async def end(self) -> None:
         """End it, after its connections had the drain time."""
-        found = self.running()
+        found = self._recorded()
         if found is not None:
             for sign, grace in ((signal.SIGQUIT, self._drain), (signal.SIGTERM, ENDING), (signal.SIGKILL, ENDING)):
                 if not self.lives(found):
@@ -120,20 +117,9 @@ class Processes:
     def _command(self, binary: Path) -> list[str]:
         return [str(binary), "-p", str(self.folder), "-c", CONFIGURATION, "-e", ERRORS]
 
-    async def _answers(self, mark: str, one: Running) -> bool:
-        """Whether workers of that file serve, before long."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STARTING):
-                while self.lives(one):
-                    with contextlib.suppress(control.Away):
-                        if (await control.state(self.socket)).mark == mark:
-                            return True
-                    await asyncio.sleep(LOOK)
-        return False
-
     def _clear(self) -> None:
         """End workers whose master is gone, and remove sockets that nobody listens at."""
-        if self.running() is None:
+        if self._recorded() is None:
             with contextlib.suppress(OSError, msgspec.DecodeError):
                 recorded = msgspec.json.decode(self._record.read_bytes(), type=Running)
                 for pid in _orphans(recorded.pid, self.folder):
@@ -142,8 +128,7 @@ class Processes:
             self._record.unlink(missing_ok=True)
             for name in (CONTROL, ASKED):
                 (self.folder / name).unlink(missing_ok=True)
-        for name in ("client_body", *FOLDERS[1:]):
-            (self.folder / TEMPORARY / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        prepare(self.folder)
 
     def _complaints(self) -> str:
         parts = []
@@ -151,15 +136,6 @@ class Processes:
             with contextlib.suppress(OSError):
                 parts.append((self.folder / name).read_bytes()[-4096:].decode(errors="replace"))
         return "\n".join(parts)
-
-
-def _serving(master: int) -> set[int]:
-    """Workers that take requests: those that end say so in their title."""
-    try:
-        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    except OSError:
-        return set()
-    return {int(pid) for pid in children if b"shutting down" not in b" ".join(local.command_of(int(pid)))}
 
 
 def _orphans(group: int, folder: Path) -> list[int]:

@@ -33,7 +33,7 @@ class NginxProvider:
     """NGINX by entries of a shared dictionary that its Lua reads."""
 
     name = "nginx"
-    local: Literal[True] = True
+    agent: Literal[True] = True
 
     def __init__(self, capabilities: Capabilities = CAPABILITIES) -> None:
         self.capabilities = capabilities

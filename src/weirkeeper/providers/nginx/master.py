@@ -1,0 +1,85 @@
+"""The master of an NGINX and its workers, as whoever programs them sees them. Either we start it (``processes``) or somebody else keeps it (``supervised``).
+
+Comes in: a file that was written. Goes out: workers that serve it, or NGINX's words where they do not.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from weirkeeper.providers import keeping, local
+from weirkeeper.providers.local import Running
+from weirkeeper.providers.nginx import control
+from weirkeeper.providers.nginx.translate.frame import CONTROL, FOLDERS, TEMPORARY
+
+STARTING, LOOK = 20.0, 0.005
+
+
+class Unable(Exception):
+    """None can be started, and no file is at fault."""
+
+
+class Master(keeping.Processes, Protocol):
+    """One master; its folder, and the socket by which it is programmed."""
+
+    folder: Path
+    socket: Path
+
+    async def start(self, mark: str) -> Running | str:
+        """One that begins with the file of that mark, which listens nowhere; what it complains about where it does not begin. Nobody else serves there then. ``Unable`` or ``Away`` where there is none yet."""
+        ...
+
+    async def read_again(self, one: Running, mark: str) -> str:
+        """Have it read its file again; why not, where it does not."""
+        ...
+
+
+async def answers(
+    socket: Path, mark: str, lives: Callable[[], bool], refused: Callable[[], str] = lambda: ""
+) -> str | None:
+    """Nothing once workers of that file serve; what it refuses the file for; None where neither came in time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STARTING):
+            while lives():
+                with contextlib.suppress(control.Away):
+                    if (await control.state(socket)).mark == mark:
+                        return ""
+                if why := await asyncio.to_thread(refused):
+                    return why
+                await asyncio.sleep(LOOK)
+    return None
+
+
+async def ceased(before: Mapping[int, int]) -> None:
+    """Returns when none of these workers takes requests: one that still does would read entries for the file after its own."""
+    while any(local.started(pid) == began and not _ending(pid) for pid, began in before.items()):  # noqa: ASYNC110 (other processes end)
+        await asyncio.sleep(LOOK)
+
+
+def serving(master: int) -> dict[int, int]:
+    """Workers of a master that take requests, and when they began; none where they are not seen from here."""
+    try:
+        children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
+    except OSError:
+        return {}
+    return {int(pid): local.started(int(pid)) or 0 for pid in children if not _ending(int(pid))}
+
+
+def _ending(pid: int) -> bool:
+    """Those that end say so in their title."""
+    return b"shutting down" in b" ".join(local.command_of(pid))
+
+
+def prepare(folder: Path) -> None:
+    """The folders that NGINX wants to be there."""
+    for name in ("client_body", *FOLDERS[1:]):
+        (folder / TEMPORARY / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def close(folder: Path, *sockets: str) -> None:
+    """Sockets are their user's alone."""
+    for name in sockets or (CONTROL,):
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).chmod(0o600)
