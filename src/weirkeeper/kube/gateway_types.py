@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import msgspec
 
+from weirkeeper.kube.gateway_experimental import ForwardBody, GrpcAuthConfig, HttpAuthConfig, SessionPersistence
 from weirkeeper.kube.resources import GroupKind, Resource
 from weirkeeper.kube.types import KubeObject, KubeStruct, VersionedMetadata
 
@@ -327,6 +328,16 @@ class CorsSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     max_age: int | None = 5
 
 
+class ExternalAuthSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """A service that decides on each request, by ``HTTP`` or ``GRPC``."""
+
+    protocol: str = ""
+    backend_ref: BackendReference = BackendReference()
+    grpc: GrpcAuthConfig | None = None
+    http: HttpAuthConfig | None = None
+    forward_body: ForwardBody | None = None
+
+
 class RouteFilter(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     """A filter of an HTTPRoute or GRPCRoute; ``type`` says which field holds it."""
 
@@ -337,6 +348,7 @@ class RouteFilter(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     request_redirect: RequestRedirect | None = None
     url_rewrite: UrlRewriteSpec | None = None
     cors: CorsSpec | None = None
+    external_auth: ExternalAuthSpec | None = None
 
 
 class HttpBackendReference(BackendReference, frozen=True, kw_only=True, rename="camel"):
@@ -393,6 +405,7 @@ class HttpRule(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     backend_refs: tuple[HttpBackendReference, ...] | None = ()
     timeouts: HttpTimeouts | None = None
     retry: HttpRetry | None = None
+    session_persistence: SessionPersistence | None = None
 
 
 class HttpRouteSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
@@ -431,6 +444,7 @@ class GrpcRule(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     matches: tuple[GrpcMatch, ...] | None = ()
     filters: tuple[RouteFilter, ...] | None = ()
     backend_refs: tuple[HttpBackendReference, ...] | None = ()
+    session_persistence: SessionPersistence | None = None
 
 
 class GrpcRouteSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):

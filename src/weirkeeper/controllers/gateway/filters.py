@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from weirkeeper.controllers.gateway.external_auth import external_auth
 from weirkeeper.controllers.gateway.matches import WrongMatch, typed
 from weirkeeper.controllers.gateway.references import Gathered
 from weirkeeper.kube.gateway_types import (
@@ -21,6 +22,7 @@ from weirkeeper.kube.gateway_types import (
 )
 from weirkeeper.kube.gateway_types import RequestRedirect as RedirectSpec
 from weirkeeper.model.filters import (
+    Auth,
     Cors,
     FullPath,
     HeaderEdit,
@@ -45,6 +47,7 @@ class Filtered(Value, frozen=True, kw_only=True):
     rewrite: UrlRewrite | None = None
     mirrors: tuple[Mirror, ...] = ()
     cors: Cors | None = None
+    auth: tuple[Auth, ...] = ()
 
 
 def filtered(filters: Sequence[RouteFilter], gathered: Gathered, *, grpc: bool = False) -> Filtered:
@@ -72,6 +75,8 @@ def _with(found: Filtered, one: RouteFilter, gathered: Gathered, *, grpc: bool) 
             return msgspec.structs.replace(found, rewrite=_rewrite(one.url_rewrite))
         case "CORS" if one.cors is not None and not grpc:
             return msgspec.structs.replace(found, cors=_cors(one.cors))
+        case "ExternalAuth" if one.external_auth is not None and not grpc:
+            return msgspec.structs.replace(found, auth=(*found.auth, external_auth(one.external_auth, gathered)))
         case _:
             raise WrongMatch(f"the filter {shown(one.type)} is not known here")
 

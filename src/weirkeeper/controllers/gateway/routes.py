@@ -11,6 +11,7 @@ import msgspec
 from weirkeeper.controllers.base import CertificateWish, HostedRoute, Intent
 from weirkeeper.controllers.gateway.attachment import Attached, Home
 from weirkeeper.controllers.gateway.rules import Translated
+from weirkeeper.controllers.gateway.sessions import placed
 from weirkeeper.controllers.shared.ids import below, id_of, place
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.ids import Ref
@@ -33,7 +34,7 @@ def intents(
             part_ref(route, front, i),
             Intent(
                 load_balancer=front,
-                routes=tuple(_hosted(route, home, one) for home in homes for one in found.routes),
+                routes=tuple(hosted for home in homes for one in found.routes for hosted in _hosted(route, home, one)),
                 backends=tuple(_showing(one, identity) for one in found.backends) if homes else (),
                 endpoint_sets=found.endpoint_sets if homes else (),
                 certificates=(*found.certificates, *([identity] if identity is not None else [])) if homes else (),
@@ -54,12 +55,13 @@ def part_ref(route: Ref, front: Id, number: int) -> Ref:
     return route if number == 0 else msgspec.structs.replace(route, name=f"{route.name} {front}")
 
 
-def _hosted(route: Ref, home: Home, one: Route) -> HostedRoute:
-    rule = id_of(route.kind, place(route), route.name, *one.id.split("/"))
-    name = below(rule, *home.group.split("/"), home.hostname, joint="@")
-    action = _redirect(one.action, home) if isinstance(one.action, Redirect) else one.action
-    made = msgspec.structs.replace(one, id=name, action=action)
-    return HostedRoute(load_balancer=home.load_balancer, group=home.group, hostname=home.hostname, route=made)
+def _hosted(route: Ref, home: Home, whole: Route) -> Iterator[HostedRoute]:
+    for one in placed(whole, home.scheme):
+        rule = id_of(route.kind, place(route), route.name, *one.id.split("/"))
+        name = below(rule, *home.group.split("/"), home.hostname, joint="@")
+        action = _redirect(one.action, home) if isinstance(one.action, Redirect) else one.action
+        made = msgspec.structs.replace(one, id=name, action=action)
+        yield HostedRoute(load_balancer=home.load_balancer, group=home.group, hostname=home.hostname, route=made)
 
 
 def _redirect(one: Redirect, home: Home) -> Redirect:

@@ -12,8 +12,10 @@ from weirkeeper.controllers.gateway.durations import milliseconds
 from weirkeeper.controllers.gateway.filters import Filtered, filtered, header_edit
 from weirkeeper.controllers.gateway.matches import WrongMatch, grpc_match, http_match
 from weirkeeper.controllers.gateway.references import Gathered
-from weirkeeper.controllers.shared.report import error, field
+from weirkeeper.controllers.gateway.sessions import at_path, outlives_browser, session
+from weirkeeper.controllers.shared.report import error, field, warning
 from weirkeeper.kube.conditions import Judgement
+from weirkeeper.kube.gateway_experimental import SessionPersistence
 from weirkeeper.kube.gateway_types import (
     GrpcMatch,
     GRPCRoute,
@@ -28,7 +30,7 @@ from weirkeeper.kube.gateway_types import (
 )
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import TrustBundle
-from weirkeeper.model.filters import Retry, Timeouts
+from weirkeeper.model.filters import Affinity, Retry, Timeouts
 from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.match import RouteMatch
@@ -65,6 +67,7 @@ class _Rule(NamedTuple):
     backends: Sequence[HttpBackendReference]
     timeouts: HttpTimeouts | None = None
     retry: HttpRetry | None = None
+    session: SessionPersistence | None = None
 
 
 def http_rules(route: HTTPRoute, gathered: Gathered) -> Translated:
@@ -79,12 +82,22 @@ def grpc_rules(route: GRPCRoute, gathered: Gathered) -> Translated:
 
 def _http(rule: HttpRule) -> _Rule:
     matches = [lambda one=one: http_match(one) for one in rule.matches or (HttpMatch(),)]
-    return _Rule(rule.name or "", matches, rule.filters or (), rule.backend_refs or (), rule.timeouts, rule.retry)
+    return _Rule(
+        rule.name or "",
+        matches,
+        rule.filters or (),
+        rule.backend_refs or (),
+        rule.timeouts,
+        rule.retry,
+        rule.session_persistence,
+    )
 
 
 def _grpc(rule: GrpcRule) -> _Rule:
     matches = [lambda one=one: grpc_match(one) for one in rule.matches or (GrpcMatch(),)]
-    return _Rule(rule.name or "", matches, rule.filters or (), rule.backend_refs or ())
+    return _Rule(
+        rule.name or "", matches, rule.filters or (), rule.backend_refs or (), session=rule.session_persistence
+    )
 
 
 def _translated(route: HTTPRoute | GRPCRoute, rules: Sequence[_Rule], gathered: Gathered, *, grpc: bool) -> Translated:
@@ -108,6 +121,7 @@ def _translated(route: HTTPRoute | GRPCRoute, rules: Sequence[_Rule], gathered: 
                 error(Reason.INVALID_OBJECT, at, f"{why}; its requests are answered 500", remedy, Effect.FAILS_CLOSED)
                 for why, at in broken
             ),
+            *(_told(route, i) for i, rule in enumerate(rules) if outlives_browser(rule.session)),
             *_unresolved(route, gathered),
         ),
     )
@@ -130,6 +144,13 @@ def _unresolved(route: HTTPRoute | GRPCRoute, gathered: Gathered) -> Iterator[Fi
         )
 
 
+def _told(route: HTTPRoute | GRPCRoute, number: int) -> Finding:
+    why = "the cookie of a session with a time limit is kept for that time, and not forgotten when the browser ends"
+    at = route.origin(field(f"spec.rules[{number}].sessionPersistence.absoluteTimeout"))
+    remedy = "nothing, if that is acceptable; else leave out absoluteTimeout"
+    return warning(Reason.DEGRADED, at, why, remedy, Effect.DEGRADED)
+
+
 def _rule(
     number: int, rule: _Rule, origin: Origin, gathered: Gathered, broken: list[tuple[str, Origin]], *, grpc: bool
 ) -> Iterator[Route]:
@@ -137,16 +158,17 @@ def _rule(
         found = filtered(rule.filters, gathered, grpc=grpc)
         action = _action(rule, found, gathered, grpc=grpc)
         limits, retry = _timeouts(rule.timeouts), _retry(rule)
+        affinity = session(rule.session, gathered.route, rule.name or f"#{number}", len(rule.backends))
     except WrongMatch as wrong:
         broken.append((str(wrong), origin))
-        found, action, limits, retry = Filtered(), BROKEN, Timeouts(), None
+        found, action, limits, retry, affinity = Filtered(), BROKEN, Timeouts(), None, None
     for j, make in enumerate(rule.matches):
         try:
             match = make()
         except WrongMatch as wrong:
             broken.append((str(wrong), origin.at(field(f"{origin.path}.matches[{j}]"))))
             continue
-        yield _route(Id(f"{number:03}/{j:03}"), rule, match, action, found, origin, limits, retry, grpc=grpc)
+        yield _route(Id(f"{number:03}/{j:03}"), rule, match, action, found, origin, limits, retry, affinity, grpc=grpc)
 
 
 def _route(  # noqa: PLR0917 - the parts of a route
@@ -158,6 +180,7 @@ def _route(  # noqa: PLR0917 - the parts of a route
     origin: Origin,
     limits: Timeouts,
     retry: Retry | None,
+    affinity: Affinity | None,
     *,
     grpc: bool,
 ) -> Route:
@@ -172,8 +195,10 @@ def _route(  # noqa: PLR0917 - the parts of a route
         rewrite=found.rewrite if forwards else None,
         mirrors=found.mirrors if forwards else (),
         cors=found.cors,
+        auth=found.auth,
         timeouts=limits if forwards else Timeouts(),
         retry=retry if forwards else None,
+        affinity=at_path(affinity, match.path) if forwards else None,
         protocol="grpc" if grpc else "http",
         created_at=origin.created_at,
         origin=origin,

@@ -4,13 +4,25 @@ from collections.abc import Iterator
 
 import msgspec
 
+from weirkeeper.controllers.gateway.sessions import placed
 from weirkeeper.model.backend import BackendTls
 from weirkeeper.model.certificate import TrustBundle
-from weirkeeper.model.filters import Cors, FullPath, Mirror, PrefixPath, Retry, Timeouts
+from weirkeeper.model.filters import CookieAffinity, Cors, FullPath, Mirror, PrefixPath, Retry, Timeouts
 from weirkeeper.model.match import RouteMatch, SegmentPrefix
-from weirkeeper.model.route import Redirect, Route
-from weirkeeper.model.text import Authority, HeaderName, HeaderValue, Hostname, Method, PathText, PemText, WebOrigin
+from weirkeeper.model.route import Forward, Redirect, Route, WeightedBackend
+from weirkeeper.model.text import (
+    Authority,
+    CookieName,
+    HeaderName,
+    HeaderValue,
+    Hostname,
+    Method,
+    PathText,
+    PemText,
+    WebOrigin,
+)
 from weirkeeper.model.value import Milliseconds
+from weirkeeper.testing.client import Response
 from weirkeeper.testing.conformance.backends import SECURE_NAME
 from weirkeeper.testing.conformance.scenario import Ask, needs
 from weirkeeper.testing.conformance.scenarios.changing import came
@@ -90,6 +102,36 @@ def refused_share(site: Site) -> None:
     site.until(lambda got: got.status in {200, 500})
     statuses = [site.get("/").status for _ in range(60)]
     assert set(statuses) == ({200, 500} if site.exact("RefusedShare") else {200})
+
+
+def _split(site: Site, *weights: int) -> Manifest:
+    shares = [WeightedBackend(backend=site.backend_id(name), weight=n) for name, n in zip("ab", weights, strict=True)]
+    stay = CookieAffinity(name=CookieName("stay"), path=PathText("/"), same_site="Strict", persistent=True)
+    return site.neutral(*placed(site.route(to=Forward(backends=tuple(shares)), affinity=stay), "http"))
+
+
+def _cookies(got: Response) -> tuple[tuple[str, str], ...]:
+    told = [value.partition(";")[0] for name, value in got.headers if name.lower() == "set-cookie"]
+    return (("cookie", "; ".join(told)),)
+
+
+@needs(
+    "a session stays with its backend where requests are split, whatever the weights become",
+    "CookieAffinity WeightedBackends HTTPRouteHeaderMatching HTTPRouteBackendRequestHeaderModification",
+    lambda site: [_split(site, 1, 1)],
+)
+def split_session(site: Site) -> None:
+    first = {}
+    site.until(lambda got: got.status == 200)
+    while len(first) < 2:
+        got = site.get("/")
+        first[got.header("x-echo-name")] = _cookies(got)
+    for name, cookies in first.items():
+        assert {site.get("/", headers=cookies).header("x-echo-name") for _ in range(10)} == {name}
+    site.apply(_split(site, 0, 1))
+    site.until(lambda _: {site.get("/").header("x-echo-name") for _ in range(10)} == {"b"})
+    for name, cookies in first.items():
+        assert {site.get("/", headers=cookies).header("x-echo-name") for _ in range(5)} == {name}
 
 
 REDIRECTS = (

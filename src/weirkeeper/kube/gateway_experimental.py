@@ -1,0 +1,41 @@
+"""Fields of Gateway API's experimental channel that have no home among the standard ones (sigs.k8s.io/gateway-api v1.6 and v1.7).
+
+Comes in: JSON or YAML of an object. Goes out: small frozen structs, as in ``gateway_types``. Where the channel is not installed they are never there.
+"""
+
+from weirkeeper.kube.types import KubeStruct
+
+
+class CookieConfig(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """How long a cookie of a session lives: ``Session`` (until the browser ends) or ``Permanent``."""
+
+    lifetime_type: str | None = None
+
+
+class SessionPersistence(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """What keeps a client on one endpoint: ``Cookie`` or ``Header``."""
+
+    session_name: str | None = None
+    absolute_timeout: str | None = None
+    type: str | None = None
+    cookie_config: CookieConfig | None = None
+
+
+class GrpcAuthConfig(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """What a service that decides by gRPC gets of a request."""
+
+    allowed_headers: tuple[str, ...] | None = ()
+
+
+class HttpAuthConfig(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """What a service that decides by HTTP gets of a request, and what of its answer goes to the backend."""
+
+    path: str | None = None
+    allowed_headers: tuple[str, ...] | None = ()
+    allowed_response_headers: tuple[str, ...] | None = ()
+
+
+class ForwardBody(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """How much of a body a service gets that decides; nothing for 0."""
+
+    max_size: int | None = None
