@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from weirkeeper.controllers.gateway import CONTROLLER as GATEWAY
 from weirkeeper.controllers.ingress import CONTROLLER as INGRESS
 from weirkeeper.controllers.manifests import CONTROLLER as MANIFESTS
 from weirkeeper.providers.haproxy import PROVIDER
@@ -20,7 +21,8 @@ CASES = golden.cases(Path(__file__).parents[2] / "golden")
 @pytest.mark.engine
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_haproxy_takes_the_case(case: Path, tmp_path: Path) -> None:
-    program = golden._settled(case, (INGRESS, MANIFESTS), PROVIDER, seed=1)
+    controllers = (GATEWAY,) if case.name.startswith("gateway-") else (INGRESS, MANIFESTS)
+    program = golden._settled(case, controllers, PROVIDER, seed=1)
     wished = Assembly()
     wished.take(program.graph.rows(program.program.items[PROVIDER.name]))
     for name, text in files(wished, Frame()).items():
