@@ -14,7 +14,7 @@ GatewayAddressEmpty GatewayStaticAddresses HTTPRouteNamedRouteRule GRPCRouteName
 OWN = tuple(_OWN.split())
 """Those that need nothing of an engine but what every one has."""
 
-OF_FLEETS = ("GatewayInfrastructurePropagation",)
+OF_FLEETS = ("GatewayInfrastructure",)
 """What needs instances that we start."""
 
 _SAME = """
