@@ -15,7 +15,7 @@ CRDS = ROOT / "deploy" / "crds"
 sys.path.insert(0, str(Path(__file__).parent))
 
 from commands import Kubectl  # noqa: E402 - the path above leads to it
-from installs import HaproxyInstall, Install  # noqa: E402
+from installs import Install, OfAgents  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +75,13 @@ def internal(nodes: list[str]) -> Install:
 
 @pytest.fixture(scope="session")
 def haproxies(nodes: list[str]) -> Install:
-    """An install that starts two HAProxies, on nodes of its choice."""
-    install = HaproxyInstall("haproxy", "haproxy-weirkeeper", "haproxy")
+    """An install that starts two HAProxies, on nodes of its choice; and two NGINXes, for another class."""
+    install = OfAgents("agents-weirkeeper", (8090, 8490), 5.0)
     install.apply([])
     return install
+
+
+@pytest.fixture(scope="session")
+def nginxes(haproxies: Install) -> Install:
+    """The class of that install with NGINXes."""
+    return OfAgents("agents-nginx", (8091, 8491), 5.0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from commands import Kubectl
 
+from weirkeeper.fleet.place import OF
 from weirkeeper.testing.client import Response, get
 from weirkeeper.testing.client.response import AnswerLost
 from weirkeeper.testing.eventually import poll_until
@@ -77,12 +78,26 @@ class Install:
         return self.kubectl.items("pods", "-l", "app.kubernetes.io/component=control-plane")
 
 
-class HaproxyInstall(Install):
-    """One whose HAProxies its control plane starts, at ports of its own."""
+class OfAgents(Install):
+    """A class of an install that starts HAProxies and NGINXes, each class with ports of its own."""
 
     component = "instance"
-    ports = (8090, 8490)
-    patience = 5.0
+
+    def __init__(self, of_class: str, ports: tuple[int, int], patience: float) -> None:
+        super().__init__("agents", "agents-weirkeeper", "agents")
+        self._class, self.ports, self.patience = of_class, ports, patience
+
+    @property
+    def of_class(self) -> str:
+        """The name of the class."""
+        return self._class
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses of the nodes on which instances of the class run, in order."""
+        pods = self.instances.items("pods", "-l", f"app.kubernetes.io/component={self.component}")
+        mine = (pod for pod in pods if pod["metadata"]["annotations"][OF] == f"ingress/{self._class}")
+        return sorted({pod["status"]["hostIP"] for pod in mine if pod["status"].get("hostIP")})
 
 
 def shown(kubectl: Kubectl, name: str) -> list[str]:

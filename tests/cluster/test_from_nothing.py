@@ -126,7 +126,7 @@ def test_every_overlay_rolls_out_and_answers(overlay, kubectl, nodes):
         assert overlay.instances.must("create", "token", "weirkeeper-envoy", "--audience=weirkeeper").count(".") == 2
         assert overlay.kubectl.read("service", "weirkeeper-outside")["spec"]["type"] == "LoadBalancer"
     else:
-        address, port = started(overlay, kubectl, len(nodes) if name in {"node-port", "haproxy"} else 1)
+        address, port = started(overlay, kubectl, len(nodes) if name in {"node-port", "haproxy", "nginx"} else 1)
         with lab.client_from_outside() as client:
             until_answered(address, f"http://{host}:{port}/", "shop", source=client)
 

@@ -9,7 +9,7 @@ from packages import CHART, COMPONENTS, KUSTOMIZE, OVERLAYS, charted, kustomized
 pytestmark = pytest.mark.cluster
 
 FOLDERS = {"base": KUSTOMIZE / "base"} | {name: KUSTOMIZE / "overlays" / name for name in OVERLAYS}
-ON_HOSTS = {"host-network", "started", "node-port", "haproxy", "development", "staging", "production"}
+ON_HOSTS = {"host-network", "started", "node-port", "haproxy", "nginx", "development", "staging", "production"}
 
 
 def pods(objects):
@@ -18,7 +18,7 @@ def pods(objects):
 
 
 def test_there_is_an_overlay_for_each_way_to_run_instances_and_each_stage():
-    assert {"host-network", "load-balancer", "node-port", "haproxy", "started", "external", "development", "staging", "production"} <= set(OVERLAYS)
+    assert {"host-network", "load-balancer", "node-port", "haproxy", "nginx", "started", "external", "development", "staging", "production"} <= set(OVERLAYS)
 
 
 @pytest.mark.parametrize("name", FOLDERS)

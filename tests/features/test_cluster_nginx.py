@@ -1,14 +1,25 @@
 """NGINXes behind a cluster's control plane: agents of their own beside them, as processes, over mutual TLS."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
+import subprocess
 
 import pytest
 from cluster_program import LOAD_BALANCER, Install, api_server, endpoint_slice, ingress, ingress_class, running, service
 
 from weirkeeper.model.finding import Reason
+from weirkeeper.providers import local
+from weirkeeper.providers.nginx.assembly import Assembly
+from weirkeeper.providers.nginx.binary import modules, nginx_binary
+from weirkeeper.providers.nginx.files import gate
+from weirkeeper.providers.nginx.master import prepare
+from weirkeeper.providers.nginx.plan import file_of, written
+from weirkeeper.providers.nginx.translate import items
+from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, Frame
+from weirkeeper.providers.nginx.translate.items import Port
 from weirkeeper.testing.client import fetch
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
@@ -33,24 +44,101 @@ async def status_of(server, name):
     return [one.get("ip") for one in found.get("status", {}).get("loadBalancer", {}).get("ingress", ())]
 
 
-def test_an_ingress_is_served_by_nginx_and_its_status_says_where(tmp_path):
+def refusals(install):
+    graph, program = install.app.reconciler.graph, install.app.reconciler.program
+    return [one for found in graph.rows(program.findings).values() for one in found if one.reason is Reason.ENGINE_REJECTED]
+
+
+@contextlib.asynccontextmanager
+async def stage(folder):
+    """An install with one Ingress, and the API server behind it."""
+    async with EchoServer(name="shop") as echo, api_server(
+        ingress_class(), service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port), ingress("shop", "shop.example", "shop")
+    ) as server:
+        yield server, Install(folder, server.kubeconfig(), providers=("nginx",))
+
+
+def test_an_ingress_is_served_by_nginx_and_whoever_dies_beside_it_is_not_felt(tmp_path):
     asyncio.run(_served(tmp_path))
 
 
 async def _served(tmp_path):
-    async with EchoServer(name="shop") as echo, api_server(ingress_class(), service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port)) as server:
-        one = Install(tmp_path, server.kubeconfig(), providers=("nginx",))
-        async with running(one):
-            keys = one.app.channel.authority.keys
-            server.put(ingress("shop", "shop.example", "shop"))
-            async with nginx_instance(tmp_path / "i0", keys, LOAD_BALANCER, "i0", [one.server], addresses=["192.0.2.7"]) as beside:
+    async with (
+        stage(tmp_path) as (server, one),
+        running(one),
+        nginx_instance(tmp_path / "i0", one.app.channel.authority.keys, LOAD_BALANCER, "i0", [one.server], addresses=["192.0.2.7"]) as beside,
+    ):
+        await answers(one, "shop.example")
+        await eventually(lambda: status_of(server, "shop"), 60, what="the status says an address")
+        assert await status_of(server, "shop") == ["192.0.2.7"]
+        assert (await fetch("http://alive.example/", via=beside.alive_port)).status == 200, "its supervisor would end it"
+        before = await beside.number("weirkeeper_nginx_reloads_total")
+        server.put(ingress("other", "other.example", "shop"))
+        await answers(one, "other.example")
+        server.remove("Ingress", "shop", "default", api_version="networking.k8s.io/v1")
+        await answers(one, "shop.example", 404)
+        assert await beside.number("weirkeeper_nginx_reloads_total") == before == 1
+        await _agent_dies(server, one, beside)
+        await _master_dies(server, one, beside)
+
+
+async def _agent_dies(server, one, beside):
+    """Its next life takes NGINX over as it is."""
+    before = await beside.processes()
+    beside.kill_agent()
+    server.put(ingress("meanwhile", "meanwhile.example", "shop"))
+    beside.start_agent()
+    await answers(one, "meanwhile.example")
+    await beside.ready()
+    assert (await beside.processes(), await beside.number("weirkeeper_nginx_reloads_total")) == (before, 0)
+
+
+async def _master_dies(server, one, beside):
+    """Workers that outlive it keep nobody's connections from the next one."""
+    master, *workers = await beside.processes()
+    os.kill(master, signal.SIGKILL)
+    server.put(ingress("late", "late.example", "shop"))
+    await answers(one, "late.example")
+    await beside.ready()
+    await answers(one, "meanwhile.example")
+    assert not set(await beside.processes()) & {master, *workers}
+    assert all(local.started(pid) is None for pid in workers)
+
+
+def test_a_port_that_is_taken_is_said_and_harms_no_other_and_both_start_again_without_a_control_plane(tmp_path):
+    asyncio.run(_taken(tmp_path))
+
+
+async def _taken(tmp_path):
+    async with stage(tmp_path) as (server, one), contextlib.AsyncExitStack() as stack:
+        with socket.create_server(("0.0.0.0", one.https_port)):
+            async with running(one):
+                beside = await stack.enter_async_context(
+                    nginx_instance(tmp_path / "i0", one.app.channel.authority.keys, LOAD_BALANCER, "i0", [one.server])
+                )
                 await answers(one, "shop.example")
-                await eventually(lambda: status_of(server, "shop"), 60, what="the status says an address")
-                assert await status_of(server, "shop") == ["192.0.2.7"]
-                assert (await fetch("http://alive.example/", via=beside.alive_port)).status == 200, "its supervisor would end it"
-                before = await beside.number("weirkeeper_nginx_reloads_total")
+
+                async def said():
+                    return [finding for finding in refusals(one) if f":{one.https_port}" in finding.for_user]
+
+                await eventually(said, 30, what="the finding says which port")
                 server.put(ingress("other", "other.example", "shop"))
                 await answers(one, "other.example")
-                server.remove("Ingress", "shop", "default", api_version="networking.k8s.io/v1")
-                await answers(one, "shop.example", 404)
-                assert await beside.number("weirkeeper_nginx_reloads_total") == before == 1
+        beside.kill_agent()
+        await beside.kill_engine()
+        beside.start_agent()
+        await answers(one, "shop.example")
+
+
+def test_one_that_starts_with_a_file_that_listens_refuses_it(tmp_path):
+    """As it would in the moment of a reload: it holds no entries, and would answer anything to anybody."""
+    front = Port(port=80, group="g", binds=("127.0.0.1:1",))
+    wished = Assembly()
+    wished.take(dict([items.item(LOAD_BALANCER, items.PORT, front.entry, front)]))
+    chosen = Frame(workers=1, modules=modules() or "", user="root" if os.geteuid() == 0 else "")
+    for name, text in {**gate(chosen), CONFIGURATION: written(file_of(wished, ""), chosen)}.items():
+        local.write(tmp_path / name, text.encode())
+    prepare(tmp_path)
+    done = subprocess.run([nginx_binary(), "-p", tmp_path, "-c", CONFIGURATION, "-e", "error.log"], capture_output=True, timeout=30, text=True, check=False)
+    assert done.returncode == 1
+    assert "holds no entries" in done.stderr

@@ -21,8 +21,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "features")]
 
-import test_cluster_away as r01  # noqa: E402 - after the path to them
-import test_cluster_haproxy_killed as haproxies  # noqa: E402
+import test_cluster_agents_killed as agents  # noqa: E402 - after the path to them
+import test_cluster_away as r01  # noqa: E402
 import test_cluster_killed as r02  # noqa: E402
 import test_cluster_leader as r13  # noqa: E402
 import test_cluster_restart as r03  # noqa: E402
@@ -46,10 +46,20 @@ async def killed(folder: Path, share: float) -> Row:
     return await r02.killed(folder, rounds=rounds, least=int(600_000 * share), rate=1_000, between=(4.0, 6.0), seed=1)
 
 
-async def haproxy(folder: Path, share: float) -> Row:
-    """Agents, HAProxies and the control plane killed again and again during 10,000 changes."""
+async def beside(engine: str, folder: Path, share: float) -> Row:
+    """Agents, their engines and the control plane killed again and again during 10,000 changes."""
     rounds = max(1, round(50 * share))
-    return await haproxies.killed(folder, haproxies.EVERYBODY * rounds, changes=max(int(10_000 * share), 8 * rounds), seed=1)
+    return await agents.killed(folder, engine, agents.EVERYBODY * rounds, changes=max(int(10_000 * share), 8 * rounds), seed=1)
+
+
+async def haproxy(folder: Path, share: float) -> Row:
+    """That with HAProxy."""
+    return await beside("haproxy", folder, share)
+
+
+async def nginx(folder: Path, share: float) -> Row:
+    """That with NGINX."""
+    return await beside("nginx", folder, share)
 
 
 async def leader(folder: Path, share: float) -> Row:
@@ -77,7 +87,7 @@ async def versions(folder: Path, share: float) -> Row:
     return await r12.there_and_back(folder, previous(folder / "previous"), least=int(60_000 * share), rate=300, rounds=max(1, round(5 * share)))
 
 
-CHECKS: dict[str, Check] = {"r01-away": away, "r02-killed": killed, "haproxy-killed": haproxy, "r03-cold": cold, "r12-versions": versions, "r13-leader": leader, "secrets": forbidden}
+CHECKS: dict[str, Check] = {"r01-away": away, "r02-killed": killed, "haproxy-killed": haproxy, "nginx-killed": nginx, "r03-cold": cold, "r12-versions": versions, "r13-leader": leader, "secrets": forbidden}
 
 
 def main() -> None:

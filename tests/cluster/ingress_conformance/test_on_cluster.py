@@ -1,4 +1,4 @@
-"""Upstream's Ingress conformance scenarios against the shipped install: real pods, real Envoys and HAProxies, the addresses of statuses."""
+"""Upstream's Ingress conformance scenarios against the shipped install: real pods, real Envoys, HAProxies and NGINXes, the addresses of statuses."""
 
 import contextlib
 import time
@@ -11,9 +11,9 @@ from ingress_conformance.scenarios import CASES
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
 
-@pytest.fixture(scope="module", params=["external", "haproxies"])
+@pytest.fixture(scope="module", params=["external", "haproxies", "nginxes"])
 def install(request):
-    """The install whose engines serve: the shipped one's Envoys, then HAProxies."""
+    """The install whose engines serve: the shipped one's Envoys, then HAProxies, then NGINXes."""
     return request.getfixturevalue(request.param)
 
 

@@ -299,36 +299,38 @@ def test_the_selector_finds_what_carries_our_marks():
     assert selector(PLACE) == "weirkeeper.io/install=weirkeeper,weirkeeper.io/load-balancer"
 
 
-def test_a_haproxy_and_its_agent_are_nobodys_parent_and_share_their_files():
-    wished = wish(provider="haproxy", ports=(80, 8443))
+@pytest.mark.parametrize(("provider", "image"), [("haproxy", PLACE.haproxy_image), ("nginx", PLACE.nginx_image)])
+def test_an_engine_and_its_agent_are_nobodys_parent_and_share_their_files(provider, image):
+    wished = wish(provider=provider, ports=(80, 8443))
     pod = one(DEPLOYMENT, wished)["spec"]["template"]["spec"]
     assert "initContainers" not in pod
-    [haproxy, agent] = pod["containers"]
-    assert haproxy["image"] == PLACE.haproxy_image
+    [engine, agent] = pod["containers"]
+    assert (engine["name"], engine["image"]) == (provider, image)
     assert agent["image"] == PLACE.image
-    assert agent["args"][:2] == ["agent", "haproxy"]
+    assert agent["args"][:2] == ["agent", provider]
     shared = next(text.partition("=")[2] for text in agent["args"] if text.startswith("--engine-folder="))
-    assert f"cd {shared} " in haproxy["command"][2]
-    assert {"name": "run", "mountPath": "/run/weirkeeper"} in haproxy["volumeMounts"]
-    assert not any(mount["name"] == "token" for mount in haproxy["volumeMounts"]), "the token is the agent's"
-    assert haproxy["securityContext"]["capabilities"]["add"] == ["NET_BIND_SERVICE"]
+    assert f"cd {shared} " in engine["command"][2]
+    assert {"name": "run", "mountPath": "/run/weirkeeper"} in engine["volumeMounts"]
+    assert not any(mount["name"] == "token" for mount in engine["volumeMounts"]), "the token is the agent's"
+    assert engine["securityContext"]["capabilities"]["add"] == ["NET_BIND_SERVICE"]
     assert "add" not in agent["securityContext"]["capabilities"]
     [run] = [volume["emptyDir"] for volume in pod["volumes"] if volume["name"] == "run"]
     assert run["medium"] == "Memory"
     assert accounts(PLACE, [wished]).keys() == accounts(PLACE, [wish()]).keys()
 
 
-def test_each_part_of_a_haproxy_pod_is_probed_by_itself():
-    wished = wish(provider="haproxy")
-    [haproxy, agent] = one(DEPLOYMENT, wished)["spec"]["template"]["spec"]["containers"]
+@pytest.mark.parametrize("provider", ["haproxy", "nginx"])
+def test_each_part_of_its_pod_is_probed_by_itself(provider):
+    wished = wish(provider=provider)
+    [engine, agent] = one(DEPLOYMENT, wished)["spec"]["template"]["spec"]["containers"]
     ports = {
-        container["name"]: {p["name"]: p["containerPort"] for p in container["ports"]} for container in (haproxy, agent)
+        container["name"]: {p["name"]: p["containerPort"] for p in container["ports"]} for container in (engine, agent)
     }
     assert ports["agent"]["health"] == health_port(wished.load_balancer)
-    assert haproxy["livenessProbe"]["httpGet"]["port"] == "alive"
-    assert f"--engine-listen=$(HOST_ADDRESS):{ports['haproxy']['alive']}" in agent["args"]
+    assert engine["livenessProbe"]["httpGet"]["port"] == "alive"
+    assert f"--engine-listen=$(HOST_ADDRESS):{ports[provider]['alive']}" in agent["args"]
     assert agent["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "health"}
-    assert ports["haproxy"]["alive"] not in HEALTH_PORTS
+    assert ports[provider]["alive"] not in HEALTH_PORTS
 
 
 def test_a_fleet_beside_its_gateway_is_whole_there():

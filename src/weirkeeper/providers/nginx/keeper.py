@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from weirkeeper.model.text import Id, Name, Sentence
+from weirkeeper.providers.base import ItemKey
 from weirkeeper.providers.keeping import AGAIN, Keeping, ObserveItem
 from weirkeeper.providers.local import Running, write
 from weirkeeper.providers.nginx import control
@@ -174,6 +175,15 @@ class Keeper(Keeping[Held]):
     def _reject(self, complaints: str) -> bool:
         """Take out what is new in the file; whether there was anything."""
         words = Sentence(_plain(complaints.strip().rpartition("\n")[2]))
+        named = [
+            ItemKey(self.name, PORT, name)
+            for name, port in self.wished.ports.items()
+            if any(f"bind() to {place} " in complaints for place in port.binds)
+        ]
+        for key in named:
+            self._refuse(key, words)
+        if named:
+            return True
         held = self._held.file.ways if self._held is not None else frozenset()
         keys = [
             key

@@ -1,4 +1,4 @@
-"""Agents, HAProxies and the control plane are killed while objects change: what HAProxy holds in the end is what a clean build gives, and requests fail only while HAProxy itself was dead."""
+"""Agents, their engines and the control plane are killed while objects change: what the engine holds in the end is what a clean build gives, and requests fail only while the engine itself was dead."""
 
 import asyncio
 import random
@@ -7,17 +7,21 @@ from contextlib import asynccontextmanager
 
 import pytest
 from cluster_program import LOAD_BALANCER, api_server, endpoint_slice, ingress, ingress_class, service, tls_secret
-from haproxy_state import held_by
+from haproxy_state import held_by as held_by_haproxy
+from nginx_state import held_by as held_by_nginx
 from replicas_as_processes import Plane, authority_keys, backends, planes
 
 from weirkeeper.testing.certificates import Authority
 from weirkeeper.testing.client import fetch
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.haproxy_instance import haproxy_instance
+from weirkeeper.testing.nginx_instance import nginx_instance
 from weirkeeper.testing.ports import free_port
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("haproxy killed")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("agents killed")]
 
+ENGINES = {"haproxy": (haproxy_instance, held_by_haproxy, 2.5), "nginx": (nginx_instance, held_by_nginx, 0.5)}
+"""Each with how to ask what it holds, and how long that must stay as it is: servers that were taken out of a HAProxy leave when their last request has ended (seconds)."""
 EVERYBODY = ("agent", "engine", "both", "control plane")
 HOSTS = 40
 STEADY = "steady.example"
@@ -27,22 +31,28 @@ AFTER = 0.05
 
 @pytest.mark.parametrize("whom", EVERYBODY)
 def test_a_kill_amid_changes_ends_as_a_clean_build_does(tmp_path, whom):
-    asyncio.run(killed(tmp_path, (whom,) * 2, changes=60))
+    asyncio.run(killed(tmp_path, "haproxy", (whom,) * 2, changes=60))
+
+
+def test_kills_beside_an_nginx_end_as_a_clean_build_does(tmp_path):
+    asyncio.run(killed(tmp_path, "nginx", ("agent", "both"), changes=60))
 
 
 @pytest.mark.reliability
-def test_a_thousand_changes_with_kills_of_everybody_end_as_a_clean_build_does(tmp_path):
-    asyncio.run(killed(tmp_path, EVERYBODY * 3, changes=1_000))
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_thousand_changes_with_kills_of_everybody_end_as_a_clean_build_does(tmp_path, engine):
+    asyncio.run(killed(tmp_path, engine, EVERYBODY * 3, changes=1_000))
 
 
-async def killed(folder, whom, *, changes, seed=0):
+async def killed(folder, engine, whom, *, changes, seed=0):
     """So many changes, and a kill each time an equal share of them is done."""
     chance, authority = random.Random(seed), Authority("shop")
+    instance, held_by, pause = ENGINES[engine]
     async with backends("one", "two") as ports, api_server(*_objects(ports)) as server:
-        plane = Plane(folder, "replica-0", server.kubeconfig(), free_port(), free_port(), provider="haproxy")
+        plane = Plane(folder, "replica-0", server.kubeconfig(), free_port(), free_port(), provider=engine)
         async with planes(plane):
             keys = await authority_keys(server)
-            async with haproxy_instance(folder / "i0", keys, LOAD_BALANCER, "i0", [plane.server]) as beside, traffic(plane.http_port) as seen:
+            async with instance(folder / "i0", keys, LOAD_BALANCER, "i0", [plane.server]) as beside, traffic(plane.http_port) as seen:
                 await eventually(lambda: _answers(plane.http_port, STEADY), what="the steady host answers")
                 every = changes // (len(whom) + 1)
                 last = None
@@ -55,15 +65,15 @@ async def killed(folder, whom, *, changes, seed=0):
                 await plane.ready()
                 server.put(ingress("last", "last.example", "two"))
                 await eventually(lambda: _answers(plane.http_port, "last.example"), 60, what=f"the last change is live; {beside.log[-3000:]}")
-                found = await _calm(beside)
+                found = await _calm(beside, held_by, pause)
             assert not seen.unexcused(), seen.unexcused()[:5]
             assert seen.good > changes / 10
-            async with haproxy_instance(
+            async with instance(
                 folder / "clean", keys, LOAD_BALANCER, "clean", [plane.server], alive_port=beside.alive_port
             ) as clean:
-                wished = await _calm(clean)
+                wished = await _calm(clean, held_by, pause)
             assert found == wished, sorted(found ^ wished)[:10]
-            return {"changes": changes, "kills": len(whom), "requests": seen.good, "failed while HAProxy lived": 0, "rows": len(found)}
+            return {"changes": changes, "kills": len(whom), "requests": seen.good, "failed while the engine lived": 0, "rows": len(found)}
 
 
 def _objects(ports):
@@ -115,8 +125,8 @@ async def _kill(whom, beside, plane, seen):
         seen.end()
 
 
-async def _calm(beside):
-    """What it holds, once that stays as it is: servers that were taken out leave when their last request has ended."""
+async def _calm(beside, held_by, pause):
+    """What it holds, once that stays as it is."""
     await beside.ready()
     last = [set()]
 
@@ -125,7 +135,7 @@ async def _calm(beside):
         calm, last[0] = now == last[0], now
         return calm
 
-    await eventually(look, 30, what="nothing moves any more", pause=2.5)
+    await eventually(look, 30, what="nothing moves any more", pause=pause)
     return last[0]
 
 
@@ -137,7 +147,7 @@ async def _answers(port, host):
 
 
 class Seen:
-    """Requests that failed, and when HAProxy was dead."""
+    """Requests that failed, and when the engine was dead."""
 
     def __init__(self):
         self.good = 0

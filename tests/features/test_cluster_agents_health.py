@@ -1,4 +1,4 @@
-"""A HAProxy that is gone or hangs is noticed within five seconds, said by the agent beside it, and serves everything again."""
+"""A HAProxy or NGINX that is gone or hangs is noticed within five seconds, said by the agent beside it, and serves everything again."""
 
 import asyncio
 import os
@@ -14,25 +14,27 @@ from weirkeeper.testing.client import fetch
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.haproxy_instance import haproxy_instance
+from weirkeeper.testing.nginx_instance import nginx_instance
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("haproxy health")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("agent health")]
 
 NOTICED, TOLD, BACK = 5.0, 5.0, 30.0
 
 
+@pytest.mark.parametrize("instance", [haproxy_instance, nginx_instance], ids=["haproxy", "nginx"])
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=["gone", "hung"])
-def test_it_is_noticed_said_and_programmed_in_full(tmp_path, sign):
-    asyncio.run(_noticed(tmp_path, sign))
+def test_it_is_noticed_said_and_programmed_in_full(tmp_path, sign, instance):
+    asyncio.run(_noticed(tmp_path, sign, instance))
 
 
-async def _noticed(tmp_path, sign):
+async def _noticed(tmp_path, sign, instance):
     async with EchoServer(name="shop") as echo, api_server(ingress_class(), service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port)) as server:
-        one = Install(tmp_path, server.kubeconfig(), providers=("haproxy",))
+        one = Install(tmp_path, server.kubeconfig(), providers=("haproxy" if instance is haproxy_instance else "nginx",))
         async with running(one):
             keys = one.app.channel.authority.keys
             for number in range(5):
                 server.put(ingress(f"s{number}", f"s{number}.example", "shop"))
-            async with haproxy_instance(tmp_path / "i0", keys, LOAD_BALANCER, "i0", [one.server], addresses=["192.0.2.7"]) as beside:
+            async with instance(tmp_path / "i0", keys, LOAD_BALANCER, "i0", [one.server], addresses=["192.0.2.7"]) as beside:
                 for number in range(5):
                     await eventually(lambda n=number: _answers(one, f"s{n}.example"), 60, what="it serves")
                 await eventually(lambda: _serving(beside, 1.0), 10, what="the agent says that it serves")
@@ -53,7 +55,7 @@ async def _noticed(tmp_path, sign):
                 await eventually(lambda: _others(beside, before), 10, what="another process serves")
                 await eventually(lambda: _ended(struck), 10, what="what hung is ended")
                 await eventually(lambda: _told(one, server, "EngineServes", "Normal"), 10, what=f"that it is well is told; {one.log.getvalue()[-1500:]}")
-                assert (_down(one), one.app.metrics.text().count('weirkeeper_engines_down{provider="haproxy"} 0')) == ([], 1)
+                assert (_down(one), one.app.metrics.text().count(f'weirkeeper_engines_down{{provider="{beside.kind}"}} 0')) == ([], 1)
                 await eventually(lambda: _addresses(server, "s0"), 10, what="its address is back")
 
 
@@ -67,7 +69,7 @@ async def _ended(pids):
 
 
 async def _told(install, server, reason, type_):
-    """Whether the class has this event, of a HAProxy that the finding and the number speak of as well."""
+    """Whether the class has this event, of an engine that the finding and the number speak of as well."""
     shelf = server.log.shelf(server.kind("Event", "events.k8s.io/v1"))
     events = [entry.object for entry in list(shelf.objects.values()) if entry.object["reason"] == reason and entry.object["type"] == type_]
     assert all(one["regarding"]["kind"] == "IngressClass" for one in events)
