@@ -98,7 +98,7 @@ end
 
 -- An endpoint of a backend for the request; false where there is none.
 local function settled(request, backend)
-  local set = backend and (backend.dns and store.get("r:", backend.name_of) or store.get("e:", backend.source))
+  local set = backend and store.get(backend.dns and "r:" or "e:", backend.source)
   if set and backend.watched then set = members.of(backend, set) end
   if not set or #set.servers == 0 then return false end
   if request.tried then left(request) end

@@ -9,6 +9,7 @@ local members = {}
 -- A backend made ready; its name is that of its entry.
 store.ready["b:"] = function(backend, before, name)
   backend.name_of, backend.seen = name, before and before.seen
+  if backend.dns then backend.source = name end
   backend.watched = backend.health ~= nil or backend.passive ~= nil or backend.slow ~= nil
   return backend
 end
@@ -59,7 +60,7 @@ function members.told(backend, one, good)
     return
   end
   local failed = health:incr("f:" .. key, 1, 0, LONGEST)
-  if failed and failed >= wished.consecutive_errors then
+  if failed and failed >= wished.errors then
     local seconds = wished.ejection / 1000
     health:delete("f:" .. key)
     health:set("o:" .. key, ngx.now() + seconds, seconds)
@@ -71,7 +72,7 @@ end
 local function left_out(backend, servers)
   local found, ends, number = {}, math.huge, 0
   if not backend.passive then return found, ends end
-  local most = math.min(math.floor(#servers * backend.passive.max_ejected_percent / 100), #servers - 1)
+  local most = math.min(math.floor(#servers * backend.passive.percent / 100), #servers - 1)
   for _, one in ipairs(servers) do
     local till = number < most and health:get("o:" .. of(backend, one))
     if till and till > ngx.now() then

@@ -6,8 +6,8 @@ local probing = {}
 local rounds, seen = {}, -1
 local waiting, first, last, running = {}, 1, 0, 0
 
--- gRPC's health service (grpc.health.v1) says SERVING with these bytes.
-local SERVING = "\0\0\0\0\2\8\1"
+-- gRPC's health service (grpc.health.v1) says how it is with these bytes and one more; 1 is SERVING.
+local SAID, SERVING = "\0\0\0\0\2\8", 1
 
 local function by_http(socket, wished)
   local host = wished.host or "localhost"
@@ -23,7 +23,8 @@ local function by_grpc(socket, wished)
     local more = socket:receiveany(4096)
     if not more then return false end
     got = got .. more
-    if got:find(SERVING, 1, true) then return true end
+    local _, at = got:find(SAID, 1, true)
+    if at and #got > at then return got:byte(at + 1) == SERVING end
   end
   return false
 end
@@ -64,7 +65,7 @@ end
 
 -- A round begins once the one before is through.
 local function probed(backend, round)
-  local set = store.get("e:", backend.source)
+  local set = store.get(backend.dns and "r:" or "e:", backend.source)
   if not set or round.left > 0 then return end
   local kept = {}
   for number, one in ipairs(set.servers) do
@@ -77,7 +78,7 @@ local function next_round(name, round, now)
   local backend = store.get("b:", name)
   local every = backend and backend.health and backend.health.interval / 1000 or names.EVERY
   round.due = now + math.max(every, BUSY) * (0.95 + math.random() * 0.1)
-  if backend and backend.health and backend.source then probed(backend, round) end
+  if backend and backend.health then probed(backend, round) end
   if backend and backend.dns then names.resolved(name, backend.dns) end
 end
 

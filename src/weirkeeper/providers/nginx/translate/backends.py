@@ -5,7 +5,7 @@ Comes in: a backend, what a route wishes besides. Goes out: what Lua reads of it
 
 from collections.abc import Callable
 
-from weirkeeper.model.backend import Backend, BackendTls, FromDns, HealthCheck, Limits
+from weirkeeper.model.backend import Backend, BackendTls, FromDns, HealthCheck, Limits, PassiveHealth
 from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.filters import ErrorPages, Retry
 from weirkeeper.model.text import Id
@@ -44,7 +44,7 @@ def backend(wished: Backend, revoked: Revoked) -> dict[str, object]:
         "certificate": tls.client_certificate if tls else None,
         "dns": {"name": wished.source.name, "port": wished.source.port} if isinstance(wished.source, FromDns) else None,
         "health": _health(wished) if wished.health else None,
-        "passive": wished.passive_health,
+        "passive": _passive(wished.passive_health) if wished.passive_health else None,
         "slow": wished.slow_start,
         "most": _most(wished.limits) if wished.limits else None,
         "via": way.name if way != ORDINARY else None,
@@ -119,6 +119,14 @@ def _health(wished: Backend) -> dict[str, object]:
         "unhealthy": asked.unhealthy,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _passive(wished: PassiveHealth) -> dict[str, int]:
+    return {
+        "errors": wished.consecutive_errors,
+        "ejection": wished.ejection,
+        "percent": wished.max_ejected_percent,
+    }
 
 
 def _most(wished: Limits) -> int | None:

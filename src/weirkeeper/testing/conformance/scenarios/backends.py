@@ -251,7 +251,7 @@ def _calls(site: Site) -> list[Manifest]:
 @needs(
     "a backend speaks gRPC",
     "BackendProtocolGRPC",
-    lambda site: _calls(site),
+    _calls,
 )
 def grpc(site: Site) -> None:
     """Where HTTP/2 is spoken only by TLS, by TLS."""
