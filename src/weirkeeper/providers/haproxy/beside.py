@@ -9,14 +9,14 @@ from pathlib import Path
 
 from weirkeeper.providers.beside import BesideSettings, Neighbour, Told
 from weirkeeper.providers.haproxy.adoption import said
-from weirkeeper.providers.haproxy.engine import connections_allowed, numbers
+from weirkeeper.providers.haproxy.engine import OPTIONS, frame_of
 from weirkeeper.providers.haproxy.generations import ALIVE, PROOF
 from weirkeeper.providers.haproxy.keeper import Keeper
 from weirkeeper.providers.haproxy.provider import HaproxyProvider
 from weirkeeper.providers.haproxy.runtime_socket import Away
 from weirkeeper.providers.haproxy.supervised import Supervised
 from weirkeeper.providers.haproxy.translate.names import METRICS
-from weirkeeper.providers.haproxy.translate.skeleton import Frame
+from weirkeeper.providers.machine import numbers
 
 
 class BesideHaproxy(Neighbour):
@@ -25,20 +25,13 @@ class BesideHaproxy(Neighbour):
     provider = HaproxyProvider()
 
     def __init__(self, settings: BesideSettings, told: Told) -> None:
-        self._folder, chosen = Path(settings.folder), numbers(settings.options)
+        self._folder, chosen = Path(settings.folder), numbers(settings.options, OPTIONS)
         self._generations = Supervised(self._folder, log_bytes=chosen["max-log-bytes"], answers_at=settings.alive_at)
-        frame = Frame(
-            threads=settings.workers,
-            connections=min(chosen["max-connections"], connections_allowed()),
-            pool=chosen["pool"],
-            stop_seconds=chosen["stop-seconds"],
-            alive=settings.alive_at,
-        )
         self.keeper = Keeper(
             settings.load_balancer,
             self._folder,
             self._generations,
-            frame,
+            frame_of(chosen, threads=settings.workers, alive=settings.alive_at),
             lambda _seen: None,
             between_reloads=chosen["reload-milliseconds"] / 1000,
             settled=told.settled,

@@ -7,8 +7,9 @@ import contextlib
 from pathlib import Path
 
 from weirkeeper.providers.beside import BesideSettings, Neighbour, Told
+from weirkeeper.providers.machine import numbers
 from weirkeeper.providers.nginx import control
-from weirkeeper.providers.nginx.engine import frame_of, numbers
+from weirkeeper.providers.nginx.engine import OPTIONS, frame_of
 from weirkeeper.providers.nginx.files import gate
 from weirkeeper.providers.nginx.keeper import Keeper
 from weirkeeper.providers.nginx.provider import NginxProvider
@@ -21,7 +22,7 @@ class BesideNginx(Neighbour):
     provider = NginxProvider()
 
     def __init__(self, settings: BesideSettings, told: Told) -> None:
-        chosen = numbers(settings.options)
+        chosen = numbers(settings.options, OPTIONS)
         frame = frame_of(chosen, workers=settings.workers, modules="", alive=settings.alive_at)
         self._master = Supervised(Path(settings.folder), gate(frame), log_bytes=chosen["max-log-bytes"])
         self.keeper = Keeper(
