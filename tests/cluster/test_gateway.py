@@ -1,9 +1,7 @@
 """Gateway API over the kinds as upstream publishes them: a Gateway with instances of its own, routes, statuses beside those of another controller."""
 
 import json
-import os
-import shutil
-import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +9,12 @@ from commands import Kubectl
 from installs import Install, until, until_answered, until_status
 from samples import PORT, echo, service
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from gateway_release import release
+
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
-RELEASE = "sigs.k8s.io/gateway-api@v1.6.3"
-"""The kinds as upstream publishes them: in the Go module of the release, never altered."""
 CONTROLLER = "weirkeeper.io/fleet-gateway"
 GROUP = "gateway.networking.k8s.io/v1"
 STARTED = 90.0
@@ -34,12 +34,7 @@ KINDS = (
 
 def published() -> Path:
     """The folder with the standard channel."""
-    lab = Path(os.environ.get("KUBELAB_BIN", Path.home() / ".cache" / "kubelab" / "bin"))
-    go = shutil.which("go") or str(lab / "go" / "bin" / "go")
-    said = subprocess.run(
-        [go, "mod", "download", "-json", RELEASE], capture_output=True, text=True, check=True, timeout=120, cwd="/"
-    )
-    return Path(json.loads(said.stdout)["Dir"]) / "config" / "crd" / "standard"
+    return release() / "config" / "crd" / "standard"
 
 
 @pytest.fixture(scope="module")

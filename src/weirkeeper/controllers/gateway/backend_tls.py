@@ -179,7 +179,7 @@ def _tls(wished: BackendValidation, bundle: TrustBundle | None) -> BackendTls | 
         )
     names = [parse(Hostname, one.hostname or "") for one in wished.subject_alt_names or () if one.type == "Hostname"]
     uris = [parse(HeaderValue, one.uri or "") for one in wished.subject_alt_names or () if one.type == "URI"]
-    server = parse(Hostname, wished.hostname)
+    server = parse(Hostname, wished.hostname) if "*" not in wished.hostname else Refused("is a wildcard")
     wrong = next((one for one in (server, *names, *uris) if isinstance(one, Refused)), None)
     if isinstance(server, Refused) or wrong is not None:
         return Judgement(good=False, reason="Invalid", message=f"a name {wrong.why}" if wrong is not None else "")

@@ -3,6 +3,7 @@
 Comes in: the filter. Goes out: an ``ExternalAuth``, or a ``Deny`` where the service cannot be asked: nobody passes because a reference is wrong.
 """
 
+import re
 from collections.abc import Sequence
 
 from weirkeeper.controllers.gateway.matches import WrongMatch, typed
@@ -13,6 +14,8 @@ from weirkeeper.model.filters import Deny, ExternalAuth
 from weirkeeper.model.text import HeaderName, Id, PathText, shown
 from weirkeeper.model.value import ByteCount
 
+PLAIN_PATH = re.compile(r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+", re.ASCII)
+"""Of what a path consists (RFC 3986, pchar)."""
 MOST_BYTES = 4 * 1024 * 1024
 """A body is held while it is asked about."""
 
@@ -38,12 +41,19 @@ def _by_http(wished: HttpAuthConfig, backend: Id, body: ByteCount | None) -> Ext
     return ExternalAuth(
         backend=backend,
         original=True,
-        path=typed(PathText, f"/{(wished.path or '').lstrip('/')}", "the path of the authorization"),
+        path=_prefix(wished.path or ""),
         request_headers=_names(wished.allowed_headers or ()),
         response_headers=told,
         any_response_header=not told,
         body_bytes=body,
     )
+
+
+def _prefix(text: str) -> PathText:
+    path = typed(PathText, f"/{text.lstrip('/')}", "the path of the authorization")
+    if PLAIN_PATH.fullmatch(path) is None or {".", ".."} & set(path.split("/")):
+        raise WrongMatch(f"the path {shown(text)} of the authorization cannot stand before another one")
+    return path
 
 
 def _body(one: ExternalAuthSpec) -> ByteCount | None:

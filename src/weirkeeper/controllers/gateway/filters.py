@@ -37,6 +37,8 @@ from weirkeeper.model.text import Authority, HeaderName, HeaderValue, Method, Pa
 from weirkeeper.model.value import Fraction, Value, seconds
 from weirkeeper.model.words import Scheme, word
 
+REDIRECTING = (301, 302, 303, 307, 308)
+
 
 class Filtered(Value, frozen=True, kw_only=True):
     """What filters do to requests and answers."""
@@ -52,8 +54,11 @@ class Filtered(Value, frozen=True, kw_only=True):
 
 def filtered(filters: Sequence[RouteFilter], gathered: Gathered, *, grpc: bool = False) -> Filtered:
     """The filters of a rule."""
-    found = Filtered()
+    found, seen = Filtered(), set[str]()
     for one in filters:
+        if one.type in seen and one.type != "RequestMirror":
+            raise WrongMatch(f"the filter {shown(one.type)} stands there twice")
+        seen.add(one.type)
         found = _with(found, one, gathered, grpc=grpc)
     if found.redirect is not None and found.rewrite is not None:
         raise WrongMatch("RequestRedirect and URLRewrite exclude each other")
@@ -113,17 +118,26 @@ def _mirror(one: RequestMirror, gathered: Gathered, *, grpc: bool) -> Mirror | N
     backend = gathered.backend(one.backend_ref, grpc=grpc)
     if backend is None:
         return None
-    share = None
+    return Mirror(backend=backend, share=_share(one))
+
+
+def _share(one: RequestMirror) -> Fraction | None:
     if one.fraction is not None:
         share = Fraction(numerator=one.fraction.numerator, denominator=one.fraction.denominator or 100)
     elif one.percent is not None:
         share = Fraction(numerator=one.percent)
-    return Mirror(backend=backend, share=share)
+    else:
+        return None
+    if not 0 <= share.numerator <= share.denominator:
+        raise WrongMatch("a share of copies lies between nothing and all")
+    return share
 
 
 def _redirect(one: RedirectSpec) -> Redirect:
     if one.scheme not in (None, "http", "https"):
         raise WrongMatch(f"the scheme {shown(one.scheme)} is neither http nor https")
+    if one.status_code not in (None, *REDIRECTING) or (one.port is not None and not 0 < one.port <= 65535):
+        raise WrongMatch("a redirect has a status of 301, 302, 303, 307 or 308, and a port from 1 to 65535")
     return Redirect(
         scheme=word(Scheme, one.scheme),
         host=None if one.hostname is None else typed(Authority, one.hostname, "the host name"),

@@ -21,7 +21,9 @@ def meeting(listener: Hostname, wished: Sequence[Hostname]) -> tuple[Hostname, .
     if not wished:
         return (listener,)
     met = [
-        one if inside(one, listener) else listener for one in wished if inside(one, listener) or inside(listener, one)
+        one if inside(one, listener) else listener
+        for one in wished
+        if one != NOWHERE and (inside(one, listener) or inside(listener, one))
     ]
     return tuple(dict.fromkeys(met))
 

@@ -319,8 +319,8 @@ def _accepted(entry: Entry, protocol: Protocol | None, verdict: Verdict) -> Judg
         return Judgement(good=False, reason=verdict.reason, message=verdict.why)
     if not 0 < entry.spec.port <= 65535:
         return Judgement(good=False, reason="PortUnavailable", message=f"{entry.spec.port} is no port")
-    if entry.wrong:
-        return Judgement(good=False, reason="UnsupportedValue", message=entry.wrong)
+    if why := entry.wrong or _beside(entry.spec):
+        return Judgement(good=False, reason="UnsupportedValue", message=why)
     if protocol.family == "tls" and _mode(entry) is None:
         return Judgement(
             good=False, reason="UnsupportedValue", message="TLS ends here or passes through, and no other mode is known"
@@ -332,6 +332,15 @@ def _accepted(entry: Entry, protocol: Protocol | None, verdict: Verdict) -> Judg
             message="a listener for HTTPS ends TLS; passing it through is for the protocol TLS",
         )
     return Judgement(good=True, reason="Accepted")
+
+
+def _beside(spec: ListenerSpec) -> str:
+    """What is wished that its protocol knows nothing of: a listener without it would take more than its owner wrote."""
+    if spec.hostname and spec.protocol in ("TCP", "UDP"):
+        return f"{spec.protocol} knows no host names"
+    if spec.tls is not None and spec.protocol in ("HTTP", "TCP", "UDP"):
+        return f"a listener for {spec.protocol} has no TLS"
+    return ""
 
 
 def _kinds(allowed: AllowedRoutes | None, protocol: Protocol | None) -> tuple[tuple[str, ...], Judgement]:

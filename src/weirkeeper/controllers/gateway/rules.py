@@ -213,6 +213,8 @@ def _label(text: str) -> Label | None:
 def _action(rule: _Rule, found: Filtered, gathered: Gathered, *, grpc: bool) -> Action:
     shares = [(_weight(ref), _weighted(ref, gathered, grpc=grpc)) for ref in rule.backends]
     weighted = tuple(one for _, one in shares if one is not None)
+    if found.redirect is not None and rule.backends:
+        raise WrongMatch("a rule with a redirect has no backends")
     if found.redirect is not None:
         return found.redirect
     if not any(one.weight for one in weighted):
