@@ -1,13 +1,12 @@
 """Who is chosen among the endpoints of a backend: none that probes find dead, none that failed too often of late, new ones little by little; and what is found by a name."""
 
-import http.server
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent import futures
 
 import grpc
 import pytest
+from moody import LIVE, Moody
 from watched import Watched, settled
 
 from weirkeeper.model.backend import FromDns, HealthCheck, PassiveHealth
@@ -25,39 +24,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("nginx-members")]
 
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 SOON = Milliseconds(100)
-
-
-class Moody(http.server.ThreadingHTTPServer):
-    """Answers its name; says by `health` how it is, and by `status` how it answers everybody else."""
-
-    daemon_threads = True
-
-    def __init__(self, name: str) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.name, self.health, self.status = name, 200, 200
-        self.probes: list[str] = []
-        self.asked = 0
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    """One request."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        server: Moody = self.server  # type: ignore[assignment]
-        probe = self.path == "/live"
-        if probe:
-            server.probes.append(self.headers["host"])
-        server.asked += not probe
-        self.send_response(server.health if probe else server.status)
-        self.send_header("x-echo-name", server.name)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing is said."""
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +55,7 @@ def pair() -> Iterator[tuple[Moody, Moody]]:
     made = Moody("one"), Moody("two")
     yield made
     for server in made:
-        server.shutdown()
-        server.server_close()
+        server.end()
 
 
 def given(site: Site, *ports: int, **fields: object) -> None:
@@ -108,7 +73,7 @@ def served(got: Response) -> bool:
 
 def test_who_says_that_it_is_ill_is_asked_no_more(site: Site, pair: tuple[Moody, Moody]) -> None:
     one, two = pair
-    check = HealthCheck(path=PathText("/live"), host=Authority("probe.example"), interval=SOON, healthy=1, unhealthy=2)
+    check = HealthCheck(path=PathText(LIVE), host=Authority("probe.example"), interval=SOON, healthy=1, unhealthy=2)
     given(site, one.server_port, two.server_port, health=check)
     site.until(served)
     assert set(names(site)) == {"one", "two"}
@@ -128,7 +93,7 @@ def test_verdicts_outlive_a_reload(site: Site, rig: Watched, pair: tuple[Moody, 
         site,
         one.server_port,
         two.server_port,
-        health=HealthCheck(path=PathText("/live"), interval=SOON, healthy=1, unhealthy=1),
+        health=HealthCheck(path=PathText(LIVE), interval=SOON, healthy=1, unhealthy=1),
     )
     one.health = 500
     site.until(lambda _: set(names(site)) == {"two"})

@@ -120,7 +120,9 @@ function answers.finish(request)
   cors.told(route.cors, request)
   if request.forwarded then location(route.location_rewrites) end
   told(request.cookies_told)
-  if request.cookie_given then told({ answers.kept(route.affinity, request.cookie_given) }) end
+  local given, affinity = request.session_given, route.affinity
+  if given and affinity.type == "cookie" then told({ answers.kept(affinity, given) }) end
+  if given and affinity.type == "session-header" then ngx.header[affinity.name] = given end
 end
 
 return answers

@@ -130,23 +130,27 @@ end
 
 local CHOICES = { random = by_chance, ["least-request"] = less_busy, ewma = faster }
 
-local function of_cookie(set, wished, told)
+-- Who a client was told of before, by a cookie or a header.
+local function of_told(set, wished, persistent, request)
+  local told
+  if wished.type == "cookie" then told = request:cookie(wished.name) else told = request:header(wished.name:lower()) end
   if not told or told == "" then return nil end
-  if not wished.persistent then return on_ring(set, told) end
+  if not persistent then return on_ring(set, told) end
   for _, one in ipairs(set.servers) do
     if ngx.md5(one.name) == told then return one end
   end
 end
 
--- The endpoint for a request; for one with a cookie's wish, also the cookie that it must be given.
+-- The endpoint for a request; for one that is to be kept there, also the cookie or header that it must be given.
 function balance.choose(set, backend, wished, request)
   if #set.servers == 0 then return nil end
-  if wished and wished.type == "cookie" then
-    local found = of_cookie(set, wished, request:cookie(wished.name))
+  if wished and wished.type ~= "hash" then
+    local persistent = wished.type == "session-header" or wished.persistent
+    local found = of_told(set, wished, persistent, request)
     if found then return found end
-    local key = wished.persistent and "" or ngx.md5(math.random() .. ngx.now() .. ngx.worker.pid() .. ngx.var.connection)
-    local chosen = wished.persistent and in_turn(set) or on_ring(set, key)
-    return chosen, wished.persistent and ngx.md5(chosen.name) or key
+    local key = persistent and "" or ngx.md5(math.random() .. ngx.now() .. ngx.worker.pid() .. ngx.var.connection)
+    local chosen = persistent and in_turn(set) or on_ring(set, key)
+    return chosen, persistent and ngx.md5(chosen.name) or key
   end
   if backend.balancing == "consistent-hash" and wished then
     local key = request:hashed(wished) or ""

@@ -104,7 +104,7 @@ local function settled(request, backend)
   if request.tried then left(request) end
   request.backend, request.set, request.tried, request.tries = backend, set, {}, nil
   request.order = backend.passive and {}
-  request.endpoint, request.cookie_given = balance.choose(set, backend, request.route.affinity, request)
+  request.endpoint, request.session_given = balance.choose(set, backend, request.route.affinity, request)
   if backend.tls then
     ngx.var.weir_pass = "https://weir_tls"
     ngx.var.weir_name = backend.name or request.endpoint[1]
