@@ -3,7 +3,9 @@
 Comes in: JSON or YAML of an object. Goes out: small frozen structs, as in ``gateway_types``. Where the channel is not installed they are never there.
 """
 
-from weirkeeper.kube.types import KubeStruct
+from weirkeeper.kube.types import KubeObject, KubeStruct
+
+CERTIFICATES = "certificates.k8s.io"
 
 
 class CookieConfig(KubeStruct, frozen=True, kw_only=True, rename="camel"):
@@ -39,3 +41,15 @@ class ForwardBody(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     """How much of a body a service gets that decides; nothing for 0."""
 
     max_size: int | None = None
+
+
+class TrustBundleSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """PEM certificates of authorities."""
+
+    trust_bundle: str = ""
+
+
+class ClusterTrustBundle(KubeObject, frozen=True, kw_only=True, rename="camel"):
+    """Authorities that a whole cluster may trust (certificates.k8s.io)."""
+
+    spec: TrustBundleSpec = TrustBundleSpec()

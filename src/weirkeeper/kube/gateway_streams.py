@@ -15,6 +15,7 @@ class StreamRouteSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     """Parents and rules; only a TLSRoute has host names."""
 
     parent_refs: tuple[ParentReference, ...] | None = ()
+    use_default_gateways: str | None = None
     hostnames: tuple[str, ...] | None = ()
     rules: tuple[StreamRule, ...] | None = ()
 

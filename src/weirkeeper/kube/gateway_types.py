@@ -194,6 +194,7 @@ class GatewaySpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     infrastructure: InfrastructureSpec | None = None
     allowed_listeners: AllowedListeners | None = None
     tls: GatewayTlsSpec | None = None
+    default_scope: str | None = None
 
 
 class Gateway(GatewayObject, frozen=True, kw_only=True, rename="camel"):
@@ -412,6 +413,7 @@ class HttpRouteSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     """Parents, hosts and rules."""
 
     parent_refs: tuple[ParentReference, ...] | None = ()
+    use_default_gateways: str | None = None
     hostnames: tuple[str, ...] | None = ()
     rules: tuple[HttpRule, ...] | None = ()
 
@@ -451,6 +453,7 @@ class GrpcRouteSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     """Parents, hosts and rules."""
 
     parent_refs: tuple[ParentReference, ...] | None = ()
+    use_default_gateways: str | None = None
     hostnames: tuple[str, ...] | None = ()
     rules: tuple[GrpcRule, ...] | None = ()
 

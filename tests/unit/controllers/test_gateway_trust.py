@@ -103,3 +103,38 @@ def test_one_bad_reference_among_good_ones_is_told_and_left_out():
     assert listener(world).tls.client_validation.mode == "require"
     assert world.said_of("https")[0]["ResolvedRefs"] == ("False", "InvalidCACertificateRef")
     assert world.said_of("https")[0]["Accepted"] == ("True", "Accepted")
+
+
+def of_cluster(pem=None):
+    text = json.dumps({"trustBundle": (pem or CLIENTS.pem()).decode() if pem != b"" else "nothing"})
+    return f"kind: ClusterTrustBundle\nmetadata: {{name: everybody}}\nspec: {text}"
+
+
+BY_BUNDLE = "{default: {validation: {caCertificateRefs: [{group: certificates.k8s.io, kind: ClusterTrustBundle, name: everybody}]}}}"
+
+
+def test_authorities_of_the_whole_cluster():
+    world = World(validated(BY_BUNDLE), secret(), of_cluster(), route())
+    assert bundles(world)[listener(world).tls.client_validation.trust].strip() == CLIENTS.pem().decode().strip()
+    world.put(of_cluster(OTHERS.pem()))
+    assert bundles(world)[listener(world).tls.client_validation.trust].strip() == OTHERS.pem().decode().strip()
+    world.drop(of_cluster())
+    assert world.said_of("https")[0]["Accepted"] == ("False", "NoValidCACertificate")
+
+
+def test_authorities_of_the_whole_cluster_that_are_none():
+    world = World(validated(BY_BUNDLE), secret(), of_cluster(b""), route())
+    assert world.said_of("https")[0]["Accepted"] == ("False", "NoValidCACertificate")
+
+
+def test_backends_are_verified_by_authorities_of_the_whole_cluster():
+    policy = """kind: BackendTLSPolicy
+metadata: {name: p, namespace: d}
+spec:
+  targetRefs: [{group: "", kind: Service, name: shop}]
+  validation: {hostname: shop.example, caCertificateRefs: [{group: certificates.k8s.io, kind: ClusterTrustBundle, name: everybody}]}"""
+    world = World(gateway(), route(), policy, of_cluster())
+    assert world.said("BackendTLSPolicy", "p") == {
+        "Accepted": ("True", "Accepted"),
+        "ResolvedRefs": ("True", "ResolvedRefs"),
+    }

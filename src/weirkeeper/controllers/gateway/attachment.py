@@ -19,6 +19,9 @@ from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Hostname, Id
 from weirkeeper.model.value import Value
 
+EVERY = "All"
+"""The scope of default Gateways; there is no other but ``None``."""
+
 
 class Home(NamedTuple):
     """A place in the model where a route's host is served; ``port`` and ``scheme`` are those that clients use."""
@@ -56,15 +59,33 @@ class Tables(NamedTuple):
     """The Gateway of each ListenerSet that was let in."""
     by_owner: Index[Ref, EntryKey, Listening]
     claims: Table[Claim, EntryKey]
+    by_default: Index[str, Ref, OurGateway]
+    """The Gateways of a cluster that are parents of all routes that wish for it (GEP-3793)."""
 
 
-def attached(
-    read: Read, tables: Tables, route: Ref, parents: Sequence[ParentReference], hostnames: Sequence[Hostname]
-) -> Attached | None:
+class Wished(NamedTuple):
+    """What a route says of its parents."""
+
+    named: Sequence[ParentReference]
+    default_scope: str | None
+
+
+def attached(read: Read, tables: Tables, route: Ref, wished: Wished, hostnames: Sequence[Hostname]) -> Attached | None:
     """What becomes of a route's parents; nothing when none of them is ours."""
+    parents = [*wished.named, *_defaults(read, tables, route, wished)]
     found = [_parent(read, tables, route, one, hostnames) for one in parents]
     ours = tuple(one for one in found if one is not None)
     return Attached(parents=ours) if ours else None
+
+
+def _defaults(read: Read, tables: Tables, route: Ref, wished: Wished) -> Iterator[ParentReference]:
+    """The default Gateways, as if the route named them; not those that it does name as a whole."""
+    if wished.default_scope != EVERY:
+        return
+    named = {parent_ref(route, one) for one in wished.named if not (one.section_name or one.port)}
+    for gateway, _ in sorted(read.lookup(tables.by_default, route.cluster), key=lambda row: row[0]):
+        if gateway not in named:
+            yield ParentReference(namespace=gateway.namespace, name=gateway.name)
 
 
 def parent_ref(route: Ref, one: ParentReference) -> Ref:

@@ -13,7 +13,7 @@ import msgspec
 
 from weirkeeper.controllers.base import CertificateWish, Inputs, Intent, Kind
 from weirkeeper.controllers.gateway import reports
-from weirkeeper.controllers.gateway.attachment import Attached, Tables, attached
+from weirkeeper.controllers.gateway.attachment import EVERY, Attached, Tables, Wished, attached
 from weirkeeper.controllers.gateway.backend_tls import (
     Identity,
     Secured,
@@ -57,6 +57,7 @@ from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
 from weirkeeper.controllers.shared.parameters import LoadBalancerClassParameters
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.conditions import Report
+from weirkeeper.kube.gateway_experimental import CERTIFICATES, ClusterTrustBundle
 from weirkeeper.kube.gateway_policies import BackendTLSPolicy
 from weirkeeper.kube.gateway_streams import TCPRoute, TLSRoute, UDPRoute
 from weirkeeper.kube.gateway_types import (
@@ -99,6 +100,15 @@ class GatewayController:
             kind="BackendTLSPolicy",
             type=BackendTLSPolicy,
             also=("v1alpha3",),
+            only_with=GATEWAY,
+        ),
+        Kind(
+            group=CERTIFICATES,
+            version="v1beta1",
+            kind="ClusterTrustBundle",
+            namespaced=False,
+            type=ClusterTrustBundle,
+            also=("v1alpha1",),
             only_with=GATEWAY,
         ),
         Kind(group="", version="v1", kind="Namespace", namespaced=False, type=Namespace, only_with=GATEWAY),
@@ -217,7 +227,12 @@ class _Program:
         homes = graph.derive(
             "gateway.homes_of_sets", self.sets, lambda _, __, parent: parent.gateway if parent.let_in.good else None
         )
-        self._tables = Tables(self.inputs, self.gateways, homes, self.by_owner, self.claims)
+        by_default: Index[str, Ref, OurGateway] = graph.index(
+            "gateway.defaults",
+            self.gateways,
+            lambda ref, ours: (ref.cluster,) if ours.gateway.spec.default_scope == EVERY else (),
+        )
+        self._tables = Tables(self.inputs, self.gateways, homes, self.by_owner, self.claims, by_default)
         self.attachments: list[Table[Ref, Attached]] = []
         self.routes: list[Table[Ref, Intent]] = []
         self.route_reports: list[Table[Ref, Report]] = []
@@ -240,7 +255,8 @@ class _Program:
         graph, inputs = self.graph, self.inputs
 
         def hang(read: Read, ref: Ref, route: R) -> Attached | None:
-            return attached(read, self._tables, ref, route.spec.parent_refs or (), hostnames(route.spec.hostnames))
+            wished = Wished(route.spec.parent_refs or (), route.spec.use_default_gateways)
+            return attached(read, self._tables, ref, wished, hostnames(route.spec.hostnames))
 
         attachments: Table[Ref, Attached] = graph.derive(f"gateway.{name}_attachments", inputs.of(kind), hang)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from weirkeeper.controllers.base import Inputs, Intent
 from weirkeeper.controllers.gateway import reports
-from weirkeeper.controllers.gateway.attachment import Attached, Home, Tables, attached
+from weirkeeper.controllers.gateway.attachment import Attached, Home, Tables, Wished, attached
 from weirkeeper.controllers.gateway.hosts import hostnames
 from weirkeeper.controllers.gateway.listeners import EntryKey, Listening
 from weirkeeper.controllers.gateway.references import Gathered
@@ -68,7 +68,8 @@ def declare_streams(graph: Graph, around: Around, name: str) -> Streams:
 
     def hang(read: Read, ref: Ref, route: StreamRoute) -> Attached | None:
         names = hostnames(route.spec.hostnames) if name == "tls" else ()
-        return attached(read, around.tables, ref, route.spec.parent_refs or (), names)
+        wished = Wished(route.spec.parent_refs or (), route.spec.use_default_gateways)
+        return attached(read, around.tables, ref, wished, names)
 
     attachments: Table[Ref, Attached] = graph.derive(f"gateway.{name}_attachments", routes, hang)
 

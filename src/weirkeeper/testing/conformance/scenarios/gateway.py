@@ -121,7 +121,7 @@ def _cookies(got: Response) -> tuple[tuple[str, str], ...]:
     lambda site: [_split(site, 1, 1)],
 )
 def split_session(site: Site) -> None:
-    first = {}
+    first: dict[str | None, tuple[tuple[str, str], ...]] = {}
     site.until(lambda got: got.status == 200)
     while len(first) < 2:
         got = site.get("/")
