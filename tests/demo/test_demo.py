@@ -26,14 +26,14 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("demo")]
 class Demo:
     """A running demo of a copy of the example."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *variables: str) -> None:
         self.folder, self.out, self.log = folder / "shop", folder / "out", folder / "log"
         shutil.copytree(SHOP, self.folder, ignore=shutil.ignore_patterns("tls.yaml", "ca.crt"))
         self.http, self.https, self.mark = free_port(), free_port(), str(folder)
         endpoints = self.folder / "endpoints.yaml"
         endpoints.write_text(re.sub(r"port: [0-9]+", lambda _: f"port: {free_port()}", endpoints.read_text()))
         command = ["make", "--no-print-directory", "demo", f"SHOP={self.folder}"]
-        command += [f"HTTP_PORT={self.http}", f"HTTPS_PORT={self.https}"]
+        command += [f"HTTP_PORT={self.http}", f"HTTPS_PORT={self.https}", *variables]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
         environment = inherited | {MARK: self.mark, "XDG_STATE_HOME": str(folder / "state")}
         with self.out.open("w") as out, self.log.open("w") as log:
@@ -83,8 +83,8 @@ class Demo:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Demo]:
-    demo = Demo(folder)
+def running(folder: Path, *variables: str) -> Iterator[Demo]:
+    demo = Demo(folder, *variables)
     try:
         demo.wait_until_live()
         yield demo
@@ -132,6 +132,15 @@ EXPECTED = {
 
 
 def test_every_printed_line_works_as_printed(demo):
+    check_lines(demo)
+
+
+def test_they_work_with_nginx_too(tmp_path):
+    with running(tmp_path, "PROVIDER=nginx") as demo:
+        check_lines(demo)
+
+
+def check_lines(demo):
     """The tour's, and those that `weir up` prints once its engine has everything."""
     poll_until(lambda: sum("--resolve" in line for line in demo.lines()) == 2, 60, what="one line for each host")
     printed = demo.lines()

@@ -90,6 +90,15 @@ def trim(path: Path, older: Path, most: int) -> None:
             log.truncate(0)
 
 
+async def connected(socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to a Unix socket wherever it lies: a name has 107 bytes at most (unix(7)), so it goes by way of the folder."""
+    folder = os.open(socket.parent, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return await asyncio.open_unix_connection(f"/proc/self/fd/{folder}/{socket.name}")
+    finally:
+        os.close(folder)
+
+
 def size(path: Path) -> int:
     """How many bytes a file has; none where there is none."""
     try:

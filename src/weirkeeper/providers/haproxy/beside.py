@@ -16,6 +16,7 @@ from weirkeeper.providers.haproxy.provider import HaproxyProvider
 from weirkeeper.providers.haproxy.runtime_socket import Away
 from weirkeeper.providers.haproxy.supervised import Supervised
 from weirkeeper.providers.haproxy.translate.names import METRICS
+from weirkeeper.providers.local import connected
 from weirkeeper.providers.machine import numbers
 
 
@@ -52,7 +53,7 @@ class BesideHaproxy(Neighbour):
         """HAProxy's own numbers, as its exporter gives them; nothing where it does not answer."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(PROOF):
-                reader, writer = await asyncio.open_unix_connection(str(self._folder / METRICS))
+                reader, writer = await connected(self._folder / METRICS)
                 writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
                 head, _, body = (await reader.read()).partition(b"\r\n\r\n")
                 writer.close()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from weirkeeper.providers.haproxy.plan import Step
 from weirkeeper.providers.haproxy.runtime_api import BEGIN, Answers, sent
+from weirkeeper.providers.local import connected
 
 PATIENCE = 5.0
 
@@ -40,7 +41,7 @@ class RuntimeSocket:
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is None:
-            self._streams = await asyncio.open_unix_connection(str(self._path))
+            self._streams = await connected(self._path)
             self._streams[1].write(BEGIN)
             await self._next(self._streams[0])
         return self._streams

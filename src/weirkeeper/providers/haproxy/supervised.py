@@ -140,7 +140,7 @@ class Supervised:
     async def _watch(self, one: Running) -> None:
         """A connection of its own, on which nothing is ever said: its end is the worker's."""
         try:
-            reader, writer = await asyncio.open_unix_connection(str(self.folder / SOCKET))
+            reader, writer = await local.connected(self.folder / SOCKET)
         except OSError:
             return
         writer.write(b"prompt\n")
@@ -183,7 +183,7 @@ async def ask(master: Path, command: str) -> str:
     """The master's answer; nothing where it hangs up, as it does when it reloads."""
     try:
         async with asyncio.timeout(STARTING):
-            reader, writer = await asyncio.open_unix_connection(str(master))
+            reader, writer = await local.connected(master)
             try:
                 writer.write(f"{command}\n".encode())
                 writer.write_eof()

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from weirkeeper.providers.local import connected
+
 PATIENCE, PROOF = 10.0, 1.5
 PORTION = 256
 """So many entries go at a time: requests are served between two portions."""
@@ -78,7 +80,7 @@ async def _ask(socket: Path, what: str, body: bytes, patience: float) -> str:
     """One question on a connection of its own."""
     try:
         async with asyncio.timeout(patience):
-            reader, writer = await asyncio.open_unix_connection(str(socket))
+            reader, writer = await connected(socket)
             try:
                 writer.write(f"{what} HTTP/1.0\r\nHost: control\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
                 head, _, answer = (await reader.read()).partition(b"\r\n\r\n")
