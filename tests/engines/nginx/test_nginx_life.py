@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from watched import Watched, settled
 
+from weirkeeper.providers.base import EngineSettings
 from weirkeeper.providers.nginx import PROVIDER
 from weirkeeper.providers.nginx.plan import Cause
 from weirkeeper.testing.conformance import Site
@@ -23,9 +25,16 @@ from weirkeeper.testing.ports import free_port
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("nginx-life")]
 
 
+class TwoWorkers(Watched):
+    """Two processes, so that one may hang and the other answer."""
+
+    def settings(self, folder: str) -> EngineSettings:
+        return msgspec.structs.replace(super().settings(folder), concurrency=2)
+
+
 @pytest.fixture(scope="module")
 def rig() -> Watched:
-    return Watched(PROVIDER, options={"reload-milliseconds": "50"})
+    return TwoWorkers(PROVIDER, options={"reload-milliseconds": "50"})
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +113,15 @@ def test_another_listener_is_one_reload(site: Site, rig: Watched) -> None:
     site.apply(site.neutral(listeners=[site.listener(free_port())]))
     settled(site, rig)
     assert Counter(rig.keeper.reloads) - before == Counter({Cause.LISTENERS: 1})
+
+
+def test_a_worker_that_hangs_holds_up_no_reload(site: Site, rig: Watched) -> None:
+    pid = master(rig)
+    hung = workers(pid)[0]
+    os.kill(hung, signal.SIGSTOP)
+    before = Counter(rig.keeper.reloads)
+    site.apply(site.neutral(listeners=[site.listener(free_port())]))
+    settled(site, rig)
+    site.answers("a")
+    assert (master(rig), Counter(rig.keeper.reloads) - before) == (pid, Counter({Cause.LISTENERS: 1}))
+    poll_until(lambda: hung not in workers(pid), 20.0, what="what hung is ended")

@@ -5,6 +5,8 @@ Comes in: a file that was written. Goes out: workers that serve it, or NGINX's w
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +16,7 @@ from weirkeeper.providers.local import Running
 from weirkeeper.providers.nginx import control
 from weirkeeper.providers.nginx.translate.frame import CONTROL, FOLDERS, TEMPORARY
 
-STARTING, LOOK = 20.0, 0.005
+STARTING, HEARING, LOOK = 20.0, 2.0, 0.005
 
 
 class Unable(Exception):
@@ -52,10 +54,30 @@ async def answers(
     return None
 
 
-async def ceased(before: Mapping[int, int]) -> None:
-    """Returns when none of these workers takes requests: one that still does would read entries for the file after its own."""
-    while any(local.started(pid) == began and not _ending(pid) for pid, began in before.items()):  # noqa: ASYNC110 (other processes end)
-        await asyncio.sleep(LOOK)
+async def ceased(before: Mapping[int, int], master: int) -> None:
+    """Returns when none of these workers takes requests: one that still does would read entries for the file after its own. One that does not even hear that it is to end hangs, and is ended."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(HEARING):
+            while _left(before):  # noqa: ASYNC110 (other processes end)
+                await asyncio.sleep(LOOK)
+    for pid in _left(before):
+        kill(pid, master)
+
+
+def _left(before: Mapping[int, int]) -> list[int]:
+    return [pid for pid, began in before.items() if local.started(pid) == began and not _ending(pid)]
+
+
+def kill(pid: int, master: int) -> None:
+    """End a process that is this master, or a worker of it."""
+    with contextlib.suppress(OSError):
+        handle = os.pidfd_open(pid)
+        try:
+            found = local.name_of(pid)
+            if found is not None and found[0] == "nginx" and master in {pid, found[1]}:
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)
 
 
 def serving(master: int) -> dict[int, int]:

@@ -87,7 +87,7 @@ class Processes:
             os.kill(one.pid, signal.SIGHUP)
         if await answers(self.socket, mark, lambda: self.lives(one)) is None:
             return "it did not take the file in time"
-        await ceased(before)
+        await ceased(before, one.pid)
         return ""
 
     async def end(self) -> None:

@@ -8,9 +8,7 @@ Between two reloads ``nginx.conf`` is a gate: a file that listens nowhere. So on
 
 import asyncio
 import contextlib
-import os
 import re
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from weirkeeper.providers import local
 from weirkeeper.providers.local import Running, write
 from weirkeeper.providers.nginx import control
 from weirkeeper.providers.nginx.control import Away
-from weirkeeper.providers.nginx.master import answers, ceased, close, prepare, serving
+from weirkeeper.providers.nginx.master import answers, ceased, close, kill, prepare, serving
 from weirkeeper.providers.nginx.plan import GATE
 from weirkeeper.providers.nginx.translate.frame import ASKED, CONTROL, ERRORS, LOG, PID
 
@@ -89,7 +87,7 @@ class Supervised:
             raise Away("it did not read its file in time")
         if not why:
             close(self.folder, CONTROL, ASKED)
-            await ceased(before)
+            await ceased(before, one.pid)
         return why
 
     async def end(self) -> None:
@@ -114,7 +112,7 @@ class Supervised:
         if master is None:
             return
         for pid in _workers(master):
-            _kill(pid, master)
+            kill(pid, master)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RESPAWN):
                 while True:
@@ -123,7 +121,7 @@ class Supervised:
                         return
                     await asyncio.sleep(0.05)
         for pid in (master, *_workers(master)):
-            _kill(pid, master)
+            kill(pid, master)
 
     def _recorded(self) -> int | None:
         """The master, as it wrote it down, where it is seen from here."""
@@ -146,18 +144,6 @@ def _workers(master: int) -> list[int]:
     """Its children, those that are stopped as well."""
     places = Path("/proc").glob("[0-9]*")
     return [pid for pid in map(int, (one.name for one in places)) if local.name_of(pid) == ("nginx", master)]
-
-
-def _kill(pid: int, master: int) -> None:
-    """End a process that is this master, or a worker of it."""
-    with contextlib.suppress(OSError):
-        handle = os.pidfd_open(pid)
-        try:
-            found = local.name_of(pid)
-            if found is not None and found[0] == "nginx" and master in {pid, found[1]}:
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
-        finally:
-            os.close(handle)
 
 
 def refusal(said: str) -> str:
