@@ -26,6 +26,7 @@ COMMANDS = {
     "plan": Row("weirkeeper.cli.plan:plan", "Show what serving the manifests now would change."),
     "diff": Row("weirkeeper.cli.diff:diff", "Show which hosts and routes differ between two folders."),
     "explain": Row("weirkeeper.cli.explain:explain", "Say why a URL is answered as it is."),
+    "migrate": Row("weirkeeper.cli.migrate:migrate", "Turn Ingresses into Gateway API manifests, with a report."),
     "features": Row("weirkeeper.cli.features:features", "Show what each provider can do."),
     "bootstrap": Row(
         "weirkeeper.cli.bootstrap:print_bootstrap", "Print the bootstrap of an Envoy that is fed from elsewhere."
