@@ -24,6 +24,7 @@ from bench.cluster import LOAD_BALANCER, ROOT, Weir, keys_of, real_api
 from bench.figures import machine, rounds, save, summary, table
 from bench.propagation import objects
 from bench.stand import backends, child, scratch
+from weirkeeper.testing.agent_instance import AgentInstance
 from weirkeeper.testing.engines import usage_of
 from weirkeeper.testing.haproxy_instance import HaproxyInstance
 
@@ -136,8 +137,8 @@ def frame(ports: dict[str, int]) -> Iterator[dict]:
 
 
 @contextlib.contextmanager
-def running(place: Path, kubeconfig: str, size: int) -> Iterator[tuple[Stand, dict[str, float]]]:
-    """A control plane, an agent and a HAProxy, and every sampled host answers."""
+def started(kind: type[AgentInstance], place: Path, kubeconfig: str, size: int) -> Iterator[tuple[Stand, dict[str, float]]]:
+    """A control plane, an agent and its engine, and every sampled host answers."""
     with contextlib.ExitStack() as stack:
         api = kube.Api(kubeconfig)
         stack.callback(api.close)
@@ -146,9 +147,9 @@ def running(place: Path, kubeconfig: str, size: int) -> Iterator[tuple[Stand, di
         file.write_text(kubeconfig)
         for clock in clocks.values():
             clock.path.touch()
-        command = [sys.executable, "-m", "bench.clocked", str(clocks["plane"].path), *plane.command(file, ("--provider=haproxy",))[3:]]
+        command = [sys.executable, "-m", "bench.clocked", str(clocks["plane"].path), *plane.command(file, (f"--provider={kind.kind}",))[3:]]
         plane.process = stack.enter_context(child(command, plane.log, cwd=ROOT))
-        beside = HaproxyInstance(place / f"i{size}", LOAD_BALANCER, "i0", [f"127.0.0.1:{plane.ads}"], ["192.0.2.7"])
+        beside = kind(place / f"i{size}", LOAD_BALANCER, "i0", [f"127.0.0.1:{plane.ads}"], ["192.0.2.7"])
         beside.certify(keys_of(kubeconfig, plane), LOAD_BALANCER, "i0")
         beside.start_supervisor()
         began = time.monotonic()
@@ -179,7 +180,7 @@ def measured(sizes: tuple[int, ...], share: int, reloads: int) -> tuple[list[Row
         for size in sizes:
             kube.bulk(kubeconfig, objects(there, size, ports["a"]))
             there = size
-            with running(place, kubeconfig, size) as (stand, up):
+            with started(HaproxyInstance, place, kubeconfig, size) as (stand, up):
                 for number in range(share - share % 2):
                     rows += changes(stand, ports, number + 1000 * size)
                     if number % max(share // reloads, 1) == 0:

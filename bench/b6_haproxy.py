@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench import objects
@@ -22,7 +23,13 @@ from weirkeeper.testing.ports import free_port
 REST = 10.0
 
 
-def cell(size: int, endpoints: int, rest: float) -> dict:
+def of_haproxy(state: Path) -> list[int]:
+    """Its one process."""
+    [record] = state.rglob("process.json")
+    return [json.loads(record.read_bytes())[-1]["pid"]]
+
+
+def cell(size: int, endpoints: int, rest: float, provider: str = "haproxy", processes: Callable[[Path], list[int]] = of_haproxy) -> dict:
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(scratch())
         backend = stack.enter_context(backends(place, addresses=ADDRESSES))["a"]
@@ -30,16 +37,15 @@ def cell(size: int, endpoints: int, rest: float) -> dict:
         folder.put("revisions.yaml", objects.config_maps())
         folder.many("services", objects.services(size, backend, ADDRESSES[:endpoints]))
         folder.many("ingresses", [objects.ingress(f"i{n}", host(n), f"s{n}") for n in range(size)])
-        command = [sys.executable, "-m", "weirkeeper", "up", "--provider=haproxy", f"--state-dir={state}", f"--http-port={http}"]
+        command = [sys.executable, "-m", "weirkeeper", "up", f"--provider={provider}", f"--state-dir={state}", f"--http-port={http}"]
         command += [f"--https-port={free_port()}", str(folder.path)]
         began = time.monotonic()
         process = stack.enter_context(child(command, place / "weir.log", cwd=str(Path(__file__).parent.parent)))
         until_live(http, host(size - 1), "/", "200")
         took = time.monotonic() - began
         time.sleep(rest)
-        [record] = state.rglob("process.json")
-        pid = json.loads(record.read_bytes())[-1]["pid"]
-        found = {"endpoints": endpoints, "size": size, "engine_pss_mb": usage_of(pid).pss / 2**20, "engine_rss_mb": usage_of(pid).rss / 2**20}
+        used = [usage_of(pid) for pid in processes(state)]
+        found = {"endpoints": endpoints, "size": size, "engine_pss_mb": sum(one.pss for one in used) / 2**20, "engine_rss_mb": max(one.rss for one in used) / 2**20}
         found |= {"weir_pss_mb": usage_of(process.pid).pss / 2**20, "first_load_s": took}
         process.terminate()
         with contextlib.suppress(TimeoutError):

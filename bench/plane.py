@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from weirkeeper.app import plugins
+from weirkeeper.app import PROVIDERS, plugin, plugins
 from weirkeeper.app.folder import Application
 from weirkeeper.feeds.base import Seen
 from weirkeeper.providers.envoy.options import EnvoyOptions
@@ -41,6 +41,7 @@ async def main() -> None:
     for name in ("--http", "--https", "--workers"):
         parser.add_argument(name, type=int, required=True)
     parser.add_argument("--no-log", action="store_true")
+    parser.add_argument("--provider", default="envoy")
     options = parser.parse_args()
     settings = Settings(
         state_directory=options.state, addresses=("127.0.0.1",), http_port=options.http, https_port=options.https,
@@ -48,7 +49,8 @@ async def main() -> None:
     )  # fmt: skip
     made = plugins(settings)
     envoy = EnvoyOptions(layout=options.layout, **({"access_log": None} if options.no_log else {}))
-    app = Application(settings, made._replace(providers=(EnvoyProvider(envoy),)), Path(options.folder), Log(sys.stderr, json_lines=False, level="error"))
+    chosen = EnvoyProvider(envoy) if options.provider == "envoy" else plugin(PROVIDERS, options.provider)
+    app = Application(settings, made._replace(providers=(chosen,)), Path(options.folder), Log(sys.stderr, json_lines=False, level="error"))
     inner = app._feed._offer
     app._feed._offer = lambda events: told(inner, events)
     stop = asyncio.Event()

@@ -124,7 +124,7 @@ class Plane:
             return self._seen[name]
 
     def envoy(self) -> int:
-        """Envoy's process."""
+        """The engine's process, or its master's."""
         return json.loads(next(self.state.rglob("process.json")).read_text())["pid"]
 
     def envoy_log(self) -> Path:
@@ -138,11 +138,11 @@ class Plane:
 
 
 @contextlib.contextmanager
-def plane(place: Path, folder: Folder, *, name: str = "weir", layout: str = "scoped", access_log: bool = True) -> Iterator[Plane]:
+def plane(place: Path, folder: Folder, *, name: str = "weir", layout: str = "scoped", access_log: bool = True, provider: str = "envoy") -> Iterator[Plane]:
     state = place / f"s-{name}"
     http, https = free_port(), free_port()
     command = [sys.executable, "-m", "bench.plane", "--folder", str(folder.path), "--state", str(state), "--layout", layout]
-    command += ["--http", str(http), "--https", str(https), "--workers", str(WORKERS)] + ([] if access_log else ["--no-log"])
+    command += ["--provider", provider, "--http", str(http), "--https", str(https), "--workers", str(WORKERS)] + ([] if access_log else ["--no-log"])
     root = str(Path(__file__).parent.parent)
     with child(command, place / f"{name}.log", stdout=subprocess.PIPE, cwd=root) as process:
         made = Plane(name, folder, state, process, http, https)
