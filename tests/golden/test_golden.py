@@ -9,6 +9,7 @@ from weirkeeper.controllers.ingress import CONTROLLER as INGRESS
 from weirkeeper.controllers.manifests import CONTROLLER as MANIFESTS
 from weirkeeper.providers.envoy import PROVIDER as ENVOY
 from weirkeeper.providers.haproxy import PROVIDER as HAPROXY
+from weirkeeper.providers.nginx import PROVIDER as NGINX
 from weirkeeper.testing import golden
 
 HERE = Path(__file__).parent
@@ -18,7 +19,7 @@ CASES = golden.cases(HERE)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case_is_as_it_is_written_down(case: Path, request: pytest.FixtureRequest, golden_seed: int) -> None:
     controllers = (GATEWAY,) if case.name.startswith("gateway-") else (INGRESS, MANIFESTS)
-    files = golden.produced(case, controllers, (ENVOY, HAPROXY), golden_seed)
+    files = golden.produced(case, controllers, (ENVOY, HAPROXY, NGINX), golden_seed)
     if request.config.getoption("write_golden", default=False):
         golden.write(case, files)
     found = golden.differences(case, files)

@@ -33,7 +33,7 @@ from weirkeeper.reconcile import Reconciler
 INPUT = "in.yaml"
 CONFIG = "config.yaml"
 STATUS = "status.yaml"
-SUFFIXES = {"haproxy": "cfg"}
+SUFFIXES = {"haproxy": "cfg", "nginx": "txt"}
 """How the files of providers end whose words are no YAML."""
 ADDRESS = IpAddress("192.0.2.1")
 """The address that every load balancer of a case is seen to have (RFC 5737)."""

@@ -1,4 +1,4 @@
-"""The items as people read them: the file that NGINX is started from, and the entries of its dictionary. Secrets are left out. Pure."""
+"""The items as people read them: what follows from them in the file of NGINX, and the entries of its dictionary. Secrets are left out. Pure."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,8 @@ import msgspec
 
 from weirkeeper.providers.base import EngineItem, ItemKey
 from weirkeeper.providers.nginx.assembly import Assembly, entry_key
-from weirkeeper.providers.nginx.plan import file_of, written
-from weirkeeper.providers.nginx.translate.frame import Frame
+from weirkeeper.providers.nginx.plan import file_of
+from weirkeeper.providers.nginx.translate.frame import servers
 from weirkeeper.providers.nginx.translate.items import CERTIFICATE, PREFIXES
 
 
@@ -18,7 +18,11 @@ def printed(items: Mapping[ItemKey, EngineItem]) -> str:
         mine = {key: item for key, item in sorted(items.items()) if key.load_balancer == name}
         wished = Assembly()
         wished.take(mine)
-        parts.append(f"# {name}: nginx.conf\n" + written(file_of(wished, ""), Frame(workers=1)))
+        file = file_of(wished, "")
+        parts.append(
+            f"# {name}: nginx.conf, but for what stands in each\n"
+            + "".join(f"{line}\n" for line in servers(file.ports, file.ways))
+        )
         entries = {entry_key(key): _shown(key, item) for key, item in mine.items() if key.kind in PREFIXES}
         parts += [f"# {key}\n{text}\n" for key, text in sorted(entries.items())]
     return "\n".join(parts)

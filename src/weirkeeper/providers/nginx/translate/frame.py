@@ -34,17 +34,20 @@ class Frame(Value, frozen=True, kw_only=True):
 
 def configuration(ports: Iterable[Port], ways: Iterable[Way], chosen: Frame, mark: str) -> str:
     """The whole file. A gate has no ports: it can be programmed, and serves nobody."""
-    ordered = sorted(ports, key=lambda one: one.port)
-    known = sorted({way.name: way for way in ways}.items())
-    lines = [*_general(chosen), "http {", *_indented(_http(chosen, mark, listens=bool(ordered)))]
-    lines += _indented((*_control(mark), *_alive(chosen.alive)))
-    every = [way for _, way in known]
-    lines += _indented(_asked(every))
-    for one in ordered:
-        lines += _indented(_server(one, None, every))
-        for number, policy in enumerate(one.policies, start=1):
-            lines += _indented(_server(one, (number, policy), every))
+    every = list(ports)
+    lines = [*_general(chosen), "http {", *_indented(_http(chosen, mark, listens=bool(every)))]
+    lines += _indented((*_control(mark), *_alive(chosen.alive), *servers(every, ways)))
     return "\n".join([*lines, "}", ""])
+
+
+def servers(ports: Iterable[Port], ways: Iterable[Way]) -> Iterator[str]:
+    """The blocks that follow from what is wished; all else of the file is the same for everybody."""
+    every = [way for _, way in sorted({way.name: way for way in ways}.items())]
+    yield from _asked(every)
+    for one in sorted(ports, key=lambda port: port.port):
+        yield from _server(one, None, every)
+        for number, policy in enumerate(one.policies, start=1):
+            yield from _server(one, (number, policy), every)
 
 
 def _indented(lines: Iterable[str]) -> list[str]:
