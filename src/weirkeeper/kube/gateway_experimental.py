@@ -53,3 +53,17 @@ class ClusterTrustBundle(KubeObject, frozen=True, kw_only=True, rename="camel"):
     """Authorities that a whole cluster may trust (certificates.k8s.io)."""
 
     spec: TrustBundleSpec = TrustBundleSpec()
+
+
+class BudgetDetails(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """The share of requests that may be retries."""
+
+    percent: int | None = None
+    interval: str | None = None
+
+
+class RequestRate(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """So many requests in a time."""
+
+    count: int | None = None
+    interval: str | None = None

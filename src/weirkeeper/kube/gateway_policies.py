@@ -5,6 +5,7 @@ Comes in: JSON or YAML of an object. Goes out: small frozen structs, as in ``gat
 
 import msgspec
 
+from weirkeeper.kube.gateway_experimental import BudgetDetails, RequestRate, SessionPersistence
 from weirkeeper.kube.gateway_types import GatewayObject, ObjectReference
 from weirkeeper.kube.types import KubeStruct
 
@@ -46,3 +47,24 @@ class BackendTLSPolicy(GatewayObject, frozen=True, kw_only=True, rename="camel")
     """TLS to the backends of Services."""
 
     spec: BackendTLSPolicySpec = BackendTLSPolicySpec()
+
+
+class RetryConstraint(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """How many retries there may be."""
+
+    budget: BudgetDetails | None = None
+    min_retry_rate: RequestRate | None = None
+
+
+class TrafficPolicySpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """What holds for requests to the backends of Services."""
+
+    target_refs: tuple[PolicyTarget, ...] | None = ()
+    retry_constraint: RetryConstraint | None = None
+    session_persistence: SessionPersistence | None = None
+
+
+class XBackendTrafficPolicy(GatewayObject, frozen=True, kw_only=True, rename="camel"):
+    """Requests to the backends of Services (experimental)."""
+
+    spec: TrafficPolicySpec = TrafficPolicySpec()

@@ -14,6 +14,7 @@ from weirkeeper.kube.resources import GroupKind, Resource
 from weirkeeper.kube.types import KubeObject, KubeStruct, VersionedMetadata
 
 GROUP = "gateway.networking.k8s.io"
+EXPERIMENTAL = "gateway.networking.x-k8s.io"
 V1 = "v1"
 
 
@@ -476,6 +477,10 @@ RESOURCES: Mapping[GroupKind, Resource] = {
         ("TCPRoute", "tcproutes"),
         ("UDPRoute", "udproutes"),
         ("BackendTLSPolicy", "backendtlspolicies"),
+    )
+} | {
+    (EXPERIMENTAL, "XBackendTrafficPolicy"): Resource(
+        EXPERIMENTAL, "v1alpha1", "xbackendtrafficpolicies", "XBackendTrafficPolicy"
     )
 }
 """Where the kinds with conditions are kept, in the version that is read here."""

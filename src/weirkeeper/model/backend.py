@@ -112,6 +112,13 @@ class Limits(Value, frozen=True, kw_only=True):
     buffer: ByteCount | None = None
 
 
+class RetryBudget(Value, frozen=True, kw_only=True):
+    """The share of requests under way that may be retries, in percent, and how many may always be."""
+
+    percent: int
+    at_least: int = 3
+
+
 class RequestAs(Value, frozen=True, kw_only=True):
     """What every request to a backend says instead of its own host and method: a service that is asked by us, not by clients, needs its own."""
 
@@ -132,6 +139,7 @@ class Backend(Value, frozen=True, kw_only=True):
     health: Annotated[HealthCheck | None, Need("ActiveHealthChecks")] = None
     passive_health: Annotated[PassiveHealth | None, Need("PassiveHealthChecks")] = None
     limits: Annotated[Limits | None, Need("CircuitBreakers")] = None
+    retry_budget: Annotated[RetryBudget | None, Need("RetryBudget")] = None
     connect_timeout: Milliseconds = Milliseconds(5000)
     idle_timeout: Milliseconds | None = None
     max_connection_age: Milliseconds | None = None

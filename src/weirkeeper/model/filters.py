@@ -232,13 +232,6 @@ class Timeouts(Value, frozen=True, kw_only=True):
     idle: Annotated[Milliseconds | None, Need("IdleTimeout")] = None
 
 
-class RetryBudget(Value, frozen=True, kw_only=True):
-    """The share of requests under way that may be retries, and how many may always be."""
-
-    percent: int
-    at_least: int = 3
-
-
 class Retry(Value, frozen=True, kw_only=True):
     """When and how often a failed request is tried again. ``conditions``: connect, reset, 5xx, gateway-error, refused-stream, and gRPC codes."""
 
@@ -247,7 +240,6 @@ class Retry(Value, frozen=True, kw_only=True):
     conditions: tuple[RetryCondition, ...] = ()
     per_try: Milliseconds | None = None
     backoff: Milliseconds | None = None
-    budget: Annotated[RetryBudget | None, Need("RetryBudget")] = None
     non_idempotent: bool = False
 
 

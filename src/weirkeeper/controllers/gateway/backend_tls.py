@@ -2,12 +2,7 @@
 
 Comes in: policies, Gateways, and by reading ConfigMaps and Secrets. Goes out: ``Secured``: how the backends of a Service are spoken to, or that they must not be; and what the owners of policies are
 told. A policy whose authorities cannot be read closes its backends: nobody is spoken to unverified because a reference is wrong.
-
-Of two policies for one port of a Service the older one holds, then the one whose namespace and name come first (GEP-713); one for a port goes before one for the whole Service.
 """
-
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import msgspec
 
@@ -15,41 +10,27 @@ from weirkeeper.controllers.base import CertificateWish, Inputs
 from weirkeeper.controllers.gateway.classes import OurGateway
 from weirkeeper.controllers.gateway.grants import Grants
 from weirkeeper.controllers.gateway.listeners import Sight, deeper, referred, usable
+from weirkeeper.controllers.gateway.policies import ACCEPTED, Policies, Policy, declare_targets, service_targets
 from weirkeeper.controllers.gateway.trust import FOUND, WRONG_KIND, trusted
 from weirkeeper.controllers.shared.ids import id_of, place
 from weirkeeper.controllers.shared.report import field
-from weirkeeper.flow import Graph, Index, Read, Table
-from weirkeeper.kube.conditions import Judgement, ParentReport, Report, condition
+from weirkeeper.flow import Graph, Read, Table
+from weirkeeper.kube.conditions import Judgement
 from weirkeeper.kube.gateway_policies import BackendTLSPolicy, BackendValidation
-from weirkeeper.kube.gateway_types import GROUP
 from weirkeeper.model.backend import Backend, BackendTls, FromEndpointSet
 from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.endpoint import EndpointSetWish
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.text import HeaderValue, Hostname, Id, Label, Refused, parse, shown
+from weirkeeper.model.text import HeaderValue, Hostname, Id, Label, Refused, parse
 from weirkeeper.model.value import Value
 
-MOST_ANCESTORS = 16
-ACCEPTED = Judgement(good=True, reason="Accepted")
 
-
-class Target(NamedTuple):
-    """A port of a Service by its name; without one the whole Service."""
-
-    service: Ref
-    section: str
-
-
-class Secured(Value, frozen=True, kw_only=True):
+class Secured(Policy, frozen=True, kw_only=True):
     """A policy with what it comes to; without ``tls`` its backends are closed."""
 
-    targets: tuple[Target, ...]
-    rank: tuple[str, str]
     tls: BackendTls | None
     bundle: TrustBundle | None
-    accepted: Judgement
     resolved: Judgement
-    generation: int
 
 
 class Identity(Value, frozen=True, kw_only=True):
@@ -59,27 +40,12 @@ class Identity(Value, frozen=True, kw_only=True):
     judged: Judgement
 
 
-class Policies(NamedTuple):
-    """All policies, and those of each target."""
-
-    table: Table[Ref, Secured]
-    by_target: Index[Target, Ref, Secured]
-
-
-def declare_policies(graph: Graph, inputs: Inputs, grants: Grants) -> Policies:
+def declare_policies(graph: Graph, inputs: Inputs, grants: Grants) -> Policies[Secured]:
     """The tables of policies."""
     table: Table[Ref, Secured] = graph.derive(
         "gateway.backend_tls", inputs.of(BackendTLSPolicy), lambda read, _, found: _secured(read, inputs, grants, found)
     )
-    return Policies(table, graph.index("gateway.backend_tls_by_target", table, lambda _, one: one.targets))
-
-
-def policy_of(read: Read, policies: Policies, service: Ref, section: str) -> Secured | None:
-    """The policy that holds for a port of a Service."""
-    for target in dict.fromkeys((Target(service, section), Target(service, ""))):
-        if (found := _holder(read, policies, target)) is not None:
-            return found[1]
-    return None
+    return declare_targets(graph, "backend_tls", table)
 
 
 def closed(backend: Backend, service: Ref) -> tuple[Backend, EndpointSetWish]:
@@ -108,41 +74,6 @@ def identity_of(read: Read, sight: Sight, ours: OurGateway) -> Identity | None:
     return Identity(wish=wish, judged=FOUND)
 
 
-def policy_report(
-    read: Read, policies: Policies, row: tuple[Ref, Secured], gateways: set[Ref], controller: str
-) -> Report | None:
-    """What is said of a policy, for every Gateway that sends requests to what it is about."""
-    if not gateways:
-        return None
-    ref, one = row
-    conditions = (condition("Accepted", _judged(read, policies, ref, one)), condition("ResolvedRefs", one.resolved))
-    ancestors = sorted(gateways)[:MOST_ANCESTORS]
-    return Report(
-        controller=controller,
-        generation=one.generation,
-        parents=tuple(ParentReport(reference=_ancestor(gateway), conditions=conditions) for gateway in ancestors),
-        of="ancestors",
-    )
-
-
-def _ancestor(gateway: Ref) -> tuple[tuple[str, str | int], ...]:
-    return (("group", GROUP), ("kind", "Gateway"), ("namespace", gateway.namespace), ("name", gateway.name))
-
-
-def _judged(read: Read, policies: Policies, ref: Ref, one: Secured) -> Judgement:
-    holders = (_holder(read, policies, target) for target in one.targets)
-    other = next((found[0] for found in holders if found is not None and found[0] != ref), None)
-    if other is None:
-        return one.accepted
-    return Judgement(
-        good=False, reason="Conflicted", message=f"the policy {shown(other.name)} is older, or comes first"
-    )
-
-
-def _holder(read: Read, policies: Policies, target: Target) -> tuple[Ref, Secured] | None:
-    return min(read.lookup(policies.by_target, target), key=lambda row: row[1].rank, default=None)
-
-
 def _secured(read: Read, inputs: Inputs, grants: Grants, found: BackendTLSPolicy) -> Secured:
     wished, ref = found.spec.validation, found.ref
     name = id_of("backend-tls", place(ref), ref.name)
@@ -154,7 +85,7 @@ def _secured(read: Read, inputs: Inputs, grants: Grants, found: BackendTLSPolicy
     if resolved.reason == WRONG_KIND:  # policies have another word for it than Gateways
         resolved = msgspec.structs.replace(resolved, reason="InvalidKind")
     return Secured(
-        targets=tuple(_targets(found)),
+        targets=tuple(service_targets(ref, found.spec.target_refs or ())),
         rank=(found.metadata.creation_timestamp or "9999", ref.key),
         tls=None if isinstance(tls, Judgement) else tls,
         bundle=bundle,
@@ -162,13 +93,6 @@ def _secured(read: Read, inputs: Inputs, grants: Grants, found: BackendTLSPolicy
         resolved=resolved,
         generation=found.metadata.generation,
     )
-
-
-def _targets(found: BackendTLSPolicy) -> Iterator[Target]:
-    for one in found.spec.target_refs or ():
-        if (one.group, one.kind) == ("", "Service"):
-            service = Ref(cluster=found.cluster, kind="Service", namespace=found.ref.namespace, name=one.name)
-            yield Target(service, one.section_name or "")
 
 
 def _tls(wished: BackendValidation, bundle: TrustBundle | None) -> BackendTls | Judgement:

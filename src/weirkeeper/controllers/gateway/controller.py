@@ -19,7 +19,6 @@ from weirkeeper.controllers.gateway.backend_tls import (
     Secured,
     declare_policies,
     identity_of,
-    policy_report,
 )
 from weirkeeper.controllers.gateway.classes import (
     OurClass,
@@ -46,6 +45,7 @@ from weirkeeper.controllers.gateway.listeners import (
     listening,
     verdicts,
 )
+from weirkeeper.controllers.gateway.policies import Policy, policy_report
 from weirkeeper.controllers.gateway.ports import port_intent
 from weirkeeper.controllers.gateway.references import Consents, Gathered
 from weirkeeper.controllers.gateway.routes import intents
@@ -53,14 +53,16 @@ from weirkeeper.controllers.gateway.rules import Translated, grpc_rules, http_ru
 from weirkeeper.controllers.gateway.sets import SetParent, set_parent
 from weirkeeper.controllers.gateway.settings import GatewaySettings
 from weirkeeper.controllers.gateway.streams import STREAMS, Around, declare_streams
+from weirkeeper.controllers.gateway.traffic_policies import Traffic, declare_traffic
 from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
 from weirkeeper.controllers.shared.parameters import LoadBalancerClassParameters
 from weirkeeper.flow import Graph, Index, Read, Table
-from weirkeeper.kube.conditions import Report
+from weirkeeper.kube.conditions import Report, condition
 from weirkeeper.kube.gateway_experimental import CERTIFICATES, ClusterTrustBundle
-from weirkeeper.kube.gateway_policies import BackendTLSPolicy
+from weirkeeper.kube.gateway_policies import BackendTLSPolicy, XBackendTrafficPolicy
 from weirkeeper.kube.gateway_streams import TCPRoute, TLSRoute, UDPRoute
 from weirkeeper.kube.gateway_types import (
+    EXPERIMENTAL,
     GROUP,
     Gateway,
     GatewayClass,
@@ -100,6 +102,13 @@ class GatewayController:
             kind="BackendTLSPolicy",
             type=BackendTLSPolicy,
             also=("v1alpha3",),
+            only_with=GATEWAY,
+        ),
+        Kind(
+            group=EXPERIMENTAL,
+            version="v1alpha1",
+            kind="XBackendTrafficPolicy",
+            type=XBackendTrafficPolicy,
             only_with=GATEWAY,
         ),
         Kind(
@@ -162,6 +171,7 @@ class _Program:
             lambda read, _, found: set_parent(read, inputs, self.gateways, found),
         )
         self.policies = declare_policies(graph, inputs, self.grants)
+        self.traffic = declare_traffic(graph, inputs)
         sight = Sight(inputs, self.grants)
         self.identities: Table[Ref, Identity] = graph.derive(
             "gateway.identities", self.gateways, lambda read, _, ours: identity_of(read, sight, ours)
@@ -249,7 +259,7 @@ class _Program:
         self.counts: Table[EntryKey, int] = declare_counts(graph, every)
 
     def _gathered(self, read: Read, ref: Ref) -> Gathered:
-        return Gathered(read, self.inputs, Consents(self.grants, self.policies), self.settings, ref)
+        return Gathered(read, self.inputs, Consents(self.grants, self.policies, self.traffic), self.settings, ref)
 
     def _declare_routes(self, name: str, kind: type[R], rules: Callable[[R, Gathered], Translated]) -> None:
         graph, inputs = self.graph, self.inputs
@@ -359,12 +369,20 @@ class _Program:
             "gateway.reaches_by_service", graph.union("gateway.reaches", self.reaches), lambda key, _: (key.service,)
         )
 
-        def of_policy(read: Read, ref: Ref, one: Secured) -> Report | None:
+        def served(read: Read, one: Policy) -> set[Ref]:
             rows = [row for target in one.targets for row in read.lookup(by_service, target.service)]
-            return policy_report(read, self.policies, (ref, one), {key.gateway for key, _ in rows}, controller)
+            return {key.gateway for key, _ in rows}
+
+        def of_policy(read: Read, ref: Ref, one: Secured) -> Report | None:
+            more = (condition("ResolvedRefs", one.resolved),)
+            return policy_report(read, self.policies, (ref, one), served(read, one), controller, more=more)
+
+        def of_traffic(read: Read, ref: Ref, one: Traffic) -> Report | None:
+            return policy_report(read, self.traffic, (ref, one), served(read, one), controller)
 
         return [
             graph.derive("gateway.policy_reports", self.policies.table, of_policy),
+            graph.derive("gateway.traffic_reports", self.traffic.table, of_traffic),
             graph.derive("gateway.class_reports", self.classes, of_class),
             graph.derive("gateway.gateway_reports", self.gateways, of_gateway),
             graph.derive("gateway.set_reports", self.sets, of_set),

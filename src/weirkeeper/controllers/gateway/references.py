@@ -3,15 +3,18 @@
 Comes in: a ``backendRef`` and its route. Goes out: a ``Backend`` and the wish for its endpoints, or the reason why there is none, as the condition ResolvedRefs has it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from weirkeeper.controllers.base import CertificateWish, EndpointSetWish, Inputs
-from weirkeeper.controllers.gateway.backend_tls import Policies, closed, policy_of
+from weirkeeper.controllers.gateway.backend_tls import Secured, closed
 from weirkeeper.controllers.gateway.grants import Grants, permitted
 from weirkeeper.controllers.gateway.listeners import referred
+from weirkeeper.controllers.gateway.policies import Policies, policy_of
 from weirkeeper.controllers.gateway.settings import GatewaySettings
+from weirkeeper.controllers.gateway.traffic_policies import Traffic, session_of
 from weirkeeper.controllers.shared.reach import NoBackend
 from weirkeeper.controllers.shared.services import of_bytes, service_backend
 from weirkeeper.flow import Read
@@ -20,6 +23,7 @@ from weirkeeper.kube.gateway_types import BackendReference
 from weirkeeper.kube.types import Service, ServiceBackendPort
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import TrustBundle
+from weirkeeper.model.filters import Affinity
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Id, shown
@@ -30,7 +34,8 @@ class Consents(NamedTuple):
     """What others say of references: whether they may be followed, and how what they lead to is spoken to."""
 
     grants: Grants
-    policies: Policies
+    policies: Policies[Secured]
+    traffic: Policies[Traffic]
 
 
 class Gathered:
@@ -38,7 +43,7 @@ class Gathered:
 
     def __init__(self, read: Read, inputs: Inputs, consents: Consents, settings: GatewaySettings, route: Ref) -> None:
         self.read, self.inputs, self.settings, self.route = read, inputs, settings, route
-        self.grants, self.policies = consents
+        self.grants, self.policies, self.traffic = consents
         self.services: dict[Ref, None] = {}
         self.backends: dict[Id, Backend] = {}
         self.wishes: dict[Id, EndpointSetWish] = {}
@@ -65,6 +70,14 @@ class Gathered:
             self.wishes[wish.id] = wish
         return backend.id
 
+    def session(self, backends: Sequence[BackendReference]) -> Affinity | None:
+        """What policies about these backends wish of sessions: the first that wishes for any, for all of them (GEP-1619, Traffic Splitting)."""
+        for one in backends:
+            found = policy_of(self.read, self.traffic, referred(self.route, one, "Service"), "")
+            if found is not None and found.session is not None:
+                return session_of(found, len(backends))
+        return None
+
     def stream_backend(self, one: BackendReference, transport: Transport) -> Id | None:
         """The backend of a reference for bytes: what its Service says of HTTP is between it and its clients."""
         found = self._found(one, transport, bytes_only=True)
@@ -82,6 +95,9 @@ class Gathered:
     ) -> tuple[Backend, EndpointSetWish | None]:
         """The backend as the policies for its Service want it spoken to."""
         self.services[service] = None
+        traffic = policy_of(self.read, self.traffic, service, "")
+        if traffic is not None and traffic.budget is not None:
+            backend = msgspec.structs.replace(backend, retry_budget=traffic.budget)
         policy = policy_of(self.read, self.policies, service, wish.port_name if wish is not None else "")
         if policy is None:
             return backend, wish

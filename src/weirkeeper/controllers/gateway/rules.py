@@ -159,6 +159,7 @@ def _rule(
         action = _action(rule, found, gathered, grpc=grpc)
         limits, retry = _timeouts(rule.timeouts), _retry(rule)
         affinity = session(rule.session, gathered.route, rule.name or f"#{number}", len(rule.backends))
+        affinity = affinity or gathered.session(rule.backends)
     except WrongMatch as wrong:
         broken.append((str(wrong), origin))
         found, action, limits, retry, affinity = Filtered(), BROKEN, Timeouts(), None, None

@@ -24,8 +24,10 @@ BEFORE, LAST = "{:02}", "~"
 """Where routes to single backends stand in the order of ids: before the split."""
 
 
-def session(wished: SessionPersistence | None, owner: Ref, part: str, backends: int) -> Affinity | None:
-    """What keeps a client of a rule where it is; ``part`` tells the rules of the owner apart. The path of a cookie is that of a match (``at_path``)."""
+def session(
+    wished: SessionPersistence | None, owner: Ref, part: str, backends: int, path: PathText | None = None
+) -> Affinity | None:
+    """What keeps a client of a rule where it is; ``part`` tells the rules of the owner apart. Without a path a cookie's is that of a match (``at_path``)."""
     if wished is None:
         return None
     kind, lifetime = wished.type or "Cookie", (wished.cookie_config or CookieConfig()).lifetime_type or "Session"
@@ -36,7 +38,7 @@ def session(wished: SessionPersistence | None, owner: Ref, part: str, backends: 
         if lifetime == "Permanent" and limit is None:
             raise WrongMatch("a permanent cookie needs an absoluteTimeout")
         named = typed(CookieName, name, "the session's name")
-        return CookieAffinity(name=named, ttl=limit, same_site="Strict", persistent=True)
+        return CookieAffinity(name=named, path=path, ttl=limit, same_site="Strict", persistent=True)
     if limit is not None:
         raise WrongMatch("a session by a header has no time limit here")
     if backends > 1:

@@ -29,6 +29,7 @@ from weirkeeper.model.backend import (
     PeakEwma,
     RandomChoice,
     RequestAs,
+    RetryBudget,
     RoundRobin,
 )
 from weirkeeper.model.text import Id
@@ -76,7 +77,7 @@ def _cluster(backend: Backend) -> bytes:
         connect_timeout=duration(backend.connect_timeout),
         per_connection_buffer_limit_bytes=number(BUFFER),
         lb_policy=_policy(backend.balancing),
-        circuit_breakers=_limits(backend.limits or Limits()),
+        circuit_breakers=_limits(backend.limits or Limits(), backend.retry_budget),
         ignore_health_on_host_removal=True,
     )
     _members(made, backend)
@@ -215,14 +216,17 @@ def _tls(wished: BackendTls, protocol: str) -> Any:
     return upstream_socket(wished, alpn)
 
 
-def _limits(limits: Limits) -> Any:
-    """High by default: Envoy's own 1,024 is a surprise at the edge."""
+def _limits(limits: Limits, budget: RetryBudget | None) -> Any:
+    """High by default: Envoy's own 1,024 is a surprise at the edge. A budget takes the place of the number of retries."""
     most = circuit_breaker_pb2.CircuitBreakers.Thresholds(
         max_connections=number(limits.connections or PLENTY),
         max_pending_requests=number(limits.pending or PLENTY),
         max_requests=number(limits.requests or PLENTY),
         max_retries=number(limits.retries or 64),
     )
+    if budget is not None:
+        most.retry_budget.budget_percent.value = budget.percent
+        most.retry_budget.min_retry_concurrency.value = budget.at_least
     return circuit_breaker_pb2.CircuitBreakers(thresholds=[most])
 
 
