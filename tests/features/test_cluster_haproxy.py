@@ -7,31 +7,26 @@ import socket
 from contextlib import AsyncExitStack
 
 import pytest
-from cluster_program import LOAD_BALANCER, Install, api_server, endpoint_slice, ingress, ingress_class, running, service
+from cluster_program import (
+    LOAD_BALANCER,
+    Install,
+    answers,
+    api_server,
+    endpoint_slice,
+    ingress,
+    ingress_class,
+    refusals,
+    running,
+    service,
+    status_of,
+)
 
-from weirkeeper.model.finding import Reason
 from weirkeeper.testing.client import fetch
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.haproxy_instance import haproxy_instance
 
 pytestmark = pytest.mark.engine
-
-
-async def answers(install, host, status=200, path="/"):
-    async def look():
-        try:
-            found = await fetch(f"http://{host}{path}", via=install.http_port)
-        except OSError:
-            return False
-        return found.status == status
-
-    await eventually(look, 60, what=f"{host} answers {status}")
-
-
-async def status_of(server, name):
-    found = server.get("Ingress", name, "default")
-    return [one.get("ip") for one in found.get("status", {}).get("loadBalancer", {}).get("ingress", ())]
 
 
 def test_an_ingress_is_served_by_haproxy_and_its_status_says_where(tmp_path):
@@ -59,11 +54,6 @@ async def _served(tmp_path):
 
 def test_a_port_that_is_taken_is_said_and_harms_no_other_and_is_tried_again(tmp_path):
     asyncio.run(_taken(tmp_path))
-
-
-def refusals(install):
-    graph, program = install.app.reconciler.graph, install.app.reconciler.program
-    return [one for found in graph.rows(program.findings).values() for one in found if one.reason is Reason.ENGINE_REJECTED]
 
 
 async def _taken(tmp_path):

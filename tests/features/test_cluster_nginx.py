@@ -8,9 +8,20 @@ import socket
 import subprocess
 
 import pytest
-from cluster_program import LOAD_BALANCER, Install, api_server, endpoint_slice, ingress, ingress_class, running, service
+from cluster_program import (
+    LOAD_BALANCER,
+    Install,
+    answers,
+    api_server,
+    endpoint_slice,
+    ingress,
+    ingress_class,
+    refusals,
+    running,
+    service,
+    status_of,
+)
 
-from weirkeeper.model.finding import Reason
 from weirkeeper.providers import local
 from weirkeeper.providers.nginx.assembly import Assembly
 from weirkeeper.providers.nginx.binary import modules, nginx_binary
@@ -26,27 +37,6 @@ from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.nginx_instance import nginx_instance
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("cluster nginx")]
-
-
-async def answers(install, host, status=200, path="/"):
-    async def look():
-        try:
-            found = await fetch(f"http://{host}{path}", via=install.http_port)
-        except OSError:
-            return False
-        return found.status == status
-
-    await eventually(look, 60, what=f"{host} answers {status}")
-
-
-async def status_of(server, name):
-    found = server.get("Ingress", name, "default")
-    return [one.get("ip") for one in found.get("status", {}).get("loadBalancer", {}).get("ingress", ())]
-
-
-def refusals(install):
-    graph, program = install.app.reconciler.graph, install.app.reconciler.program
-    return [one for found in graph.rows(program.findings).values() for one in found if one.reason is Reason.ENGINE_REJECTED]
 
 
 @contextlib.asynccontextmanager

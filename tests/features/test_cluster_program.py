@@ -6,36 +6,21 @@ import pytest
 from cluster_program import (
     LOAD_BALANCER,
     Install,
+    answers,
     api_server,
     endpoint_slice,
     ingress,
     ingress_class,
     running,
     service,
+    status_of,
 )
 
-from weirkeeper.testing.client import fetch
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.instance import instance
 
 pytestmark = pytest.mark.engine
-
-
-async def answers(install, host, status=200, path="/"):
-    async def look():
-        try:
-            found = await fetch(f"http://{host}{path}", via=install.http_port)
-        except OSError:
-            return False
-        return found.status == status
-
-    await eventually(look, 60, what=f"{host} answers {status}")
-
-
-async def status_of(server, name):
-    found = server.get("Ingress", name, "default")
-    return [one.get("ip") for one in found.get("status", {}).get("loadBalancer", {}).get("ingress", ())]
 
 
 def test_an_ingress_is_served_and_its_status_says_where(tmp_path):

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from weirkeeper.app.cluster import ClusterApplication
+from weirkeeper.model.finding import Finding, Reason
 from weirkeeper.runtime.logging import Log
 from weirkeeper.settings import RunSettings
 from weirkeeper.testing.apiserver import ApiServer
 from weirkeeper.testing.certificates import PemPair
+from weirkeeper.testing.client import fetch
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.ports import free_port
 
@@ -135,3 +137,28 @@ def own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])
+
+
+async def answers(install: Install, host: str, status: int = 200, path: str = "/") -> None:
+    """Waits until the load balancer answers so."""
+
+    async def look() -> bool:
+        try:
+            found = await fetch(f"http://{host}{path}", via=install.http_port)
+        except OSError:
+            return False
+        return found.status == status
+
+    await eventually(look, 60, what=f"{host} answers {status}")
+
+
+async def status_of(server: ApiServer, name: str) -> list[str | None]:
+    """The addresses that an Ingress's status shows."""
+    found = server.get("Ingress", name, "default")
+    return [one.get("ip") for one in found.get("status", {}).get("loadBalancer", {}).get("ingress", ())]
+
+
+def refusals(install: Install) -> list[Finding]:
+    """What engines refused, as findings."""
+    graph, program = install.app.reconciler.graph, install.app.reconciler.program
+    return [one for found in graph.rows(program.findings).values() for one in found if one.reason is Reason.ENGINE_REJECTED]
