@@ -168,6 +168,7 @@ class FrontObjects:
         """The rules of a host by owner, namespace and schemes."""
         found: dict[tuple[Ref, str, frozenset[str]], list[Rule]] = {}
         moved: dict[str, list[tuple[Route, PathMatch]]] = {}
+        seen: set[tuple[str, bytes]] = set()
         literal = any(swap_of_route(one.route) is not None for one in routes)
         for one in routes:
             owner, home = one.route.origin.ref, self._home(one.route)
@@ -176,9 +177,16 @@ class FrontObjects:
             rule = self._writer.rule(one.route, home, closed=one.guarded, literal=literal)
             if rule is None:
                 continue
-            for scheme in one.schemes:
+            said = msgspec.json.encode(rule.match)
+            schemes = frozenset(scheme for scheme in one.schemes if (scheme, said) not in seen)
+            if not schemes:
+                why = f"{one.route.match.path.value} is left out: an earlier path says the same now, as an expression became a prefix"
+                self._notes.tell(refs_of(one.route), Aspect.ORDER, Outcome.DIFFERS, why=why)
+                continue
+            for scheme in schemes:
+                seen.add((scheme, said))
                 moved.setdefault(scheme, []).append((one.route, _written_path(rule, one.route)))
-            found.setdefault((owner, home, one.schemes), []).append(rule)
+            found.setdefault((owner, home, schemes), []).append(rule)
         for rows in moved.values() if literal else ():
             for route in out_of_order(rows):
                 why = f"of the paths that begin like {route.match.path.value} others may go first now, as an expression became a prefix"

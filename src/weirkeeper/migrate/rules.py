@@ -74,8 +74,14 @@ class Writer(NamedTuple):
                 why = f"{prefix} is taken by whole segments, and in this letter case alone"
                 tell(about, Aspect.EXPRESSIONS, differs, f"PathPrefix {prefix}", "" if prefix == "/" else why)
             else:
-                said = "" if swap.exact else f", and {prefix} alone is taken too"
-                why = f"{prefix} in another letter case is not taken any more{said}" if prefix != "/" else ""
+                said = [f"{prefix} in another letter case is not taken any more"] if prefix != "/" else []
+                said += [] if swap.exact else [f"{prefix} alone is taken too"]
+                said += (
+                    [f"{prefix} alone becomes {swap.replacement}, not {swap.replacement}/"]
+                    if swap.exact and prefix != "/" and swap.replacement != "/"
+                    else []
+                )
+                why = "; ".join(said)
                 for aspect in (Aspect.EXPRESSIONS, Aspect.REWRITE):
                     tell(
                         about,

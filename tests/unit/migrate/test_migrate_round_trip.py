@@ -106,9 +106,11 @@ def secret() -> dict:
 
 
 def excused(difference: str, told: set[str]) -> bool:
-    """Whether the report says it: that routes change places, or that a prefix of characters is one of segments now."""
+    """Whether the report says it: that routes change places, that a prefix of characters is one of segments now, that the prefix alone is rewritten without a slash."""
     expressions = {"use-regex", "rewrite-target"} & {field.removeprefix(PREFIX) for field in told} or "paths as expressions" in told
-    return "order of routes" in told or (bool(expressions) and difference.partition(" ")[0].endswith("q"))
+    asked, _, answers = difference.partition(": ")
+    before, _, after = answers.replace("/'", "'").partition(", then ")
+    return "order of routes" in told or (bool(expressions) and (asked.partition(" ")[0].endswith("q") or before == after))
 
 
 def test_ingresses_at_random_are_answered_alike(secret: dict) -> None:
