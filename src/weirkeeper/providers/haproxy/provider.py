@@ -1,7 +1,7 @@
 """The HAProxy provider: its derivations from composed tables to engine items. Pure; the engine is imported only when one is started."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.model.certificate import Certificate, TrustBundle
@@ -9,7 +9,6 @@ from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.features import Capabilities
 from weirkeeper.model.filters import Timeouts
 from weirkeeper.model.ids import HostKey, Part, ServerName
-from weirkeeper.model.listener import Listener
 from weirkeeper.model.route import L4Route, VirtualHost
 from weirkeeper.model.text import Hostname, Id
 from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
@@ -17,16 +16,10 @@ from weirkeeper.providers.haproxy.capabilities import CAPABILITIES
 from weirkeeper.providers.haproxy.printed import printed
 from weirkeeper.providers.haproxy.translate import hosts, items, listeners, streams
 from weirkeeper.providers.haproxy.translate.items import Bundle, Chain, Endpoints, Named, Row, Server, item
+from weirkeeper.providers.ports import Place, PortListeners, by_port, revoked
 
 Items = Table[ItemKey, EngineItem]
-Place = tuple[Id, int]
 Led = Index[tuple[Id, Id], Part, L4Route]
-
-
-class Port(NamedTuple):
-    """The listeners of one port, sorted by id."""
-
-    listeners: tuple[Listener, ...]
 
 
 class HaproxyProvider:
@@ -40,11 +33,10 @@ class HaproxyProvider:
 
     def declare(self, graph: Graph, composed: Composed) -> Items:
         """Declare the translations; the answer is the union of all items."""
-        by_port = graph.index("haproxy/by-port", composed.listeners, lambda key, one: [(key.load_balancer, one.port)])
         led = graph.index(
             "haproxy/l4-by-listener", composed.l4_routes, lambda key, one: [(key.load_balancer, one.listener)]
         )
-        ports = graph.group("haproxy/ports", by_port, _port)
+        ports = by_port(graph, composed, self.name)
         return graph.union(
             "haproxy/items",
             [
@@ -70,27 +62,13 @@ class HaproxyProvider:
         return HaproxyEngine(settings)
 
 
-def _port(_: Read, __: Place, members: Sequence[tuple[Part, Listener]]) -> Port:
-    return Port(tuple(one for _, one in members))
-
-
-def _frontends(graph: Graph, composed: Composed, ports: Table[Place, Port], by_listener: Led) -> Items:
-    def rows(read: Read, place: Place, port: Port) -> Iterator[Row]:
+def _frontends(graph: Graph, composed: Composed, ports: Table[Place, PortListeners], by_listener: Led) -> Items:
+    def rows(read: Read, place: Place, port: PortListeners) -> Iterator[Row]:
         led = {one.id: [route for _, route in read.lookup(by_listener, (place[0], one.id))] for one in port.listeners}
-        made = listeners.port(place[1], port.listeners, _revoked(read, composed, place[0]), led)
+        made = listeners.port(place[1], port.listeners, revoked(read, composed, place[0]), led)
         yield item(place[0], items.PORT, str(place[1]), made, origins=tuple(one.origin for one in port.listeners))
 
     return graph.spread("haproxy/frontends", ports, rows)
-
-
-def _revoked(read: Read, composed: Composed, load_balancer: Id) -> Callable[[Id], bool]:
-    """Whether authorities of a load balancer come with revocations."""
-
-    def looked_up(trust: Id) -> bool:
-        found = read.get(composed.trust_bundles, Part(load_balancer, trust))
-        return found is not None and found.revocations is not None
-
-    return looked_up
 
 
 def _streams(graph: Graph, composed: Composed) -> Items:
@@ -101,7 +79,7 @@ def _streams(graph: Graph, composed: Composed) -> Items:
                 route,
                 listener,
                 lambda name: read.get(composed.backends, Part(key.load_balancer, name)),
-                _revoked(read, composed, key.load_balancer),
+                revoked(read, composed, key.load_balancer),
             )
             yield item(key.load_balancer, items.HOST, f"l4|{key.id}", made, origins=(route.origin,))
 
@@ -112,9 +90,11 @@ def _hosts(graph: Graph, composed: Composed) -> Items:
     def rows(read: Read, key: HostKey, host: VirtualHost) -> Iterator[Row]:
         front = read.get(composed.load_balancers, key.load_balancer)
         defaults = front.defaults.timeouts if front else Timeouts()
-        revoked = _revoked(read, composed, key.load_balancer)
         made = hosts.host(
-            host, lambda name: read.get(composed.backends, Part(key.load_balancer, name)), defaults, revoked
+            host,
+            lambda name: read.get(composed.backends, Part(key.load_balancer, name)),
+            defaults,
+            revoked(read, composed, key.load_balancer),
         )
         origins = host.origins or tuple(dict.fromkeys(route.origin for route in host.routes))
         yield item(key.load_balancer, items.HOST, _name(key), made, origins=origins, private=bool(made.users))
@@ -122,10 +102,10 @@ def _hosts(graph: Graph, composed: Composed) -> Items:
     return graph.spread("haproxy/hosts", composed.virtual_hosts, rows)
 
 
-def _strangers(graph: Graph, composed: Composed, ports: Table[Place, Port]) -> Items:
+def _strangers(graph: Graph, composed: Composed, ports: Table[Place, PortListeners]) -> Items:
     """Hosts of TLS policies, where they must answer 421. A host that the group really has stays as it is."""
 
-    def rows(read: Read, place: Place, port: Port) -> Iterator[Row]:
+    def rows(read: Read, place: Place, port: PortListeners) -> Iterator[Row]:
         for group, hostname in dict.fromkeys(listeners.misdirected(port.listeners)):
             key = HostKey(place[0], Id(group), Hostname(hostname))
             if not read.contains(composed.virtual_hosts, key):

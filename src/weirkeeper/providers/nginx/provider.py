@@ -1,7 +1,7 @@
 """The NGINX provider: its derivations from composed tables to engine items. Pure; the engine is imported only when one is started."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
 
 from weirkeeper.flow import Graph, Read, Table
 from weirkeeper.model.backend import Backend
@@ -10,7 +10,6 @@ from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.features import Capabilities
 from weirkeeper.model.filters import Timeouts
 from weirkeeper.model.ids import HostKey, Part, ServerName
-from weirkeeper.model.listener import Listener
 from weirkeeper.model.route import VirtualHost
 from weirkeeper.model.text import Id
 from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
@@ -18,15 +17,9 @@ from weirkeeper.providers.nginx.capabilities import CAPABILITIES
 from weirkeeper.providers.nginx.printed import printed
 from weirkeeper.providers.nginx.translate import backends, hosts, items, listeners
 from weirkeeper.providers.nginx.translate.items import Bundle, Row, item
+from weirkeeper.providers.ports import Place, PortListeners, by_port, revoked
 
 Items = Table[ItemKey, EngineItem]
-Place = tuple[Id, int]
-
-
-class _Port(NamedTuple):
-    """The listeners of one port, sorted by id."""
-
-    listeners: tuple[Listener, ...]
 
 
 class NginxProvider:
@@ -40,8 +33,7 @@ class NginxProvider:
 
     def declare(self, graph: Graph, composed: Composed) -> Items:
         """Declare the translations; the answer is the union of all items."""
-        by_port = graph.index("nginx/by-port", composed.listeners, lambda key, one: [(key.load_balancer, one.port)])
-        ports = graph.group("nginx/ports", by_port, _port)
+        ports = by_port(graph, composed, self.name)
         return graph.union(
             "nginx/items",
             [
@@ -66,23 +58,9 @@ class NginxProvider:
         return NginxEngine(settings)
 
 
-def _port(_: Read, __: Place, members: Sequence[tuple[Part, Listener]]) -> _Port:
-    return _Port(tuple(one for _, one in members))
-
-
-def _revoked(read: Read, composed: Composed, load_balancer: Id) -> Callable[[Id], bool]:
-    """Whether authorities of a load balancer come with revocations."""
-
-    def looked_up(trust: Id) -> bool:
-        found = read.get(composed.trust_bundles, Part(load_balancer, trust))
-        return found is not None and found.revocations is not None
-
-    return looked_up
-
-
-def _ports(composed: Composed) -> Callable[[Read, Place, _Port], Iterator[Row]]:
-    def rows(read: Read, place: Place, port: _Port) -> Iterator[Row]:
-        made = listeners.port(place[1], port.listeners, _revoked(read, composed, place[0]))
+def _ports(composed: Composed) -> Callable[[Read, Place, PortListeners], Iterator[Row]]:
+    def rows(read: Read, place: Place, port: PortListeners) -> Iterator[Row]:
+        made = listeners.port(place[1], port.listeners, revoked(read, composed, place[0]))
         yield item(place[0], items.PORT, made.entry, made, origins=tuple(one.origin for one in port.listeners))
 
     return rows
@@ -95,7 +73,7 @@ def _hosts(composed: Composed) -> Callable[[Read, HostKey, VirtualHost], Iterato
             host,
             lambda name: read.get(composed.backends, Part(key.load_balancer, name)),
             front.defaults.timeouts if front else Timeouts(),
-            _revoked(read, composed, key.load_balancer),
+            revoked(read, composed, key.load_balancer),
         )
         origins = host.origins or tuple(dict.fromkeys(route.origin for route in host.routes))
         name = hosts.host_name(key.group, key.hostname)
@@ -107,7 +85,7 @@ def _hosts(composed: Composed) -> Callable[[Read, HostKey, VirtualHost], Iterato
 
 def _backends(composed: Composed) -> Callable[[Read, Part, Backend], Iterator[Row]]:
     def rows(read: Read, key: Part, wished: Backend) -> Iterator[Row]:
-        made = backends.backend(wished, _revoked(read, composed, key.load_balancer))
+        made = backends.backend(wished, revoked(read, composed, key.load_balancer))
         yield item(key.load_balancer, items.BACKEND, wished.id, made, origins=wished.origins)
 
     return rows
