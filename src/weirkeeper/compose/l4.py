@@ -1,7 +1,7 @@
 """L4 routes of one port: who gets which server name, and what a provider can do of it.
 
 Comes in: L4 routes with the listeners that they hang on. Goes out: each with the names that it gets; a name that two routes of one port want goes to the
-narrower listener's, then to the older one, then to the first by namespace and name. One that gets none is not there, and its owner is told.
+narrower listener's, then to the higher priority, then to the older one, then to the first by namespace and name. One that gets none is not there, and its owner is told.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -41,6 +41,7 @@ class Rank(NamedTuple):
     """Which claim goes first: the smallest."""
 
     listener: int
+    priority: int
     created_at: str
     owner: str
     route: Id
@@ -48,10 +49,11 @@ class Rank(NamedTuple):
 
 def claims(route: L4Route, listener: Listener) -> Iterator[tuple[Claim, Rank]]:
     """What a route on this listener wants."""
-    rank = Rank(-len(listener.hostname or ""), route.created_at or "9999", route.origin.ref.key, route.id)
+    rank = Rank(-len(listener.hostname or ""), 0, route.created_at or "9999", route.origin.ref.key, route.id)
+    priorities = dict(zip(route.sni, route.priorities, strict=bool(route.priorities)))
     for name in dict.fromkeys(route.sni or (EVERY_NAME,)):
         place = Place(route.load_balancer, listener.port, listener.protocol == "udp", name)
-        yield Claim(place, route.id), rank
+        yield Claim(place, route.id), rank._replace(priority=-priorities.get(name, 0))
 
 
 def winner(members: Sequence[tuple[Claim, Rank]]) -> Id:
@@ -64,7 +66,7 @@ def settled(route: L4Route, lost: Collection[Hostname]) -> L4Route | None:
     if not lost:
         return route
     kept = tuple(name for name in route.sni if name not in lost)
-    return msgspec.structs.replace(route, sni=kept) if kept else None
+    return msgspec.structs.replace(route, sni=kept, priorities=()) if kept else None
 
 
 def losses(route: L4Route, lost: Collection[Hostname]) -> tuple[Finding, ...]:

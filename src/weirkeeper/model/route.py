@@ -137,7 +137,7 @@ class L4Route(Value, frozen=True, kw_only=True):
 
     ``tls``: whether TLS goes through unopened or ends here; without it nobody looks for TLS. ``sni`` are the names that clients ask for (exact, or ``*.suffix``
     for any number of labels); none takes what no other route of the port has. The narrowest name decides. A backend that is not there refuses its share.
-    ``idle`` is how long nothing may pass; without it an hour, and a minute for UDP.
+    ``idle`` is how long nothing may pass; without it an hour, and a minute for UDP. ``priorities`` of each name, where they are not all 0, say who gets it: the higher.
     """
 
     id: Id
@@ -149,6 +149,7 @@ class L4Route(Value, frozen=True, kw_only=True):
         Need("TLSRouteModeTerminate", only=("terminate",)),
     ] = None
     sni: tuple[Hostname, ...] = ()
+    priorities: tuple[int, ...] = ()
     forward: Forward
     idle: Milliseconds | None = None
     created_at: Timestamp = Timestamp("")

@@ -13,6 +13,7 @@ from weirkeeper.testing.certificates import Authority
 
 GROUP = "gateway.networking.k8s.io"
 CLASS = "kind: GatewayClass\nmetadata: {name: weir}\nspec: {controllerName: weirkeeper.io/gateway}"
+BY_LISTENERS = -2000
 PLAIN = "{name: http, port: 80, protocol: HTTP}"
 
 
@@ -76,7 +77,7 @@ class World:
         found = []
         for one in self.intents().values():
             for hosted in one.routes:
-                if hosted.route.priority == 0:
+                if hosted.route.priority > BY_LISTENERS:
                     action = hosted.route.action
                     leads = getattr(action, "status", None) or tuple(b.backend for b in action.backends)
                     found.append((hosted.group.removeprefix("gateway/d/"), hosted.hostname, leads))
@@ -88,7 +89,7 @@ class World:
             (hosted.group.removeprefix("gateway/d/g/"), hosted.hostname, hosted.route.action.status)
             for one in self.intents().values()
             for hosted in one.routes
-            if hosted.route.priority < 0
+            if hosted.route.priority == BY_LISTENERS
         )
 
     def said(self, kind, name="r", parent=0):

@@ -29,7 +29,7 @@ _CORE = {
     "HostedRoute": "load_balancer group hostname wildcard_labels route",
     "HttpOptions": "http1 http2 max_request_headers reject_underscores normalise_path merge_slashes escaped_slashes client_address request_idle header_timeout connection_idle max_connection_age server_header max_streams",
     "IpRules": "allow deny",
-    "L4Route": "id load_balancer listener sni forward idle",
+    "L4Route": "id load_balancer listener sni priorities forward idle",
     "Limits": "connections pending requests retries requests_per_connection buffer routes listeners certificates regex_length password_schemes ports",
     "Listener": "id load_balancer group section addresses port hostname http",
     "ListenerTls": "certificates default_certificate alpn",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from weirkeeper.controllers.base import Inputs
 from weirkeeper.controllers.gateway.classes import OurGateway
-from weirkeeper.controllers.gateway.hosts import meeting, narrower
+from weirkeeper.controllers.gateway.hosts import behind, meeting, narrower
 from weirkeeper.controllers.gateway.listeners import Claim, EntryKey, Listening
 from weirkeeper.controllers.gateway.namespaces import SAME, allows
 from weirkeeper.flow import Index, Read, Table
@@ -24,13 +24,14 @@ EVERY = "All"
 
 
 class Home(NamedTuple):
-    """A place in the model where a route's host is served; ``port`` and ``scheme`` are those that clients use."""
+    """A place in the model where a route's host is served; ``port`` and ``scheme`` are those that clients use. ``rank`` is below zero where the route names more than the host (``behind``)."""
 
     load_balancer: Id
     group: Id
     hostname: Hostname
     port: int
     scheme: str
+    rank: int = 0
 
 
 class Parent(Value, frozen=True, kw_only=True):
@@ -113,7 +114,12 @@ def _parent(
     met = [(row, meeting(row[1].hostname, hostnames)) for row in allowed]
     fitting = [(row, hosts) for row, hosts in met if hosts]
     judged = _judged(one, len(named), len(allowed), len(fitting))
-    homes = [home for (key, at), hosts in fitting if at.serves for home in _homes(read, tables, key, at, hosts)]
+    homes = [
+        home._replace(rank=behind(home.hostname, hostnames))
+        for (key, at), hosts in fitting
+        if at.serves
+        for home in _homes(read, tables, key, at, hosts)
+    ]
     return Parent(
         reference=one,
         gateway=gateway,

@@ -28,6 +28,13 @@ def meeting(listener: Hostname, wished: Sequence[Hostname]) -> tuple[Hostname, .
     return tuple(dict.fromkeys(met))
 
 
+def behind(host: Hostname, wished: Sequence[Hostname]) -> int:
+    """How much less a route says of a host than its name, below zero: it goes behind routes that say more (Gateway API, HTTPRouteSpec.hostnames). 0 where it names the host itself."""
+    if host == ANY or host in wished:
+        return 0
+    return max((len(one) for one in wished if one != ANY and inside(host, one)), default=0) - LONGEST
+
+
 def narrower(host: Hostname, than: Hostname) -> Iterator[Hostname]:
     """The names that take this host and are narrower than the other one, the host itself first."""
     if host == than:
@@ -48,5 +55,7 @@ def hostnames(texts: Iterable[str] | None) -> tuple[Hostname, ...]:
     return tuple(NOWHERE if isinstance(one, Refused) else one for one in found)
 
 
+LONGEST = 256
+"""More than any name has characters."""
 NOWHERE = Hostname("invalid.")
 """Meets no listener's host name."""

@@ -60,7 +60,7 @@ def _hosted(route: Ref, home: Home, whole: Route) -> Iterator[HostedRoute]:
         rule = id_of(route.kind, place(route), route.name, *one.id.split("/"))
         name = below(rule, *home.group.split("/"), home.hostname, joint="@")
         action = _redirect(one.action, home) if isinstance(one.action, Redirect) else one.action
-        made = msgspec.structs.replace(one, id=name, action=action)
+        made = msgspec.structs.replace(one, id=name, action=action, priority=home.rank)
         yield HostedRoute(load_balancer=home.load_balancer, group=home.group, hostname=home.hostname, route=made)
 
 

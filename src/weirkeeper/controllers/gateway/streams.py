@@ -139,14 +139,15 @@ def _intents(
 
 
 def _route(route: StreamRoute, led: Led, listener: Listening, homes: list[Home]) -> L4Route:
-    names = tuple(dict.fromkeys(home.hostname for home in homes))
+    names = {home.hostname: home.rank for home in homes}
     ref = route.ref
     return L4Route(
         id=below(id_of(ref.kind, place(ref), ref.name), *listener.group.split("/"), joint="@"),
         load_balancer=listener.load_balancer,
         listener=listener.group,
         tls=listener.tls,
-        sni=() if ANY in names else names,
+        sni=() if ANY in names else tuple(names),
+        priorities=() if ANY in names or not any(names.values()) else tuple(names.values()),
         forward=led.forward,
         created_at=route.origin().created_at,
         origin=route.origin(field("spec.rules[0]")),
