@@ -2,6 +2,7 @@
 local cors, paths = require("weir.cors"), require("weir.paths")
 local IMPLIED = { http = 80, https = 443 }
 local CODES = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
+local NONE = {}
 local answers = {}
 
 -- Ends the request with this answer.
@@ -45,9 +46,9 @@ end
 
 local function edit(wished)
   if not wished then return end
-  for _, name in ipairs(wished.remove or {}) do ngx.header[name] = nil end
-  for _, pair in ipairs(wished.set or {}) do ngx.header[pair.name] = pair.value end
-  for _, pair in ipairs(wished.add or {}) do
+  for _, name in ipairs(wished.remove or NONE) do ngx.header[name] = nil end
+  for _, pair in ipairs(wished.set or NONE) do ngx.header[pair.name] = pair.value end
+  for _, pair in ipairs(wished.add or NONE) do
     local values = list(ngx.header[pair.name])
     values[#values + 1] = pair.value
     ngx.header[pair.name] = values
@@ -109,12 +110,18 @@ function answers.kept(wished, value)
   return table.concat(parts, "; ")
 end
 
+-- Makes a route ready: whether there is nothing to change in its answers.
+function answers.ready(route)
+  route.untouched = not (route.cookie_rewrites or route.response_headers or route.cors or route.location_rewrites)
+end
+
 -- The header phase of every answer of a route.
 function answers.finish(request)
-  local route = request.route
+  local route, share = request.route, request.share
+  if route.untouched and not request.session_given and not request.cookies_told and not (share and share.response_headers) then return end
   if request.forwarded then
     cookies(route.cookie_rewrites)
-    edit(request.share and request.share.response_headers)
+    edit(share and share.response_headers)
   end
   edit(route.response_headers)
   cors.told(route.cors, request)

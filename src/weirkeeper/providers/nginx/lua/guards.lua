@@ -113,6 +113,7 @@ end
 
 -- Makes the guards of a route ready.
 function guards.ready(route)
+  route.guarded = (route.ip_rules or route.rate_limits or route.cors or route.body_limit or route.auth) ~= nil
   local rules = route.ip_rules
   if rules then rules.denied, rules.allowed = addresses.ranges(rules.deny), addresses.ranges(rules.allow) end
   for number, one in ipairs(route.rate_limits or {}) do
@@ -129,6 +130,7 @@ end
 
 -- In the order: address, rate, origin, size, password or whoever is asked.
 function guards.refusal(route, request)
+  if not route.guarded then return nil end
   return by_address(route.ip_rules, request) or limited(route, request) or cors.preflight(route.cors, request)
     or body(route, request) or authorized(route, request)
 end

@@ -11,6 +11,7 @@ local lead = {}
 local kept, number = {}, 0
 local PLAIN = { match = matching.ready({}) }
 local MISSING, MISDIRECTED, REFUSED, UNAVAILABLE = 404, 421, 500, 503
+local NONE = {}
 local CONNECT, WAIT = 5000, 60000 -- as the file has them
 local WATCHED = { ["least-request"] = true, ewma = true }
 
@@ -18,6 +19,7 @@ store.ready["h:"] = function(host)
   for _, route in ipairs(host.routes or {}) do
     route.match = matching.ready(route.match or {})
     guards.ready(route)
+    answers.ready(route)
     local action = route.action
     if action.type == "forward" then
       action.sum = action.refused or 0
@@ -37,15 +39,20 @@ store.ready["h:"] = function(host)
 end
 
 store.ready["p:"] = function(port)
-  if port.client then port.client.ranges = addresses.ranges(port.client.trusted) end
+  local wished = port.client
+  if wished then wished.ranges = addresses.ranges(wished.trusted) end
+  port.client = wished and (wished.header or wished.trusted_hops or wished.trusted) and wished or nil
   return port
 end
 
+-- The request that a phase belongs to; one without a route is none of ours.
 local function current()
-  return ngx.ctx.weir or kept[tonumber(ngx.var.weir_key)]
+  local found = ngx.ctx
+  if found.route then return found end
+  return kept[tonumber(ngx.var.weir_key)]
 end
 
-local function host_of(group, host)
+local function found_host(group, host)
   local found = store.get("h:", group .. "/" .. host)
   local level, rest = 1, host:match("^[^.]*%.(.+)$")
   while not found and rest do
@@ -54,6 +61,24 @@ local function host_of(group, host)
     level, rest = level + 1, rest:match("^[^.]*%.(.+)$")
   end
   return found or store.get("h:", group .. "/*")
+end
+
+-- The host that a name is at a port, remembered until there is a change of any.
+local MOST, hosts, held, since = 2000, {}, 0, 0
+
+local function host_of(group, name)
+  if since ~= store.epoch or held >= MOST then hosts, held, since = {}, 0, store.epoch end
+  local known = hosts[group]
+  if not known then
+    known = {}
+    hosts[group] = known
+  end
+  local found = known[name]
+  if found == nil then
+    found, held = found_host(group, name) or false, held + 1
+    known[name] = found
+  end
+  return found
 end
 
 local function share_of(action)
@@ -98,11 +123,12 @@ end
 
 -- An endpoint of a backend for the request; false where there is none.
 local function settled(request, backend)
-  local set = backend and store.get(backend.dns and "r:" or "e:", backend.source)
+  local set = backend and store.led(backend, backend.dns and "r:" or "e:", backend.source)
   if set and backend.watched then set = members.of(backend, set) end
   if not set or #set.servers == 0 then return false end
-  if request.tried then left(request) end
-  request.backend, request.set, request.tried, request.tries = backend, set, {}, nil
+  if request.backend then left(request) end
+  request.backend, request.set, request.tries, request.asked = backend, set, nil, nil
+  request.tried = WATCHED[backend.balancing] and {} or nil
   request.order = backend.passive and {}
   request.endpoint, request.session_given = balance.choose(set, backend, request.route.affinity, request)
   if backend.tls then
@@ -139,7 +165,8 @@ local function nobody(request)
 end
 
 local function target_of(request, route)
-  local path = paths.rewritten(request.path, route.rewrite and route.rewrite.path, route.match.path)
+  if not route.rewrite then return request.target end
+  local path = paths.rewritten(request.path, route.rewrite.path, route.match.path)
   return path and (request.query and path .. "?" .. request.query or path)
 end
 
@@ -147,19 +174,19 @@ local function forward(request)
   local route = request.route
   local share = share_of(route.action)
   if not share and route.action.refused then return answers.give({ status = REFUSED }) end
-  local backend = share and store.get("b:", share.backend)
+  local backend = share and store.led(share, "b:", share.backend)
   if not settled(request, backend) then return nobody(request) end
   if guards.crowded(request, backend) then return answers.give({ status = UNAVAILABLE }) end
   local target = target_of(request, route)
   if not target then return answers.give({ status = matching.UNDECIDED }) end
   request.share, request.forwarded, request.sent_target = share, true, target
-  request:edit(route.request_headers)
-  request:edit(share.request_headers)
+  if route.request_headers then request:edit(route.request_headers) end
+  if share.request_headers then request:edit(share.request_headers) end
   if route.forwarded_prefix then ngx.req.set_header("x-forwarded-prefix", route.forwarded_prefix) end
   if route.rewrite and route.rewrite.host then request.sent_host = route.rewrite.host end
   request.given = nil
   if route.buffer_requests then ngx.req.read_body() end
-  asking.copied(route.mirrors, request)
+  if route.mirrors then asking.copied(route.mirrors, request) end
   if target ~= request.raw then ngx.var.weir_target = target end
   if request.sent_host ~= request.given_host then ngx.var.weir_host = request.sent_host end
   if backend.http2 then ngx.req.set_uri_args(request.query or "") ngx.req.set_uri(ngx.unescape_uri((target:gsub("%?.*", ""):gsub("%+", "%%2B"))), false) end
@@ -181,19 +208,18 @@ function lead.request(port_number, policy)
   if not port then return answers.give({ status = UNAVAILABLE }) end
   if port.tls and policy_of(port, ngx.var.ssl_server_name) ~= policy then return answers.give({ status = MISDIRECTED }) end
   local request = Request.of(port)
-  if not request or (port.policies or {})[policy] and port.policies[policy].refused or policy == 0 and port.refused then
-    return answers.give({ status = 400 })
-  end
-  local host = host_of(policy > 0 and port.policies[policy].group or port.group, request.host)
+  local at = policy > 0 and port.policies[policy] or port
+  if not request or at.refused then return answers.give({ status = 400 }) end
+  local host = host_of(at.group, request.host)
   if not host then return answers.give({ status = MISSING }) end
-  local ok, route = pcall(matching.route, host.routes or {}, request)
+  local ok, route = pcall(matching.route, host.routes or NONE, request)
   if not ok then return answers.give({ status = type(route) == "table" and route.status or matching.UNDECIDED }) end
   if not route then return answers.give({ status = MISSING }) end
   request.route = route
-  ngx.ctx.weir = request
+  ngx.ctx = request
   if route.access_log == false then ngx.var.weir_logged = "0" end
   request:tell(port)
-  lead.certified(request, port, policy)
+  if port.validates then lead.certified(request, port, policy) end
   local refusal = guards.refusal(route, request)
   if refusal then return answers.give(refusal) end
   if route.upgrades and #route.upgrades == 0 and request:header("upgrade") then return answers.give({ status = 403 }) end
@@ -215,7 +241,6 @@ local DETAILS = { "x-forwarded-client-cert", "ssl-client-verify", "ssl-client-su
 
 -- What backends are told of a client's certificate: by us alone, at ports where clients are asked for one.
 function lead.certified(request, port, policy)
-  if not port.validates then return end
   for _, name in ipairs(DETAILS) do ngx.req.clear_header(name) end
   local asked = policy > 0 and port.policies[policy].shows or policy == 0 and port.shows
   local var = ngx.var
@@ -236,7 +261,7 @@ function lead.asked()
   local backend = store.get("b:", request:header(asking.TO) or "")
   ngx.req.clear_header(asking.TO)
   request.route = PLAIN
-  ngx.ctx.weir = request
+  ngx.ctx = request
   if not settled(request, backend) then return answers.give({ status = UNAVAILABLE }) end
   if backend.via then return jump(request, backend.via) end
 end
@@ -248,7 +273,7 @@ function lead.page()
   local pages = request.route.error_pages
   local code = request.code or tonumber((ngx.var.upstream_status or ""):match("(%d+)%s*$")) or 502
   local backend = store.get("b:", pages.backend)
-  ngx.ctx.weir = request
+  ngx.ctx = request
   local given = request:headers()
   if not settled(request, backend) then return answers.give({ status = code }) end
   local set = ngx.req.set_header
@@ -272,10 +297,11 @@ function lead.balance()
     if more > 0 then balancer.set_more_tries(more) end
   else
     request.tries = request.tries + 1
-    endpoint = balance.other(request.set, request.tried)
-    request.endpoint = endpoint
+    request.asked = request.asked or { [endpoint.name] = true }
+    endpoint = balance.other(request.set, request.asked)
+    request.endpoint, request.asked[endpoint.name] = endpoint, true
   end
-  request.tried[endpoint.name] = true
+  if request.tried then request.tried[endpoint.name] = true end
   if request.order then request.order[#request.order + 1] = endpoint end
   if WATCHED[backend.balancing] then balance.begun(endpoint.name) end
   if route.wait or backend.connect ~= CONNECT then
@@ -294,7 +320,7 @@ end
 function lead.log()
   local request = current()
   if not request then return end
-  if request.tried then left(request) end
+  if request.backend then left(request) end
   guards.ended(request)
   if request.number then kept[request.number] = nil end
 end

@@ -1,7 +1,7 @@
 -- A request, as the rest reads it. In: what NGINX knows of it, and what its listener says of clients. Out: a table.
 local addresses, matching, paths = require("weir.addresses"), require("weir.matching"), require("weir.paths")
 local find, sub = string.find, string.sub
-local FORWARDED = { "x-forwarded-prefix", "forwarded", "x-real-ip" }
+local NONE, FORWARDED = {}, { "x-forwarded-prefix", "forwarded", "x-real-ip" }
 local Request = {}
 Request.__index = Request
 
@@ -45,11 +45,21 @@ local function client(request, wished, peer)
 end
 
 -- Whether the target of the request line names another scheme than the one that it came by.
-local function elsewhere(var, secure)
-  local line = var.request or ""
+local function elsewhere(line, secure)
   if find(line, "^%S+ /") then return false end
   local scheme = (line:match("^%S+%s+(%a[%w+.-]*)://") or "http"):lower()
   return scheme ~= "http" and not (secure and scheme == "https")
+end
+
+-- What a request line means at a port; nothing where it must be refused.
+local function read_line(line, port)
+  local raw = ngx.var.request_uri
+  local at = find(raw, "?", 1, true)
+  local path = at and sub(raw, 1, at - 1) or raw
+  if sub(path, 1, 1) ~= "/" or find(raw, "[^!-~]") or find(raw, "#", 1, true) or elsewhere(line, port.tls) then return nil end
+  path = paths.normal(path, port.http or {})
+  local query = at and sub(raw, at + 1) or nil
+  return path and { raw = raw, path = path, query = query, target = query and path .. "?" .. query or path, method = ngx.req.get_method() }
 end
 
 -- The host as backends are told it: as it was written, without the dot of the root; a host in the target goes before the header.
@@ -59,26 +69,56 @@ local function authority_of(given, host)
   return name:lower() == host .. "." and sub(name, 1, -2) .. port or host
 end
 
+-- What a header of the host means beside the name that NGINX has; ``authority`` is nothing where it must be refused.
+local function read_host(given, host)
+  local refused = host == "" or find(host, "[/?*]") or find(given, "^[^[].*:.*:")
+  return { host = host, authority = not refused and authority_of(given, host) or nil }
+end
+
+-- The same lines and hosts come again and again: so many are remembered, if they are not long.
+local LONGEST, MOST = 512, 2000
+
+local function line_of(port, line)
+  local lines = port.lines
+  if not lines or lines.number >= MOST then
+    lines = { number = 0, known = {} }
+    port.lines = lines
+  end
+  local found = lines.known[line]
+  if found == nil then
+    found = read_line(line, port) or false
+    if #line <= LONGEST then lines.known[line], lines.number = found, lines.number + 1 end
+  end
+  return found
+end
+
+local hosts, held = {}, 0
+
+local function named(given, host)
+  local found = hosts[given]
+  if found and found.host == host then return found end
+  found = read_host(given, host)
+  if #given <= LONGEST then
+    if held >= MOST then hosts, held = {}, 0 end
+    hosts[given], held = found, held + 1
+  end
+  return found
+end
+
 -- The request; nil where it must be refused with 400.
 function Request.of(port)
   local var = ngx.var
-  local raw, host, given = var.request_uri, var.host, var.http_host
-  local at = find(raw, "?", 1, true)
-  local path = at and sub(raw, 1, at - 1) or raw
-  if sub(path, 1, 1) ~= "/" or host == "" or find(host, "[/?*]") then return nil end
-  if find(raw, "[^!-~]") or find(raw, "#", 1, true) or elsewhere(var, port.tls) then return nil end
-  if find(given or host, "^[^[].*:.*:") then return nil end
-  path = paths.normal(path, port.http or {})
-  if not path then return nil end
-  local query = at and sub(raw, at + 1) or nil
-  local self = setmetatable({
-    path = path, query = query, target = query and path .. "?" .. query or path, host = host, authority = authority_of(given or host, host),
-    method = ngx.req.get_method(), scheme = port.tls and "https" or "http", raw = raw, given_host = given,
-  }, Request)
+  local line = line_of(port, var.request or "")
+  if not line then return nil end
+  local given, host = var.http_host, var.host
+  local authority = named(given or host, host).authority
+  if not authority then return nil end
   local peer = port.proxied and var.proxy_protocol_addr or var.remote_addr
-  self.sent_host = self.authority
-  self.client, self.believed = client(self, port.client or {}, peer)
-  self.peer = peer
+  local self = setmetatable({
+    path = line.path, query = line.query, target = line.target, raw = line.raw, method = line.method, scheme = port.tls and "https" or "http",
+    host = host, authority = authority, given_host = given, sent_host = authority, peer = peer, client = peer, believed = false, route = nil,
+  }, Request)
+  if port.client then self.client, self.believed = client(self, port.client, peer) end
   return self
 end
 
@@ -93,7 +133,7 @@ end
 
 -- What backends are told of the way that a request came.
 function Request:tell(port)
-  local set = ngx.req.set_header
+  local set, clear = ngx.req.set_header, ngx.req.clear_header
   if self.believed then
     local before = self:header("x-forwarded-for")
     self.forwarded_for = before and before .. ", " .. self.peer or self.client
@@ -101,7 +141,7 @@ function Request:tell(port)
     if not self:header("x-forwarded-port") then set("x-forwarded-port", port.port) end
   else
     self.forwarded_for = self.client
-    for at = 1, #FORWARDED do ngx.req.clear_header(FORWARDED[at]) end
+    for at = 1, #FORWARDED do clear(FORWARDED[at]) end
     set("x-forwarded-host", self.authority)
     set("x-forwarded-proto", self.scheme)
     set("x-forwarded-port", port.port)
@@ -112,11 +152,11 @@ end
 -- Remove, set, add: in this order.
 function Request:edit(wished)
   if not wished then return end
-  for _, name in ipairs(wished.remove or {}) do ngx.req.clear_header(name) end
-  for _, pair in ipairs(wished.set or {}) do
+  for _, name in ipairs(wished.remove or NONE) do ngx.req.clear_header(name) end
+  for _, pair in ipairs(wished.set or NONE) do
     if pair.name:lower() == "host" then self.sent_host = pair.value else ngx.req.set_header(pair.name, pair.value) end
   end
-  for _, pair in ipairs(wished.add or {}) do
+  for _, pair in ipairs(wished.add or NONE) do
     local values = ngx.req.get_headers(0)[pair.name:lower()]
     if type(values) == "table" then values[#values + 1] = pair.value end
     ngx.req.set_header(pair.name, type(values) == "table" and values or values and { values, pair.value } or pair.value)

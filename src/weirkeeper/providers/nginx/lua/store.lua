@@ -4,17 +4,17 @@ local lru = require("resty.lrucache")
 local json = require("weir.json")
 local config = ngx.shared.weir_config
 local READ_MOST = 3000
-local known, epoch = lru.new(READ_MOST), 0
-local store = { ready = {} }
+local known = lru.new(READ_MOST)
+local store = { ready = {}, epoch = 0 }
 
 -- To be called once for each request: changes are seen from then on. A worker that ends stays with what it knows, for what changed may need another file than its own.
 function store.refresh()
   if ngx.worker.exiting() then return end
-  epoch = config:get("epoch") or 0
+  store.epoch = config:get("epoch") or 0
 end
 
 function store.get(kind, name)
-  local key = kind .. name
+  local key, epoch = kind .. name, store.epoch
   local entry = known:get(key)
   if entry and entry.epoch == epoch then return entry.value end
   local text = config:get(key)
@@ -30,6 +30,12 @@ function store.get(kind, name)
   if why then ngx.log(ngx.ERR, "an entry cannot be read: ", key, ": ", why) end
   known:set(key, { epoch = epoch, text = text, value = value })
   return value
+end
+
+-- The entry that a table of ours leads to, remembered in that table until there is a change of any.
+function store.led(from, kind, name)
+  if from.epoch ~= store.epoch then from.epoch, from.leads = store.epoch, store.get(kind, name) end
+  return from.leads
 end
 
 -- An entry as its kind has it; ``before`` is what this worker made of the last one.
