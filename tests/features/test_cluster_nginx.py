@@ -26,7 +26,7 @@ from weirkeeper.providers import local
 from weirkeeper.providers.nginx.assembly import Assembly
 from weirkeeper.providers.nginx.binary import modules, nginx_binary
 from weirkeeper.providers.nginx.files import gate
-from weirkeeper.providers.nginx.master import prepare
+from weirkeeper.providers.nginx.master import write_all
 from weirkeeper.providers.nginx.plan import file_of, written
 from weirkeeper.providers.nginx.translate import items
 from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, Frame
@@ -126,9 +126,7 @@ def test_one_that_starts_with_a_file_that_listens_refuses_it(tmp_path):
     wished = Assembly()
     wished.take(dict([items.item(LOAD_BALANCER, items.PORT, front.entry, front)]))
     chosen = Frame(workers=1, modules=modules() or "", user="root" if os.geteuid() == 0 else "")
-    for name, text in {**gate(chosen), CONFIGURATION: written(file_of(wished, ""), chosen)}.items():
-        local.write(tmp_path / name, text.encode())
-    prepare(tmp_path)
+    write_all(tmp_path, {**gate(chosen), CONFIGURATION: written(file_of(wished, ""), chosen)})
     done = subprocess.run([nginx_binary(), "-p", tmp_path, "-c", CONFIGURATION, "-e", "error.log"], capture_output=True, timeout=30, text=True, check=False)
     assert done.returncode == 1
     assert "holds no entries" in done.stderr

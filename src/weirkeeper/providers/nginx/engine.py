@@ -11,6 +11,7 @@ from weirkeeper.model.text import Id
 from weirkeeper.providers.base import Observe
 from weirkeeper.providers.machine import LocalEngine
 from weirkeeper.providers.nginx.binary import modules
+from weirkeeper.providers.nginx.files import gate
 from weirkeeper.providers.nginx.keeper import Keeper
 from weirkeeper.providers.nginx.processes import Processes
 from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, Frame
@@ -30,17 +31,21 @@ class NginxEngine(LocalEngine[Keeper]):
     configuration = CONFIGURATION
     known = OPTIONS
 
+    @property
+    def _frame(self) -> Frame:
+        return frame_of(self._numbers, workers=self._settings.concurrency, modules=modules() or Frame().modules)
+
     def processes(self, folder: Path) -> Processes:
         """The processes of one folder."""
         most = self._numbers["max-log-bytes"]
-        return Processes(folder, drain_seconds=self._settings.drain_seconds, log_bytes=most)
+        return Processes(folder, gate(self._frame), drain_seconds=self._settings.drain_seconds, log_bytes=most)
 
     def keeper(self, name: Id, folder: Path, observe: Observe, serving: Callable[[], None]) -> Keeper:
         """The keeper of one load balancer's NGINX."""
         return Keeper(
             name,
             self.processes(folder),
-            frame_of(self._numbers, workers=self._settings.concurrency, modules=modules() or Frame().modules),
+            self._frame,
             observe,
             between_reloads=self._numbers["reload-milliseconds"] / 1000,
             serving=serving,

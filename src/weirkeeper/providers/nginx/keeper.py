@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from weirkeeper.model.text import Id, Name, Sentence
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.providers.keeping import AGAIN, Keeping, ObserveItem
-from weirkeeper.providers.local import Running, write
+from weirkeeper.providers.local import Running
 from weirkeeper.providers.nginx import control
 from weirkeeper.providers.nginx.assembly import Assembly, item_of
 from weirkeeper.providers.nginx.control import Away
-from weirkeeper.providers.nginx.files import gate, scripts, scripts_digest, stand_in
-from weirkeeper.providers.nginx.master import Master, Unable
+from weirkeeper.providers.nginx.files import scripts, scripts_digest, stand_in
+from weirkeeper.providers.nginx.master import Master, Unable, write_all
 from weirkeeper.providers.nginx.plan import CAUSES, GATE, Cause, File, Held, Wanted, file_of, mark, plan, written
 from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, Frame
 from weirkeeper.providers.nginx.translate.items import BUNDLE, HOST, PORT, Way, digest
@@ -112,7 +112,6 @@ class Keeper(Keeping[Held]):
 
     async def _start(self) -> None:
         """One that listens nowhere yet."""
-        await asyncio.to_thread(self._write, gate(self._chosen))
         try:
             begun = await self.master.start(GATE)
         except Unable as error:
@@ -165,12 +164,9 @@ class Keeper(Keeping[Held]):
         except Unspeakable as error:
             return f"it cannot be told {error}"
         kept = {} if all((self.folder / name).exists() for name in stand_in()) else stand_in()
-        await asyncio.to_thread(self._write, {**scripts(), **kept, **self.wished.authorities(), CONFIGURATION: text})
+        files = {**scripts(), **kept, **self.wished.authorities(), CONFIGURATION: text}
+        await asyncio.to_thread(write_all, self.folder, files)
         return "" if self._process is None else await self.master.read_again(self._process, mark(file))
-
-    def _write(self, files: Mapping[str, str]) -> None:
-        for name, content in files.items():
-            write(self.folder / name, content.encode())
 
     def _reject(self, complaints: str) -> bool:
         """Take out what is new in the file; whether there was anything."""

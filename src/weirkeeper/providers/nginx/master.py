@@ -30,7 +30,7 @@ class Master(keeping.Processes, Protocol):
     socket: Path
 
     async def start(self, mark: str) -> Running | str:
-        """One that begins with the file of that mark, which listens nowhere; what it complains about where it does not begin. Nobody else serves there then. ``Unable`` or ``Away`` where there is none yet."""
+        """One that begins at its gate, of that mark: it listens nowhere; what it complains about where it does not begin. Nobody else serves there then. ``Unable`` or ``Away`` where there is none yet."""
         ...
 
     async def read_again(self, one: Running, mark: str) -> str:
@@ -94,10 +94,12 @@ def _ending(pid: int) -> bool:
     return b"shutting down" in b" ".join(local.command_of(pid))
 
 
-def prepare(folder: Path) -> None:
-    """The folders that NGINX wants to be there."""
+def write_all(folder: Path, files: Mapping[str, str]) -> None:
+    """Write these files, and the folders that NGINX wants to be there. The last one comes last, so that who waits for it finds the rest."""
     for name in ("client_body", *FOLDERS[1:]):
         (folder / TEMPORARY / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, text in files.items():
+        local.write(folder / name, text.encode())
 
 
 def close(folder: Path, *sockets: str) -> None:

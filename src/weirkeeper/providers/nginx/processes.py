@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from weirkeeper.providers import local
 from weirkeeper.providers.local import Running, write
 from weirkeeper.providers.nginx.binary import nginx_binary
-from weirkeeper.providers.nginx.master import Unable, answers, ceased, close, prepare, serving
+from weirkeeper.providers.nginx.master import Unable, answers, ceased, close, serving, write_all
 from weirkeeper.providers.nginx.translate.frame import ASKED, CONFIGURATION, CONTROL, ERRORS, LOG
 
 ENDING = 2.0
@@ -29,8 +30,9 @@ NO_BINARY = (
 class Processes:
     """The processes of one folder."""
 
-    def __init__(self, folder: Path, *, drain_seconds: float, log_bytes: int) -> None:
-        self.folder, self.socket = folder, folder / CONTROL
+    def __init__(self, folder: Path, gate: Mapping[str, str], *, drain_seconds: float, log_bytes: int) -> None:
+        """``gate`` are the files of the gate, our Lua among them."""
+        self.folder, self.socket, self._gate = folder, folder / CONTROL, gate
         self._record = folder / "process.json"
         self._drain, self._log_bytes = drain_seconds, log_bytes
 
@@ -55,9 +57,10 @@ class Processes:
         await local.ended(one.pid, one.started)
 
     async def start(self, mark: str) -> Running | str:
-        """A master with what is written, in place of one that runs; what it complains about where it does not begin."""
+        """A master at its gate, in place of one that runs; what it complains about where it does not begin."""
         binary = _needed()
         await self.end()
+        await asyncio.to_thread(write_all, self.folder, self._gate)
         with (self.folder / COMPLAINTS).open("wb") as complaints:
             process = subprocess.Popen(  # noqa: ASYNC220 (it outlives us)
                 self._command(binary), stdin=subprocess.DEVNULL, stdout=complaints, stderr=complaints,
@@ -128,7 +131,6 @@ class Processes:
             self._record.unlink(missing_ok=True)
             for name in (CONTROL, ASKED):
                 (self.folder / name).unlink(missing_ok=True)
-        prepare(self.folder)
 
     def _complaints(self) -> str:
         parts = []

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from weirkeeper.providers import local
-from weirkeeper.providers.local import Running, write
+from weirkeeper.providers.local import Running
 from weirkeeper.providers.nginx import control
 from weirkeeper.providers.nginx.control import Away
-from weirkeeper.providers.nginx.master import answers, ceased, close, kill, prepare, serving
+from weirkeeper.providers.nginx.master import answers, ceased, close, kill, serving, write_all
 from weirkeeper.providers.nginx.plan import GATE
 from weirkeeper.providers.nginx.translate.frame import ASKED, CONTROL, ERRORS, LOG, PID
 
@@ -38,9 +38,7 @@ class Supervised:
 
     def bar(self) -> None:
         """Write the gate, for whoever starts next."""
-        prepare(self.folder)
-        for name, text in self._gate.items():
-            write(self.folder / name, text.encode())
+        write_all(self.folder, self._gate)
 
     async def running(self) -> Running | None:
         """The one that serves; one at the gate does not."""
