@@ -323,7 +323,7 @@ def test_what_leads_nowhere_is_answered_500(rules: str, reason: str) -> None:
         "filters: [{type: ExtensionRef}]",
         "filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: 'a b', value: c}]}}]",
         "timeouts: {request: soon}",
-        "backendRefs: [{name: shop, port: 80, filters: [{type: URLRewrite, urlRewrite: {}}]}]",
+        "backendRefs: [{name: shop, port: 80, filters: [{type: CORS, cors: {}}]}]",
     ],
 )
 def test_a_rule_that_cannot_be_used_is_answered_500_and_never_skipped(rules: str) -> None:

@@ -15,6 +15,7 @@ from weirkeeper.kube.gateway_types import (
     CorsSpec,
     HeaderModifier,
     HeaderPair,
+    HttpBackendReference,
     PathModifier,
     RequestMirror,
     RouteFilter,
@@ -86,15 +87,28 @@ def _with(found: Filtered, one: RouteFilter, gathered: Gathered, *, grpc: bool) 
             raise WrongMatch(f"the filter {shown(one.type)} is not known here")
 
 
+def backend_rewrite(backends: Sequence[HttpBackendReference]) -> UrlRewrite | None:
+    """The rewrite that stands at the backends of a rule: the same at each, since engines rewrite for a rule and not for a share of it."""
+    found = [
+        [one.url_rewrite for one in ref.filters or () if one.type == "URLRewrite" and one.url_rewrite is not None]
+        for ref in backends
+    ]
+    if not any(found):
+        return None
+    if any(one != found[0] for one in found) or len(found[0]) > 1:
+        raise WrongMatch("URLRewrite at a backend has to be the same at all backends of its rule here")
+    return _rewrite(found[0][0])
+
+
 def header_edit(filters: Sequence[RouteFilter]) -> tuple[HeaderEdit | None, HeaderEdit | None]:
-    """The edits of requests and answers of one backend alone; another filter cannot be there."""
+    """The edits of requests and answers of one backend alone; a rewrite there is its rule's (``backend_rewrite``), and another filter cannot be there."""
     request = response = None
     for one in filters:
         if one.type == "RequestHeaderModifier" and one.request_header_modifier is not None:
             request = _edit(one.request_header_modifier)
         elif one.type == "ResponseHeaderModifier" and one.response_header_modifier is not None:
             response = _edit(one.response_header_modifier)
-        else:
+        elif one.type != "URLRewrite" or one.url_rewrite is None:
             raise WrongMatch(f"the filter {shown(one.type)} cannot stand at a backend here")
     return request, response
 

@@ -7,9 +7,11 @@ Comes in: a route. Goes out: ``Translated``: its routes in the order of rules an
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from weirkeeper.controllers.base import CertificateWish, EndpointSetWish
 from weirkeeper.controllers.gateway.durations import milliseconds
-from weirkeeper.controllers.gateway.filters import Filtered, filtered, header_edit
+from weirkeeper.controllers.gateway.filters import Filtered, backend_rewrite, filtered, header_edit
 from weirkeeper.controllers.gateway.matches import WrongMatch, grpc_match, http_match
 from weirkeeper.controllers.gateway.references import Gathered
 from weirkeeper.controllers.gateway.sessions import at_path, outlives_browser, session
@@ -155,7 +157,7 @@ def _rule(
     number: int, rule: _Rule, origin: Origin, gathered: Gathered, broken: list[tuple[str, Origin]], *, grpc: bool
 ) -> Iterator[Route]:
     try:
-        found = filtered(rule.filters, gathered, grpc=grpc)
+        found = _with_backends(filtered(rule.filters, gathered, grpc=grpc), rule)
         action = _action(rule, found, gathered, grpc=grpc)
         limits, retry = _timeouts(rule.timeouts), _retry(rule)
         affinity = session(rule.session, gathered.route, rule.name or f"#{number}", len(rule.backends))
@@ -170,6 +172,15 @@ def _rule(
             broken.append((str(wrong), origin.at(field(f"{origin.path}.matches[{j}]"))))
             continue
         yield _route(Id(f"{number:03}/{j:03}"), rule, match, action, found, origin, limits, retry, affinity, grpc=grpc)
+
+
+def _with_backends(found: Filtered, rule: _Rule) -> Filtered:
+    rewrite = backend_rewrite(rule.backends)
+    if rewrite is None:
+        return found
+    if found.rewrite is not None:
+        raise WrongMatch("URLRewrite stands at the rule and at its backends")
+    return msgspec.structs.replace(found, rewrite=rewrite)
 
 
 def _route(  # noqa: PLR0917 - the parts of a route
