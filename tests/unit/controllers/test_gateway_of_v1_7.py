@@ -1,10 +1,17 @@
 """What v1.7 of Gateway API's suite asks besides v1.6, by the names of its tests; what is asked of an engine is in the conformance suite of this repository, of a server in ``tests/api``."""
 
+import base64
+
 import pytest
 from test_gateway import World, gateway, route
 
 from weirkeeper.compose.precedence import precedence_key
+from weirkeeper.kube.conditions import ConditionsWish
 from weirkeeper.model.filters import FullPath, PrefixPath, UrlRewrite
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.text import Timestamp
+from weirkeeper.status.conditions import cleared_status, merged_status
+from weirkeeper.testing.certificates import Authority
 
 
 def routes(world):
@@ -122,3 +129,63 @@ def test_http_route_retry_connection_error() -> None:
     assert (found.retry.attempts, found.retry.statuses) == (3, ())
     assert {"connect", "reset"} <= set(found.retry.conditions)
     assert found.retry.non_idempotent
+
+
+POLICY = """kind: BackendTLSPolicy
+metadata: {name: p, namespace: d}
+spec:
+  targetRefs: [{group: "", kind: Service, name: shop}]
+  validation: {hostname: shop.example, wellKnownCACertificates: System}"""
+GOOD = {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}
+
+
+def test_backend_tls_policy_grpc_route() -> None:
+    world = World(gateway(), POLICY, route("backendRefs: [{name: shop, port: 80}]", kind="GRPCRoute"))
+    (backend,) = [one for intent in world.intents().values() for one in intent.backends]
+    assert (backend.protocol, backend.tls.server_name, backend.tls.verify) == ("grpc", "shop.example", True)
+    assert world.said("BackendTLSPolicy", "p") == GOOD
+
+
+@pytest.mark.parametrize(("mode", "secured"), [("Terminate", True), ("Passthrough", False)])
+def test_backend_tls_policy_tls_route_terminate(mode: str, secured: bool) -> None:
+    pair = Authority("test").issue("a.example")
+    data = {"tls.crt": base64.b64encode(pair.certificate).decode(), "tls.key": base64.b64encode(pair.key).decode()}
+    secret = f"kind: Secret\nmetadata: {{name: c, namespace: d}}\ntype: kubernetes.io/tls\ndata: {data}"
+    refs = ", certificateRefs: [{name: c}]" if secured else ""
+    listener = f"{{name: tls, port: 443, protocol: TLS, tls: {{mode: {mode}{refs}}}}}"
+    world = World(gateway(listener), secret, POLICY, route(kind="TLSRoute"))
+    (backend,) = [one for intent in world.intents().values() for one in intent.backends]
+    (led,) = [one for intent in world.intents().values() for one in intent.l4_routes]
+    assert led.forward.backends[0].backend == backend.id
+    assert backend.protocol == "tcp"
+    assert (backend.tls is not None and backend.tls.server_name == "shop.example") is secured
+    assert world.said("BackendTLSPolicy", "p") == GOOD
+
+
+def test_a_policy_without_authorities_leaves_tls_alone_that_goes_through() -> None:
+    bad = POLICY.replace(
+        "wellKnownCACertificates: System", 'caCertificateRefs: [{group: "", kind: ConfigMap, name: nothing}]'
+    )
+    listener = "{name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}"
+    world = World(gateway(listener), bad, route(kind="TLSRoute"))
+    assert [one.id for intent in world.intents().values() for one in intent.backends] == ["d/shop/80~tcp"]
+    assert world.said("BackendTLSPolicy", "p")["Accepted"] == ("False", "NoValidCACertificate")
+
+
+@pytest.mark.parametrize(("kind", "of"), [("HTTPRoute", "parents"), ("BackendTLSPolicy", "ancestors")])
+def test_preserve_foreign_status(kind: str, of: str) -> None:
+    """HTTPRoutePreserveForeignStatus, BackendTLSPolicyPreserveForeignStatus; on a server, with GatewayPreserveForeignConditions: tests/api/test_condition_writer.py."""
+    world = World(gateway(), POLICY, route())
+    name = "p" if kind == "BackendTLSPolicy" else "r"
+    wish = ConditionsWish(ref=Ref(group="g", kind=kind, namespace="d", name=name), report=world.report(kind, name))
+    foreign = {
+        "controllerName": "x.io/y",
+        "parentRef": {"name": "f"},
+        "ancestorRef": {"name": "f"},
+        "conditions": [{"type": "Odd"}],
+    }
+    made = merged_status({of: [foreign]}, wish, Timestamp("2026-01-01T00:00:00Z"))
+    assert made is not None
+    assert made[of][0] == foreign
+    assert [one["controllerName"] for one in made[of]] == ["x.io/y", "weirkeeper.io/gateway"]
+    assert cleared_status(made, "weirkeeper.io/gateway") == {of: [foreign]}

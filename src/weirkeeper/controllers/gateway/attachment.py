@@ -4,7 +4,7 @@ Comes in: a route's parents and host names, and the judged listeners. Goes out: 
 that is not ours is passed over: what is said of it is its own controller's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from weirkeeper.controllers.base import Inputs
@@ -49,6 +49,14 @@ class Attached(Value, frozen=True, kw_only=True):
     """All parents of a route that are ours."""
 
     parents: tuple[Parent, ...]
+
+
+class Reach(NamedTuple):
+    """A route leads requests of a Gateway to a Service."""
+
+    service: Ref
+    gateway: Ref
+    route: Ref
 
 
 class Tables(NamedTuple):
@@ -98,6 +106,12 @@ def parent_ref(route: Ref, one: ParentReference) -> Ref:
         namespace=one.namespace or route.namespace,
         name=one.name,
     )
+
+
+def reaches(route: Ref, at: Attached, services: Iterable[Ref]) -> Iterator[tuple[Reach, bool]]:
+    """Which Services the Gateways of a route send to."""
+    gateways = {parent.gateway for parent in at.parents if parent.accepted.good}
+    yield from ((Reach(service, gateway, route), True) for service in services for gateway in gateways)
 
 
 def _parent(

@@ -13,7 +13,7 @@ import msgspec
 
 from weirkeeper.controllers.base import CertificateWish, Inputs, Intent, Kind
 from weirkeeper.controllers.gateway import reports
-from weirkeeper.controllers.gateway.attachment import EVERY, Attached, Tables, Wished, attached
+from weirkeeper.controllers.gateway.attachment import EVERY, Attached, Reach, Tables, Wished, attached, reaches
 from weirkeeper.controllers.gateway.backend_tls import (
     Identity,
     Secured,
@@ -147,14 +147,6 @@ class Address(NamedTuple):
     ip: IpAddress
 
 
-class Reach(NamedTuple):
-    """A route leads requests of a Gateway to a Service."""
-
-    service: Ref
-    gateway: Ref
-    route: Ref
-
-
 class _Program:
     """The tables of one graph."""
 
@@ -255,6 +247,7 @@ class _Program:
             self.attachments.append(streams.attachments)
             self.routes.append(streams.intents)
             self.route_reports.append(streams.reports)
+            self.reaches.append(streams.reaches)
         every = graph.union("gateway.attached", self.attachments)
         self.counts: Table[EntryKey, int] = declare_counts(graph, every)
 
@@ -289,9 +282,7 @@ class _Program:
 
         def reached(read: Read, ref: Ref, at: Attached) -> Iterator[tuple[Reach, bool]]:
             found = read.get(translated, ref)
-            gateways = {parent.gateway for parent in at.parents if parent.accepted.good}
-            for service in found.services if found is not None else ():
-                yield from ((Reach(service, gateway, ref), True) for gateway in gateways)
+            return iter(()) if found is None else reaches(ref, at, found.services)
 
         self.attachments.append(attachments)
         self.reaches.append(graph.spread(f"gateway.{name}_reaches", attachments, reached))

@@ -78,17 +78,27 @@ class Gathered:
                 return session_of(found, len(backends))
         return None
 
-    def stream_backend(self, one: BackendReference, transport: Transport) -> Id | None:
-        """The backend of a reference for bytes: what its Service says of HTTP is between it and its clients."""
+    def stream_backend(self, one: BackendReference, transport: Transport, *, opened: bool = False) -> Id | None:
+        """The backend of a reference for bytes: what its Service says of HTTP is between it and its clients. Bytes of a connection whose TLS was ``opened`` go on as policies say."""
         found = self._found(one, transport, bytes_only=True)
         if isinstance(found, Judgement):
             self.wrong.append(found)
             return None
-        backend = found[0] if transport == "UDP" else of_bytes(found[0])
+        backend, wish = found[0] if transport == "UDP" else of_bytes(found[0]), found[1]
+        if opened:
+            backend, wish = self._closed_again(referred(self.route, one, "Service"), backend, wish)
         self.backends[backend.id] = backend
-        if found[1] is not None:
-            self.wishes[found[1].id] = found[1]
+        if wish is not None:
+            self.wishes[wish.id] = wish
         return backend.id
+
+    def _closed_again(
+        self, service: Ref, backend: Backend, wish: EndpointSetWish | None
+    ) -> tuple[Backend, EndpointSetWish | None]:
+        secured, wish = self._secured(service, backend, wish)
+        if secured.tls is None:
+            return secured, wish
+        return msgspec.structs.replace(secured, id=Id(f"{secured.id}~tls")), wish
 
     def _secured(
         self, service: Ref, backend: Backend, wish: EndpointSetWish | None

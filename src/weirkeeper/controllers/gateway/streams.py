@@ -4,12 +4,12 @@ Comes in: routes, and the judged listeners. Goes out: attachments, intents and r
 or goes through (``tls.mode``), and so does that of its routes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from weirkeeper.controllers.base import Inputs, Intent
 from weirkeeper.controllers.gateway import reports
-from weirkeeper.controllers.gateway.attachment import Attached, Home, Tables, Wished, attached
+from weirkeeper.controllers.gateway.attachment import Attached, Home, Reach, Tables, Wished, attached, reaches
 from weirkeeper.controllers.gateway.hosts import hostnames
 from weirkeeper.controllers.gateway.listeners import EntryKey, Listening
 from weirkeeper.controllers.gateway.references import Gathered
@@ -22,6 +22,7 @@ from weirkeeper.flow import Graph, Read, Table
 from weirkeeper.kube.conditions import Report
 from weirkeeper.kube.gateway_streams import StreamRoute, TCPRoute, TLSRoute, UDPRoute
 from weirkeeper.kube.gateway_types import BackendReference
+from weirkeeper.model.backend import FromDns
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.route import Forward, L4Route, WeightedBackend
 from weirkeeper.model.text import Id
@@ -50,6 +51,8 @@ class Led(Value, frozen=True, kw_only=True):
     """A route without its listeners: where it leads, and the rest as for routes of HTTP."""
 
     forward: Forward
+    opened: Forward
+    """The same for connections whose TLS ends at the listener."""
     found: Translated
 
 
@@ -59,6 +62,7 @@ class Streams(NamedTuple):
     attachments: Table[Ref, Attached]
     intents: Table[Ref, Intent]
     reports: Table[Ref, Report]
+    reaches: Table[Reach, bool]
 
 
 def declare_streams(graph: Graph, around: Around, name: str) -> Streams:
@@ -88,29 +92,42 @@ def declare_streams(graph: Graph, around: Around, name: str) -> Streams:
             return None
         return reports.route_report(route.metadata.generation, at, one.found, around.controller)
 
+    def reached(read: Read, ref: Ref, at: Attached) -> Iterator[tuple[Reach, bool]]:
+        one = read.get(led, ref)
+        return iter(()) if one is None else reaches(ref, at, one.found.services)
+
     return Streams(
         attachments,
         graph.spread(f"gateway.{name}_intents", attachments, hung),
         graph.derive(f"gateway.{name}_reports", attachments, report),
+        graph.spread(f"gateway.{name}_reaches", attachments, reached),
     )
 
 
 def _led(route: StreamRoute, gathered: Gathered, transport: Transport) -> Led:
     """The first rule: more than one is none of Gateway API v1's."""
     rule = next(iter(route.spec.rules or ()), None)
-    shares = tuple(_share(route.ref, one, gathered, transport) for one in (rule.backend_refs if rule else None) or ())
+    refs = (rule.backend_refs if rule else None) or ()
+    shares = tuple(_share(route.ref, one, gathered, transport) for one in refs)
+    opened = shares
+    if isinstance(route, TLSRoute):
+        opened = tuple(_share(route.ref, one, gathered, transport, opened=True) for one in refs)
     found = Translated(
         backends=tuple(gathered.backends.values()),
         endpoint_sets=tuple(gathered.wishes.values()),
+        trust_bundles=tuple(gathered.bundles.values()),
+        services=tuple(gathered.services),
         resolved=gathered.resolved,
         rules=len(route.spec.rules or ()),
     )
-    return Led(forward=Forward(backends=shares), found=found)
+    return Led(forward=Forward(backends=shares), opened=Forward(backends=opened), found=found)
 
 
-def _share(route: Ref, one: BackendReference, gathered: Gathered, transport: Transport) -> WeightedBackend:
+def _share(
+    route: Ref, one: BackendReference, gathered: Gathered, transport: Transport, *, opened: bool = False
+) -> WeightedBackend:
     weight = min(max(1 if one.weight is None else one.weight, 0), MOST_WEIGHT)
-    backend = gathered.stream_backend(one, transport)
+    backend = gathered.stream_backend(one, transport, opened=opened)
     return WeightedBackend(backend=backend or id_of(route.kind, place(route), route.name, "nowhere"), weight=weight)
 
 
@@ -129,13 +146,23 @@ def _intents(
     for i, (front, groups) in enumerate(by_front.items()):
         yield (
             part_ref(route.ref, front, i),
-            Intent(
-                load_balancer=front,
-                l4_routes=tuple(_route(route, led, modes[group], homes) for group, homes in groups.items()),
-                backends=led.found.backends if groups else (),
-                endpoint_sets=led.found.endpoint_sets if groups else (),
-            ),
+            _intent(front, [_route(route, led, modes[group], homes) for group, homes in groups.items()], led.found),
         )
+
+
+def _intent(front: Id, routes: Sequence[L4Route], found: Translated) -> Intent:
+    """With what these routes lead to, and no more: how a connection was opened says which backends those are."""
+    wanted = {share.backend for one in routes for share in one.forward.backends}
+    backends = tuple(one for one in found.backends if one.id in wanted)
+    sources = {one.source.id for one in backends if not isinstance(one.source, FromDns)}
+    trusted = {one.tls.trust for one in backends if one.tls is not None}
+    return Intent(
+        load_balancer=front,
+        l4_routes=tuple(routes),
+        backends=backends,
+        endpoint_sets=tuple(one for one in found.endpoint_sets if one.id in sources),
+        trust_bundles=tuple(one for one in found.trust_bundles if one.id in trusted),
+    )
 
 
 def _route(route: StreamRoute, led: Led, listener: Listening, homes: list[Home]) -> L4Route:
@@ -148,7 +175,7 @@ def _route(route: StreamRoute, led: Led, listener: Listening, homes: list[Home])
         tls=listener.tls,
         sni=() if ANY in names else tuple(names),
         priorities=() if ANY in names or not any(names.values()) else tuple(names.values()),
-        forward=led.forward,
+        forward=led.opened if listener.tls == "terminate" else led.forward,
         created_at=route.origin().created_at,
         origin=route.origin(field("spec.rules[0]")),
     )

@@ -212,7 +212,9 @@ def _raw() -> Any:
 
 
 def _tls(wished: BackendTls, protocol: str) -> Any:
-    alpn = {"h2": ("h2",), "grpc": ("h2",), "h2c": ("h2",), "auto": ("h2", "http/1.1")}.get(protocol, ("http/1.1",))
+    alpn = {"h2": ("h2",), "grpc": ("h2",), "h2c": ("h2",), "auto": ("h2", "http/1.1"), "tcp": ()}.get(
+        protocol, ("http/1.1",)
+    )
     return upstream_socket(wished, alpn)
 
 

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from weirkeeper.controllers.shared.ids import id_of
+from weirkeeper.model.backend import BackendTls
+from weirkeeper.model.certificate import TrustBundle
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener, ListenerTls
 from weirkeeper.model.route import Forward, L4Route, WeightedBackend
-from weirkeeper.model.text import Hostname, Id
+from weirkeeper.model.text import Hostname, Id, PemText
 from weirkeeper.model.value import Milliseconds
 from weirkeeper.model.words import TlsMode
 from weirkeeper.testing.certificates import Authority
 from weirkeeper.testing.client import Response, Target
-from weirkeeper.testing.conformance.backends import datagram_echo, listening_backend
+from weirkeeper.testing.conformance.backends import SECURE_NAME, datagram_echo, listening_backend
 from weirkeeper.testing.conformance.scenario import needs
 from weirkeeper.testing.conformance.site import AWAY, Manifest, Site
 from weirkeeper.testing.eventually import poll_until
@@ -261,6 +263,46 @@ def ended(site: Site) -> None:
     assert got.echo.header("x-forwarded-proto") is None, "what was in it is looked into"
     site.until(_by("b"), scheme="https", port=PORTS["ended"], host="two." + site.host, trust=AUTHORITY.pem())
     assert site.tried(scheme="https", port=PORTS["ended"], host="three." + site.host) is None
+
+
+def _opened(site: Site, *known: str) -> list[Manifest]:
+    """TLS ends here and begins again: for backends whose certificate is for this name."""
+    bundle = TrustBundle(
+        id=site.backend_id("trust"),
+        certificates=PemText(site.backends.authority.pem().decode()),
+        origin=site.origin(),
+    )
+    routes = [_route(site, "ended", name, sni=(f"{name}.{site.host}",), tls="terminate") for name in known]
+    backends = [
+        site.backend(name, protocol="tcp", tls=BackendTls(server_name=Hostname(name), trust=bundle.id, verify=True))
+        for name in known
+    ]
+    listener = site.listener(PORTS["ended"], protocol="tls", tls=ENDS)
+    endpoints = dict.fromkeys(known, (site.backends.secure.port,))
+    return [
+        site.tls_secret("own", AUTHORITY.issue(*(f"{name}.{site.host}" for name in known))),
+        site.ingress(
+            {"ssl-redirect": "false"},
+            tls=[{"hosts": [f"{name}.{site.host}" for name in known], "secretName": "own"}],
+        ),
+        site.neutral(
+            listeners=[listener], l4_routes=routes, backends=backends, endpoints=endpoints, trust_bundles=(bundle,)
+        ),
+    ]
+
+
+@needs(
+    "TLS ends here and begins again before a backend of bytes, which is verified",
+    "TLSRoute TLSTermination TLSRouteModeTerminate BackendProtocolHTTPS BackendTLSPolicy",
+    lambda site: _opened(site, SECURE_NAME, "another.example"),
+    listens=True,
+)
+def opened_and_closed(site: Site) -> None:
+    port, trust = PORTS["ended"], AUTHORITY.pem()
+    got = site.until(_is_secure, scheme="https", port=port, host=f"{SECURE_NAME}.{site.host}", trust=trust)
+    assert got.echo.tls is not None
+    assert got.echo.tls.sni == SECURE_NAME
+    assert site.tried(scheme="https", port=port, host=f"another.example.{site.host}", trust=trust) is None
 
 
 @needs(
