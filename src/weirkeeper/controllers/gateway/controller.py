@@ -28,6 +28,7 @@ from weirkeeper.controllers.gateway.classes import (
     our_class,
     our_gateway,
 )
+from weirkeeper.controllers.gateway.conflicts import verdicts
 from weirkeeper.controllers.gateway.counts import declare_counts
 from weirkeeper.controllers.gateway.grants import Grants, declare_grants
 from weirkeeper.controllers.gateway.hosts import hostnames
@@ -43,7 +44,6 @@ from weirkeeper.controllers.gateway.listeners import (
     Sight,
     entries,
     listening,
-    verdicts,
 )
 from weirkeeper.controllers.gateway.policies import Policy, policy_report
 from weirkeeper.controllers.gateway.ports import port_intent

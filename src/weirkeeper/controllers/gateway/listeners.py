@@ -1,19 +1,15 @@
-"""Listeners of Gateways and ListenerSets: what each of them asks for, who of them may stand, and what is wrong with the others.
+"""Listeners of Gateways and ListenerSets: what each of them asks for, and what is wrong with it.
 
 Comes in: Gateways and ListenerSets of ours. Goes out: ``Entry`` (a listener as it is wished), ``Verdict`` (whether it may stand beside the others of its port), and ``Listening``
-(what it serves). Whether a route fits is decided in ``attachment``; what becomes of them in the model is in ``ports``.
-
-Who goes first (Gateway API, ListenerSet): the Gateway's own listeners, then those of ListenerSets, the oldest set first, then by namespace and name. Of two listeners of one
-Gateway that cannot both stand neither does; of a set's, the later one does not.
+(what it serves). Who of those of a port may stand is decided in ``conflicts``, whether a route fits is decided in ``attachment``; what becomes of them in the model is in ``ports``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from weirkeeper.controllers.base import CertificateWish, Inputs
 from weirkeeper.controllers.gateway.classes import OurGateway
 from weirkeeper.controllers.gateway.grants import Grants, permitted
-from weirkeeper.controllers.gateway.hosts import narrower
 from weirkeeper.controllers.gateway.trust import trusted
 from weirkeeper.controllers.shared.certificates import key_pair
 from weirkeeper.controllers.shared.hostnames import ANY, hostname
@@ -178,61 +174,6 @@ def _clients(ours: OurGateway, spec: ListenerSpec) -> FrontendValidation | None:
         return None
     of_port = [one.tls for one in frontend.per_port or () if one.port == spec.port]
     return (of_port[0] if of_port else frontend.default).validation
-
-
-def verdicts(members: Iterable[tuple[EntryKey, Entry]]) -> Iterator[tuple[EntryKey, Verdict]]:
-    """Who of the listeners of one port may stand. UDP has ports of its own and is not among them."""
-    rows = dict(members)
-    judged = dict(_judged(rows.items()))
-    other = _overlaps(
-        {one.hostname: key.name for key, one in rows.items() if one.family == "tls" and not judged[key].reason}
-    )
-    for key, verdict in judged.items():
-        overlaps = "" if verdict.reason or rows[key].family != "tls" else other.get(rows[key].hostname, "")
-        yield key, Verdict(reason=verdict.reason, why=verdict.why, overlaps=overlaps)
-
-
-def _overlaps(names: dict[Hostname, str]) -> dict[Hostname, str]:
-    """For each host name that is inside of another one, or around it, the listener of that other (Gateway API, OverlappingTLSConfig)."""
-    found = dict[Hostname, str]()
-    for host, name in names.items():
-        for wider in (*narrower(host, ANY), ANY):
-            if wider != host and wider in names:
-                found.setdefault(host, names[wider])
-                found.setdefault(wider, name)
-    return found
-
-
-def _judged(members: Iterable[tuple[EntryKey, Entry]]) -> Iterator[tuple[EntryKey, Verdict]]:
-    found = sorted(members, key=lambda row: row[1].rank)
-    own = [row for row in found if row[1].rank[0] == OWN]
-    families = {entry.family for _, entry in own}
-    wanted = [(entry.family, entry.hostname) for _, entry in own]
-    for key, entry in own:
-        if len(families) > 1:
-            yield key, _protocol(entry)
-        elif wanted.count((entry.family, entry.hostname)) > 1:
-            yield key, _hostname(entry)
-        else:
-            yield key, Verdict()
-    taken = set(wanted)
-    for key, entry in found[len(own) :]:
-        if families and entry.family not in families:
-            yield key, _protocol(entry)
-        elif (entry.family, entry.hostname) in taken:
-            yield key, _hostname(entry)
-        else:
-            families.add(entry.family)
-            taken.add((entry.family, entry.hostname))
-            yield key, Verdict()
-
-
-def _protocol(entry: Entry) -> Verdict:
-    return Verdict(reason="ProtocolConflict", why=f"port {entry.spec.port} is wanted for several protocols")
-
-
-def _hostname(entry: Entry) -> Verdict:
-    return Verdict(reason="HostnameConflict", why=f"port {entry.spec.port} is wanted twice for {shown(entry.hostname)}")
 
 
 def listening(read: Read, sight: Sight, key: EntryKey, entry: Entry, verdict: Verdict) -> Listening:
