@@ -26,7 +26,7 @@ from installs import Install, until  # noqa: E402
 PROFILES = {f"{kind}Route": f"GATEWAY-{kind}" for kind in ("HTTP", "GRPC", "TLS", "TCP", "UDP")}
 """By the kind of route that the class says it supports: asking for a profile is claiming its core."""
 CLASS = "gateway-conformance"
-OURS = ("envoy", "haproxy")
+OURS = ("envoy", "haproxy", "nginx")
 USABLE, UNUSABLE = "192.0.2.10", "198.51.100.10"
 """Addresses for documentation (RFC 5737): the class lists the first as one that a Gateway may have."""
 TOLD = re.compile(r"^\s+--- (PASS|FAIL|SKIP): TestConformance/(\w+) \((\d+\.\d+)s\)$")
