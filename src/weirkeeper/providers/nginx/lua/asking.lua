@@ -106,9 +106,50 @@ local function sign_in(one, request)
   return { status = 302, headers = { location = one.sign_in .. joint .. (one.sign_in_parameter or "rd") .. "=" .. back } }
 end
 
+-- The whole body, for a service that is asked as the client asked; one that is too long, or does not say its length, is refused.
+local function whole_body(most, request)
+  if not most then return nil end
+  local length = length_of(request)
+  if not length or length > math.min(most, MOST) then return nil, { status = 413 } end
+  return read(length)
+end
+
+-- Names of headers that a request gets of a service's answer: those that it wishes for, or all but those that speak of the answer itself.
+local function told_of(one, headers)
+  local told = {}
+  for _, name in ipairs(one.response_headers or {}) do told[#told + 1] = name:lower() end
+  for name in pairs(one.any_response_header and headers or {}) do
+    if not HOP[name] and name ~= "set-cookie" and name:sub(1, 8) ~= "content-" then told[#told + 1] = name end
+  end
+  return told
+end
+
+local function tell(told, headers)
+  for _, name in ipairs(told) do
+    ngx.req.clear_header(name)
+    if headers[name] then ngx.req.set_header(name, headers[name]) end
+  end
+end
+
+-- As the client asked, behind a path: 200 lets it pass, what else the service says below 500 is the answer.
+local function authorized_original(one, request)
+  local headers, given = { host = request.authority }, request:headers()
+  for _, name in ipairs(one.request_headers or {}) do headers[name:lower()] = given[name:lower()] end
+  headers.authorization = given.authorization
+  local body, refusal = whole_body(one.body_bytes, request)
+  if refusal then return refusal end
+  local got = ask(one.backend, request.method, (one.path or "/"):gsub("/$", "") .. request.target, headers, one.timeout or PATIENCE, body)
+  local answered = got and got.headers or {}
+  tell(told_of(one, answered), got and got.status == 200 and answered or {})
+  if not got or got.status >= 500 then return { status = 500 } end
+  if got.status ~= 200 then return { status = got.status, headers = plain(answered), body = got.body } end
+  request.cookies_told = answered["set-cookie"]
+end
+
 -- 2xx lets it pass, 401 and 403 are handed on, all else refuses.
 function asking.authorized(one, request)
   if one.grpc then return { status = 503 } end
+  if one.original then return authorized_original(one, request) end
   local target = (one.path or "/") .. (one.query and "?" .. one.query or "")
   local method = one.method or (one.as and one.as.method) or "GET"
   local body, refusal = asked_body(one, request)

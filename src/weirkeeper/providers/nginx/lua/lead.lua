@@ -127,9 +127,10 @@ local function settled(request, backend)
   if set and backend.watched then set = members.of(backend, set) end
   if not set or #set.servers == 0 then return false end
   if request.backend then left(request) end
-  request.backend, request.set, request.tries, request.asked = backend, set, nil, nil
-  request.tried = WATCHED[backend.balancing] and {} or nil
-  request.order = backend.passive and {}
+  request.backend, request.set, request.tries = backend, set, false
+  if request.asked then request.asked = nil end
+  if WATCHED[backend.balancing] then request.tried = {} end
+  if backend.passive or request.order then request.order = backend.passive and {} end
   request.endpoint, request.session_given = balance.choose(set, backend, request.route.affinity, request)
   if backend.tls then
     ngx.var.weir_pass = "https://weir_tls"

@@ -104,11 +104,18 @@ local function beyond_path(match, request)
   return not match.host_whole or decided(request.host, match.host_whole, "joi")
 end
 
+local function holds(route, request)
+  local match = route.match
+  return match.path_holds(request.path, match.path) and (match.plain or beyond_path(match, request))
+end
+
+-- The first two are looked at outside of the loop: a loop that ends at once is never compiled.
 function matching.route(routes, request)
-  local path = request.path
-  for number = 1, #routes do
-    local match = routes[number].match
-    if match.path_holds(path, match.path) and (match.plain or beyond_path(match, request)) then return routes[number] end
+  local first, second = routes[1], routes[2]
+  if first and holds(first, request) then return first end
+  if second and holds(second, request) then return second end
+  for number = 3, #routes do
+    if holds(routes[number], request) then return routes[number] end
   end
 end
 

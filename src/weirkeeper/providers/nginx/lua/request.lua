@@ -1,7 +1,7 @@
 -- A request, as the rest reads it. In: what NGINX knows of it, and what its listener says of clients. Out: a table.
 local addresses, matching, paths = require("weir.addresses"), require("weir.matching"), require("weir.paths")
 local find, sub = string.find, string.sub
-local NONE, FORWARDED = {}, { "x-forwarded-prefix", "forwarded", "x-real-ip" }
+local NONE = {}
 local Request = {}
 Request.__index = Request
 
@@ -105,7 +105,7 @@ local function named(given, host)
   return found
 end
 
--- The request; nil where it must be refused with 400.
+-- The request; nil where it must be refused with 400. What comes to be known of each is in the table from the first, so that it never grows.
 function Request.of(port)
   local var = ngx.var
   local line = line_of(port, var.request or "")
@@ -116,7 +116,8 @@ function Request.of(port)
   local peer = port.proxied and var.proxy_protocol_addr or var.remote_addr
   local self = setmetatable({
     path = line.path, query = line.query, target = line.target, raw = line.raw, method = line.method, scheme = port.tls and "https" or "http",
-    host = host, authority = authority, given_host = given, sent_host = authority, peer = peer, client = peer, believed = false, route = nil,
+    host = host, authority = authority, given_host = given, sent_host = authority, peer = peer, client = peer, believed = false, forwarded_for = false,
+    route = false, share = false, backend = false, set = false, endpoint = false, session_given = false, tries = false, forwarded = false, sent_target = false,
   }, Request)
   if port.client then self.client, self.believed = client(self, port.client, peer) end
   return self
@@ -141,7 +142,9 @@ function Request:tell(port)
     if not self:header("x-forwarded-port") then set("x-forwarded-port", port.port) end
   else
     self.forwarded_for = self.client
-    for at = 1, #FORWARDED do clear(FORWARDED[at]) end
+    clear("x-forwarded-prefix")
+    clear("forwarded")
+    clear("x-real-ip")
     set("x-forwarded-host", self.authority)
     set("x-forwarded-proto", self.scheme)
     set("x-forwarded-port", port.port)
