@@ -25,6 +25,7 @@ CAPABILITIES = Capabilities(
         "HTTPRouteRequestTimeout": "each wait for the backend is limited, not the request as a whole",
         "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",
         "HTTPRouteRetry": "of answers only 401, 403, 404, 408, 425 and 500 to 504 are tried again, and without a pause",
+        "ExternalAuthOriginal": "of bodies at most about 12 KiB can be shown to the service, and only those that say their length; others are refused",
         "RetryBudget": "how often each request is tried again is limited, not the share of all",
         "PassiveHealthChecks": "all endpoints may be left out at once, and one comes back when it takes a connection",
         "BackendTLSPolicySANValidation": "of several names only the first is compared and asked for, and a backend that is to be known by a URI is not reached",

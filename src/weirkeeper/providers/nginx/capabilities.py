@@ -29,6 +29,7 @@ CAPABILITIES = Capabilities(
         "HTTPRouteRequestTimeout": "each wait for the backend is limited, not the request as a whole",
         "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",
         "HTTPRouteRetry": "of answers only 403, 404, 429, 500 and 502 to 504 are tried again, and without a pause",
+        "ExternalAuthOriginal": "of bodies at most 64 KiB can be shown to the service, and only those that say their length; others are refused",
         "RetryBudget": "how often each request is tried again is limited, not the share of all",
         "BackendTLSPolicySANValidation": "of several names only the first is compared, and the backend is asked for by it; one that is to be known by a URI is not reached",
         "CustomErrorPages": "of the load balancer's own errors only those are replaced that come of a Service without endpoints",

@@ -86,6 +86,10 @@ def _of_service(wished: ExternalAuth, to: str, backend: Backend) -> Iterator[tup
     yield "method", wished.method or (own and own.method) or "GET"
     yield "path", f"{wished.path}?{wished.query}" if wished.query else wished.path
     yield "timeout", str(wished.timeout)
+    if wished.original:
+        yield "original", "yes"
+    if wished.any_response_header:
+        yield "tell_all", "yes"
     if host := wished.host or (own and own.host):
         yield "host", host
     if wished.body_bytes:

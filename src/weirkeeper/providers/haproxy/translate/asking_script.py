@@ -35,6 +35,7 @@ LUA = (
     r"""
 local byte, find, format, gmatch, gsub, lower, sub = string.byte, string.find, string.format, string.gmatch, string.gsub, string.lower, string.sub
 local HOP = { connection = true, ["keep-alive"] = true, ["transfer-encoding"] = true, ["content-length"] = true, te = true, trailer = true, upgrade = true, date = true, server = true }
+local OF_ANSWER = { host = true, ["set-cookie"] = true }
 
 -- the lines of an argument: the last of each name, and all in their order
 local function wishes(text)
@@ -119,9 +120,48 @@ local function signed_in(txn, one, scheme, host)
   answer(txn, 302, { location = { url } }, "")
 end
 
+-- the whole body, for a service that is asked as the client asked; nothing where it is too long or does not say how long it is
+local function whole_body(txn, given, most)
+  local size = tonumber(first(given, "content-length") or (given["transfer-encoding"] and "-1" or "0"))
+  local body = size == 0 and "" or txn.f:req_body() or ""
+  return size and size <= most and size == #body and body or nil
+end
+
+-- what a service is asked as the client asked: 200 lets pass, what else it says below 500 is the answer
+local function authorize_original(txn, one, all, given)
+  local sent, told = {}, {}
+  copied(sent, given, { "host", "authorization" })
+  for _, line in ipairs(all) do
+    if line[1] == "pass" then sent[line[2]] = given[line[2]] end
+    if line[1] == "tell" then told[#told + 1] = line[2] end
+  end
+  local body
+  if one.body then
+    body = whole_body(txn, given, tonumber(one.body))
+    if not body then return answer(txn, 413, {}, "") end
+  end
+  if body == "" then body = nil end
+  local got = ask(one.to, txn.sf:method(), gsub(one.path, "/$", "") .. original(txn), sent, tonumber(one.timeout), body)
+  local headers = got and sendable(got.headers) or {}
+  if one.tell_all then
+    for name in pairs(headers) do
+      if not HOP[name] and not OF_ANSWER[name] and sub(name, 1, 8) ~= "content-" then told[#told + 1] = name end
+    end
+  end
+  for _, name in ipairs(told) do txn.http:req_del_header(name) end
+  if not got or got.status >= 500 then return end
+  if got.status ~= 200 then return answer(txn, got.status, got.headers, got.body) end
+  for _, name in ipairs(told) do
+    for _, value in ipairs(headers[name] or {}) do txn.http:req_add_header(name, value) end
+  end
+  keep(txn, "cookies", headers["set-cookie"])
+  txn:set_var(ALLOWED, "yes")
+end
+
 core.register_action("authorize", { "http-req" }, function(txn, text)
   local one, all = wishes(text)
   local given, sent = txn.http:req_get_headers(), {}
+  if one.original then return authorize_original(txn, one, all, given) end
   copied(sent, given, PASSED)
   local scheme, host = first(given, "x-forwarded-proto") or txn:get_var("txn.scheme"), first(given, "host") or ""
   sent["x-forwarded-for"] = way(given, txn)
