@@ -1,7 +1,9 @@
 """An NGINX that outlives its program is taken over without a reload; one that is killed is replaced with everything; a port that is taken is said; its sockets are its user's alone."""
 
 import asyncio
+import http.client
 import os
+import random
 import signal
 import socket
 import stat
@@ -96,6 +98,31 @@ def test_a_worker_that_is_killed_loses_nothing(site: Site, rig: Watched) -> None
         os.kill(one, signal.SIGKILL)
     site.answers("a")
     assert master(rig) == pid
+
+
+def test_what_is_remembered_of_requests_is_of_line_and_host_together(site: Site) -> None:
+    """The same line with another host, the same host with another line, again and again on one connection: a host in the line goes before the header."""
+    site.apply(site.ingress(), site.ingress(name="other", host=f"other.{site.host}", paths=[("/", "Prefix", "b")]))
+    site.answers("b", host=f"other.{site.host}")
+    here, other = site.host, f"other.{site.host}"
+    asks = [
+        ("/", here, "a"),
+        (f"http://{other}/", here, "b"),
+        ("/", other, "b"),
+        (f"http://{here}/", other, "a"),
+        ("/", f"{here}.", "a"),
+        ("/", f"none.{here}", ""),
+    ]
+    random.Random(5).shuffle(rounds := asks * 8)
+    with (
+        socket.create_connection(site.stage.rig.reach(site.stage.http_port), timeout=10) as stream,
+        stream.makefile("rb") as answers,
+    ):
+        for target, host, name in rounds:
+            stream.sendall(f"GET {target} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+            headers = http.client.parse_headers(answers) if answers.readline() else http.client.HTTPMessage()
+            answers.read(int(headers["content-length"]))
+            assert (headers["x-echo-name"] or "") == name, (target, host)
 
 
 def test_a_port_that_is_taken_is_said_and_taken_later(site: Site, rig: Watched) -> None:

@@ -106,6 +106,8 @@ def test_verdicts_outlive_a_reload(site: Site, rig: Watched, pair: tuple[Moody, 
     poll_until(lambda: sum(rig.keeper.reloads.values()) > before, what="its file is read again")
     settled(site, rig)
     assert set(names(site)) == {"two"}
+    one.health = 200
+    poll_until(lambda: set(names(site)) == {"one", "two"}, what="the new workers ask as well")
 
 
 def test_who_takes_no_connection_is_asked_no_more(site: Site, rig: Watched, pair: tuple[Moody, Moody]) -> None:

@@ -63,8 +63,9 @@ local function found_host(group, host)
   return found or store.get("h:", group .. "/*")
 end
 
--- The host that a name is at a port, remembered until there is a change of any.
-local MOST, hosts, held, since = 2000, {}, 0, 0
+-- The host that a name is at a port, remembered until there is a change of any: so many of them, if they may be names at all.
+local LONGEST, MOST = 253, 2000
+local hosts, held, since = {}, 0, 0
 
 local function host_of(group, name)
   if since ~= store.epoch or held >= MOST then hosts, held, since = {}, 0, store.epoch end
@@ -75,8 +76,8 @@ local function host_of(group, name)
   end
   local found = known[name]
   if found == nil then
-    found, held = found_host(group, name) or false, held + 1
-    known[name] = found
+    found = found_host(group, name) or false
+    if #name <= LONGEST then known[name], held = found, held + 1 end
   end
   return found
 end

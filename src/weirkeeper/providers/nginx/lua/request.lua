@@ -76,7 +76,7 @@ local function read_host(given, host)
 end
 
 -- The same lines and hosts come again and again: so many are remembered, if they are not long.
-local LONGEST, MOST = 512, 2000
+local LONGEST, MOST = 512, 1000
 
 local function line_of(port, line)
   local lines = port.lines
