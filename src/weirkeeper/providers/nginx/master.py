@@ -14,7 +14,7 @@ from typing import Protocol
 from weirkeeper.providers import keeping, local
 from weirkeeper.providers.local import Running
 from weirkeeper.providers.nginx import control
-from weirkeeper.providers.nginx.translate.frame import CONTROL, FOLDERS, TEMPORARY
+from weirkeeper.providers.nginx.translate.frame import ASKED, CONTROL, FOLDERS, TEMPORARY
 
 STARTING, HEARING, LOOK = 20.0, 2.0, 0.005
 
@@ -102,8 +102,8 @@ def write_all(folder: Path, files: Mapping[str, str]) -> None:
         local.write(folder / name, text.encode())
 
 
-def close(folder: Path, *sockets: str) -> None:
+def close(folder: Path) -> None:
     """Sockets are their user's alone."""
-    for name in sockets or (CONTROL,):
+    for name in (CONTROL, ASKED):
         with contextlib.suppress(FileNotFoundError):
             (folder / name).chmod(0o600)

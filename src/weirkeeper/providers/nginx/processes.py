@@ -70,7 +70,7 @@ class Processes:
         found = Running(pid=process.pid, started=local.started(process.pid) or 0)
         write(self._record, msgspec.json.encode(found))
         if await answers(self.socket, mark, lambda: self.lives(found)) == "":
-            close(self.folder, CONTROL, ASKED)
+            close(self.folder)
             return found
         if self.lives(found):
             await self.end()

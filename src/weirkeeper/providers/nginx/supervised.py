@@ -18,7 +18,7 @@ from weirkeeper.providers.nginx import control
 from weirkeeper.providers.nginx.control import Away
 from weirkeeper.providers.nginx.master import answers, ceased, close, kill, serving, write_all
 from weirkeeper.providers.nginx.plan import GATE
-from weirkeeper.providers.nginx.translate.frame import ASKED, CONTROL, ERRORS, LOG, PID
+from weirkeeper.providers.nginx.translate.frame import CONTROL, ERRORS, LOG, PID
 
 _SAID = re.compile(r"\[(emerg|error)\] \d+#\d+: (?:\*\d+ )?(.*)", re.ASCII)
 _TAKEN = re.compile(r"bind\(\) to \S+ failed \(98: ", re.ASCII)
@@ -66,7 +66,7 @@ class Supervised:
             await self._shake()
             raise Away(f"{error}; it has to be started") from None
         if told.mark == mark and not told.orphan:
-            close(self.folder, CONTROL, ASKED)
+            close(self.folder)
             return self._running(told.master)
         with contextlib.suppress(Away):
             await control.finish(self.socket)
@@ -84,7 +84,7 @@ class Supervised:
         if why is None:
             raise Away("it did not read its file in time")
         if not why:
-            close(self.folder, CONTROL, ASKED)
+            close(self.folder)
             await ceased(before, one.pid)
         return why
 
