@@ -479,8 +479,7 @@ RESOURCES: Mapping[GroupKind, Resource] = {
         ("BackendTLSPolicy", "backendtlspolicies"),
     )
 } | {
-    (EXPERIMENTAL, "XBackendTrafficPolicy"): Resource(
-        EXPERIMENTAL, "v1alpha1", "xbackendtrafficpolicies", "XBackendTrafficPolicy"
-    )
+    (EXPERIMENTAL, kind): Resource(EXPERIMENTAL, "v1alpha1", plural, kind)
+    for kind, plural in (("XBackendTrafficPolicy", "xbackendtrafficpolicies"), ("XBackend", "xbackends"))
 }
 """Where the kinds with conditions are kept, in the version that is read here."""

@@ -81,7 +81,7 @@ def _secured(read: Read, inputs: Inputs, grants: Grants, found: BackendTLSPolicy
     if wished.ca_certificate_refs:
         at = found.origin(field("spec.validation.caCertificateRefs"))
         bundle, resolved = trusted(read, inputs, grants, ref, wished.ca_certificate_refs, name=name, origin=at)
-    tls = _tls(wished, bundle)
+    tls = verified(wished, bundle)
     if resolved.reason == WRONG_KIND:  # policies have another word for it than Gateways
         resolved = msgspec.structs.replace(resolved, reason="InvalidKind")
     return Secured(
@@ -95,7 +95,8 @@ def _secured(read: Read, inputs: Inputs, grants: Grants, found: BackendTLSPolicy
     )
 
 
-def _tls(wished: BackendValidation, bundle: TrustBundle | None) -> BackendTls | Judgement:
+def verified(wished: BackendValidation, bundle: TrustBundle | None) -> BackendTls | Judgement:
+    """How a backend is spoken to whose certificate is checked so, or why it cannot be."""
     by_platform = wished.well_known_ca_certificates == "System"
     if bundle is None and not by_platform:
         return Judgement(

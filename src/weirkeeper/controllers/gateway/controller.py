@@ -30,6 +30,7 @@ from weirkeeper.controllers.gateway.classes import (
 )
 from weirkeeper.controllers.gateway.conflicts import verdicts
 from weirkeeper.controllers.gateway.counts import declare_counts
+from weirkeeper.controllers.gateway.external_backends import External, declare_externals, external_report
 from weirkeeper.controllers.gateway.grants import Grants, declare_grants
 from weirkeeper.controllers.gateway.hosts import hostnames
 from weirkeeper.controllers.gateway.infrastructure import Holding, claimed, holder, infrastructure
@@ -58,6 +59,7 @@ from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
 from weirkeeper.controllers.shared.parameters import LoadBalancerClassParameters
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.conditions import Report, condition
+from weirkeeper.kube.gateway_backends import XBackend
 from weirkeeper.kube.gateway_experimental import CERTIFICATES, ClusterTrustBundle
 from weirkeeper.kube.gateway_policies import BackendTLSPolicy, XBackendTrafficPolicy
 from weirkeeper.kube.gateway_streams import TCPRoute, TLSRoute, UDPRoute
@@ -111,6 +113,7 @@ class GatewayController:
             type=XBackendTrafficPolicy,
             only_with=GATEWAY,
         ),
+        Kind(group=EXPERIMENTAL, version="v1alpha1", kind="XBackend", type=XBackend, only_with=GATEWAY),
         Kind(
             group=CERTIFICATES,
             version="v1beta1",
@@ -165,6 +168,7 @@ class _Program:
         self.policies = declare_policies(graph, inputs, self.grants)
         self.traffic = declare_traffic(graph, inputs)
         sight = Sight(inputs, self.grants)
+        self.externals = declare_externals(graph, sight, settings.api_server)
         self.identities: Table[Ref, Identity] = graph.derive(
             "gateway.identities", self.gateways, lambda read, _, ours: identity_of(read, sight, ours)
         )
@@ -252,7 +256,9 @@ class _Program:
         self.counts: Table[EntryKey, int] = declare_counts(graph, every)
 
     def _gathered(self, read: Read, ref: Ref) -> Gathered:
-        return Gathered(read, self.inputs, Consents(self.grants, self.policies, self.traffic), self.settings, ref)
+        return Gathered(
+            read, self.inputs, Consents(self.grants, self.policies, self.traffic, self.externals), self.settings, ref
+        )
 
     def _declare_routes(self, name: str, kind: type[R], rules: Callable[[R, Gathered], Translated]) -> None:
         graph, inputs = self.graph, self.inputs
@@ -371,7 +377,12 @@ class _Program:
         def of_traffic(read: Read, ref: Ref, one: Traffic) -> Report | None:
             return policy_report(read, self.traffic, (ref, one), served(read, one), controller)
 
+        def of_external(read: Read, ref: Ref, one: External) -> Report | None:
+            gateways = {key.gateway for key, _ in read.lookup(by_service, ref)}
+            return external_report(one, gateways, controller)
+
         return [
+            graph.derive("gateway.external_reports", self.externals, of_external),
             graph.derive("gateway.policy_reports", self.policies.table, of_policy),
             graph.derive("gateway.traffic_reports", self.traffic.table, of_traffic),
             graph.derive("gateway.class_reports", self.classes, of_class),

@@ -82,12 +82,13 @@ def policy_report(
     return Report(
         controller=controller,
         generation=row[1].generation,
-        parents=tuple(ParentReport(reference=_ancestor(gateway), conditions=conditions) for gateway in ancestors),
+        parents=tuple(ParentReport(reference=ancestor(gateway), conditions=conditions) for gateway in ancestors),
         of="ancestors",
     )
 
 
-def _ancestor(gateway: Ref) -> tuple[tuple[str, str | int], ...]:
+def ancestor(gateway: Ref) -> tuple[tuple[str, str | int], ...]:
+    """A Gateway as the entry of a status is about it."""
     return (("group", GROUP), ("kind", "Gateway"), ("namespace", gateway.namespace), ("name", gateway.name))
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from weirkeeper.controllers.base import CertificateWish, EndpointSetWish, Inputs
 from weirkeeper.controllers.gateway.backend_tls import Secured, closed
+from weirkeeper.controllers.gateway.external_backends import External
 from weirkeeper.controllers.gateway.grants import Grants, permitted
 from weirkeeper.controllers.gateway.listeners import referred
 from weirkeeper.controllers.gateway.policies import Policies, policy_of
@@ -17,9 +18,9 @@ from weirkeeper.controllers.gateway.settings import GatewaySettings
 from weirkeeper.controllers.gateway.traffic_policies import Traffic, session_of
 from weirkeeper.controllers.shared.reach import NoBackend
 from weirkeeper.controllers.shared.services import of_bytes, service_backend
-from weirkeeper.flow import Read
+from weirkeeper.flow import Read, Table
 from weirkeeper.kube.conditions import Judgement
-from weirkeeper.kube.gateway_types import BackendReference
+from weirkeeper.kube.gateway_types import EXPERIMENTAL, BackendReference
 from weirkeeper.kube.types import Service, ServiceBackendPort
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import TrustBundle
@@ -29,6 +30,8 @@ from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Id, shown
 from weirkeeper.model.words import BackendProtocol, Transport
 
+EXTERNAL = (EXPERIMENTAL, "XBackend")
+
 
 class Consents(NamedTuple):
     """What others say of references: whether they may be followed, and how what they lead to is spoken to."""
@@ -36,6 +39,7 @@ class Consents(NamedTuple):
     grants: Grants
     policies: Policies[Secured]
     traffic: Policies[Traffic]
+    externals: Table[Ref, External]
 
 
 class Gathered:
@@ -43,7 +47,7 @@ class Gathered:
 
     def __init__(self, read: Read, inputs: Inputs, consents: Consents, settings: GatewaySettings, route: Ref) -> None:
         self.read, self.inputs, self.settings, self.route = read, inputs, settings, route
-        self.grants, self.policies, self.traffic = consents
+        self.grants, self.policies, self.traffic, self.externals = consents
         self.services: dict[Ref, None] = {}
         self.backends: dict[Id, Backend] = {}
         self.wishes: dict[Id, EndpointSetWish] = {}
@@ -58,17 +62,35 @@ class Gathered:
 
     def backend(self, one: BackendReference, *, grpc: bool = False) -> Id | None:
         """The backend of a reference, gathered; nothing where it leads nowhere, which is noted."""
-        found = self._found(one)
+        ref = referred(self.route, one, "Service")
+        found = self._external(ref) if (ref.group, ref.kind) == EXTERNAL else self._found(one)
         if isinstance(found, Judgement):
             self.wrong.append(found)
             return None
-        backend, wish = self._secured(referred(self.route, one, "Service"), *found)
+        backend, wish = found if (ref.group, ref.kind) == EXTERNAL else self._secured(ref, *found)
         if grpc and backend.protocol == "http1":
             backend = msgspec.structs.replace(backend, id=Id(f"{backend.id}~grpc"), protocol="grpc")
         self.backends[backend.id] = backend
         if wish is not None:
             self.wishes[wish.id] = wish
         return backend.id
+
+    def _external(self, ref: Ref) -> tuple[Backend, EndpointSetWish | None] | Judgement:
+        if not permitted(self.read, self.grants, self.route, ref):
+            return _not_permitted(ref)
+        found = self.read.get(self.externals, ref)
+        if found is None:
+            return Judgement(good=False, reason="BackendNotFound", message=f"there is no XBackend {shown(ref.name)}")
+        self.services[ref] = None
+        if found.backend is None:
+            bad = found.accepted if not found.accepted.good else found.resolved
+            reason = bad.reason if bad.reason == "UnsupportedProtocol" else "BackendNotFound"
+            return Judgement(good=False, reason=reason, message=f"the XBackend {shown(ref.name)}: {bad.message}")
+        if found.bundle is not None:
+            self.bundles[found.bundle.id] = found.bundle
+        if found.certificate is not None:
+            self.certificates[found.certificate.id] = found.certificate
+        return found.backend, None
 
     def session(self, backends: Sequence[BackendReference]) -> Affinity | None:
         """What policies about these backends wish of sessions: the first that wishes for any, for all of them (GEP-1619, Traffic Splitting)."""
@@ -126,8 +148,7 @@ class Gathered:
             why = f"requests are sent to Services, not to a {shown(ref.kind)} of {shown(ref.group or 'core')}"
             return Judgement(good=False, reason="InvalidKind", message=why)
         if not permitted(self.read, self.grants, self.route, ref):
-            why = f"no ReferenceGrant in the namespace {shown(ref.namespace)} lets this one use the Service {shown(ref.name)}"
-            return Judgement(good=False, reason="RefNotPermitted", message=why)
+            return _not_permitted(ref)
         service = self.read.get(self.inputs.of(Service), ref)
         port = ServiceBackendPort(number=one.port or 0)
         found = service_backend(service, ref, port, forbidden=self.settings.api_server, transport=transport)
@@ -138,3 +159,10 @@ class Gathered:
             why = f"the Service {shown(ref.name)} has the appProtocol {shown(found.strange)} at this port, which is not spoken here"
             return Judgement(good=False, reason="UnsupportedProtocol", message=why)
         return found.backend, found.wish
+
+
+def _not_permitted(ref: Ref) -> Judgement:
+    why = (
+        f"no ReferenceGrant in the namespace {shown(ref.namespace)} lets this one use the {ref.kind} {shown(ref.name)}"
+    )
+    return Judgement(good=False, reason="RefNotPermitted", message=why)

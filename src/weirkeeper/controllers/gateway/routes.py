@@ -45,7 +45,7 @@ def intents(
 
 
 def _showing(one: Backend, identity: CertificateWish | None) -> Backend:
-    if one.tls is None or identity is None:
+    if one.tls is None or identity is None or one.tls.client_certificate is not None:
         return one
     return msgspec.structs.replace(one, tls=msgspec.structs.replace(one.tls, client_certificate=identity.id))
 

@@ -1,4 +1,4 @@
-"""Gateway API's own schemas on a real API server: which mistakes never reach a controller. What becomes of the others is in tests/unit/controllers/test_gateway_mistakes.py."""
+"""Gateway API's own schemas on a real API server: which mistakes never reach a controller, and that our statuses fit. What becomes of the other mistakes is in tests/unit/controllers/test_gateway_mistakes.py."""
 
 import asyncio
 import sys
@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 import yaml
 
+from weirkeeper.controllers.gateway.policies import ACCEPTED, ancestor
 from weirkeeper.kube.access import Access, StaticToken, Trust
 from weirkeeper.kube.client import Client
+from weirkeeper.kube.conditions import ConditionsWish, ParentReport, Report, condition
 from weirkeeper.kube.errors import ApiFailure, Invalid
+from weirkeeper.kube.gateway_backends import XBackend
+from weirkeeper.kube.gateway_policies import XBackendTrafficPolicy
+from weirkeeper.kube.gateway_types import EXPERIMENTAL, GROUP, RESOURCES
 from weirkeeper.kube.resources import Resource
+from weirkeeper.model.ids import Ref
+from weirkeeper.model.text import Timestamp
+from weirkeeper.status.conditions import merged_status
 from weirkeeper.testing.apiserver_real import ApiServer, api_server
 from weirkeeper.testing.eventually import eventually
 
@@ -28,18 +36,26 @@ KINDS = {
     "ListenerSet": "listenersets", "ReferenceGrant": "referencegrants", "TCPRoute": "tcproutes", "TLSRoute": "tlsroutes", "UDPRoute": "udproutes",
 }  # fmt: skip
 DEFINITIONS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False)  # fmt: skip
+OF_X = {"XBackend": "xbackends", "XBackendTrafficPolicy": "xbackendtrafficpolicies"}
+X_SPECS = {
+    "XBackend": {"type": "ExternalHostname", "externalHostname": {"hostname": "a.example.com"}, "port": {"port": 443}},
+    "XBackendTrafficPolicy": {"targetRefs": [{"group": "", "kind": "Service", "name": "shop"}], "retryConstraint": {}, "sessionPersistence": {}},
+}  # fmt: skip
 SERVED = 30.0
 
 
 @pytest.fixture(scope="module")
 def kinds() -> Iterator[ApiServer]:
     """An API server of its own with the kinds, for others are asked what a cluster without them is like."""
-    texts = [(release() / "config/crd/experimental" / f"gateway.networking.k8s.io_{one}.yaml").read_text() for one in KINDS.values()]  # fmt: skip
+    names = [f"gateway.networking.k8s.io_{one}" for one in KINDS.values()]
+    names += [f"gateway.networking.x-k8s.io_{one}" for one in OF_X.values()]
+    texts = [(release() / "config/crd/experimental" / f"{name}.yaml").read_text() for name in names]
 
     async def define(client: Client) -> None:
         await asyncio.gather(*(client.create(DEFINITIONS, yaml.load(text, yaml.CSafeLoader)) for text in texts))
-        for plural in KINDS.values():
-            await eventually(lambda plural=plural: established(client, plural), SERVED, what=f"{plural} are served")
+        for name in names:
+            group, _, plural = name.partition("_")
+            await eventually(lambda name=f"{plural}.{group}": established(client, name), SERVED, what=f"{name} is served")  # fmt: skip
 
     with api_server() as server:
         server.kubectl("create", "namespace", "d")
@@ -47,8 +63,8 @@ def kinds() -> Iterator[ApiServer]:
         yield server
 
 
-async def established(client: Client, plural: str) -> bool:
-    found = await client.get(DEFINITIONS, f"{plural}.gateway.networking.k8s.io", type=None)
+async def established(client: Client, name: str) -> bool:
+    found = await client.get(DEFINITIONS, name, type=None)
     said = {one["type"]: one["status"] for one in found.get("status", {}).get("conditions", [])}
     return said.get("Established") == "True"
 
@@ -97,3 +113,29 @@ def test_upstreams_own_examples_are_refused(kinds: ApiServer) -> None:
         return [one["metadata"]["name"] for one in documents if not await refused(client, one)]
 
     assert run(kinds, all_of_them) == []
+
+
+@pytest.mark.parametrize("kind", OF_X)
+def test_what_is_said_of_experimental_kinds_fits_their_schemas(kinds: ApiServer, kind: str) -> None:
+    """The kinds are read, and their statuses are written, as upstream publishes them."""
+    of = "ancestors" if kind == "XBackendTrafficPolicy" else "parents"
+    entry = ParentReport(
+        reference=ancestor(Ref(group=GROUP, kind="Gateway", namespace="d", name="g")),
+        conditions=(condition("Accepted", ACCEPTED),),
+    )
+    report = Report(controller="weirkeeper.io/gateway", generation=1, parents=(entry,), of=of)
+    resource = RESOURCES[EXPERIMENTAL, kind]
+    read = XBackend if kind == "XBackend" else XBackendTrafficPolicy
+
+    async def written(client: Client) -> dict[str, Any]:
+        body = {"apiVersion": f"{EXPERIMENTAL}/v1alpha1", "kind": kind, "metadata": {"name": "x"}, "spec": X_SPECS[kind]}  # fmt: skip
+        await client.create(resource, body, "d")
+        found = await client.get(resource, "x", "d", type=read)
+        wish = ConditionsWish(ref=found.ref, report=report)
+        status = merged_status(found.status, wish, Timestamp("2026-01-01T00:00:00Z"))
+        await client.patch(resource, "x", {"status": status}, "d", subresource="status")
+        return dict(await client.get(resource, "x", "d", type=None))
+
+    (told,) = run(kinds, written)["status"][of]
+    assert told["controllerName"] == "weirkeeper.io/gateway"
+    assert [(one["type"], one["status"], one["observedGeneration"]) for one in told["conditions"]] == [("Accepted", "True", 1)]  # fmt: skip
