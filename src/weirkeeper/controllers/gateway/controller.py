@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from weirkeeper.controllers.base import CertificateWish, Inputs, Intent, Kind
+from weirkeeper.controllers.base import CertificateWish, Inputs, Intent
 from weirkeeper.controllers.gateway import reports
 from weirkeeper.controllers.gateway.attachment import EVERY, Attached, Reach, Tables, Wished, attached, reaches
 from weirkeeper.controllers.gateway.backend_tls import (
@@ -34,6 +34,7 @@ from weirkeeper.controllers.gateway.external_backends import External, declare_e
 from weirkeeper.controllers.gateway.grants import Grants, declare_grants
 from weirkeeper.controllers.gateway.hosts import hostnames
 from weirkeeper.controllers.gateway.infrastructure import Holding, claimed, holder, infrastructure
+from weirkeeper.controllers.gateway.kinds import KINDS
 from weirkeeper.controllers.gateway.listeners import (
     OF_SET,
     OWN,
@@ -56,82 +57,26 @@ from weirkeeper.controllers.gateway.settings import GatewaySettings
 from weirkeeper.controllers.gateway.streams import STREAMS, Around, declare_streams
 from weirkeeper.controllers.gateway.traffic_policies import Traffic, declare_traffic
 from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
-from weirkeeper.controllers.shared.parameters import LoadBalancerClassParameters
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.conditions import Report, condition
-from weirkeeper.kube.gateway_backends import XBackend
-from weirkeeper.kube.gateway_experimental import CERTIFICATES, ClusterTrustBundle
-from weirkeeper.kube.gateway_policies import BackendTLSPolicy, XBackendTrafficPolicy
-from weirkeeper.kube.gateway_streams import TCPRoute, TLSRoute, UDPRoute
 from weirkeeper.kube.gateway_types import (
-    EXPERIMENTAL,
-    GROUP,
     Gateway,
     GatewayClass,
     GRPCRoute,
     HTTPRoute,
     ListenerSet,
-    ReferenceGrant,
 )
-from weirkeeper.kube.types import Namespace
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Id, IpAddress, Name
 
 R = TypeVar("R", HTTPRoute, GRPCRoute)
-GATEWAY = (GROUP, "Gateway")
-"""Where the cluster does not serve this kind, none of them is read."""
 
 
 class GatewayController:
     """Reads Gateways, their classes and listeners, and the routes that attach to them."""
 
     name = "gateway"
-    kinds: tuple[Kind, ...] = (
-        Kind(group=GROUP, version="v1", kind="GatewayClass", namespaced=False, type=GatewayClass, only_with=GATEWAY),
-        Kind(group=GROUP, version="v1", kind="Gateway", type=Gateway, only_with=GATEWAY),
-        Kind(group=GROUP, version="v1", kind="ListenerSet", type=ListenerSet, only_with=GATEWAY),
-        Kind(group=GROUP, version="v1", kind="HTTPRoute", type=HTTPRoute, only_with=GATEWAY),
-        Kind(group=GROUP, version="v1", kind="GRPCRoute", type=GRPCRoute, only_with=GATEWAY),
-        Kind(group=GROUP, version="v1", kind="TLSRoute", type=TLSRoute, only_with=GATEWAY),
-        Kind(group=GROUP, version="v1", kind="TCPRoute", type=TCPRoute, only_with=GATEWAY),
-        Kind(group=GROUP, version="v1", kind="UDPRoute", type=UDPRoute, only_with=GATEWAY),
-        Kind(
-            group=GROUP, version="v1beta1", kind="ReferenceGrant", type=ReferenceGrant, also=("v1",), only_with=GATEWAY
-        ),
-        Kind(
-            group=GROUP,
-            version="v1",
-            kind="BackendTLSPolicy",
-            type=BackendTLSPolicy,
-            also=("v1alpha3",),
-            only_with=GATEWAY,
-        ),
-        Kind(
-            group=EXPERIMENTAL,
-            version="v1alpha1",
-            kind="XBackendTrafficPolicy",
-            type=XBackendTrafficPolicy,
-            only_with=GATEWAY,
-        ),
-        Kind(group=EXPERIMENTAL, version="v1alpha1", kind="XBackend", type=XBackend, only_with=GATEWAY),
-        Kind(
-            group=CERTIFICATES,
-            version="v1beta1",
-            kind="ClusterTrustBundle",
-            namespaced=False,
-            type=ClusterTrustBundle,
-            also=("v1alpha1",),
-            only_with=GATEWAY,
-        ),
-        Kind(group="", version="v1", kind="Namespace", namespaced=False, type=Namespace, only_with=GATEWAY),
-        Kind(
-            group=PARAMETERS_GROUP,
-            version="v1alpha1",
-            kind="LoadBalancerClassParameters",
-            namespaced=False,
-            type=LoadBalancerClassParameters,
-        ),
-    )
+    kinds = KINDS
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.settings = settings
