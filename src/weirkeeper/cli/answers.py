@@ -4,13 +4,15 @@ Comes in: a reconciler and a request. Goes out: an `Explanation`. The same funct
 (`explained_live` has the shape that it asks for).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from weirkeeper.cli.offline import configs
+from weirkeeper.cli.standing import object_words
 from weirkeeper.compose.explain import Answer, Request, answer, request_of
 from weirkeeper.compose.explain.answer import EngineWord
+from weirkeeper.model.config import LoadBalancerConfig
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.observation import ItemState
@@ -20,6 +22,8 @@ from weirkeeper.model.value import Value
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.reconcile import Reconciler
 from weirkeeper.tables import RejectedItem
+
+CLASS = "IngressClass"
 
 
 class Explanation(Value, frozen=True, kw_only=True):
@@ -32,9 +36,15 @@ class Explanation(Value, frozen=True, kw_only=True):
 
 def explained(reconciler: Reconciler, request: Request, *, live: bool = False) -> Explanation:
     """The answer of each load balancer that listens for the request; of all where none does."""
-    every = [_told(reconciler, answer(config, request), live=live) for config in configs(reconciler)]
+    every = [_told(reconciler, answer(config, request), live=live) for config in _serving(configs(reconciler))]
     listening = [one for one in every if one.listener is not None]
     return Explanation(answers=tuple(listening or every), live=live)
+
+
+def _serving(found: Sequence[LoadBalancerConfig]) -> Sequence[LoadBalancerConfig]:
+    """All but classes of Ingresses that nobody uses; these too where there is nothing else."""
+    used = [one for one in found if one.virtual_hosts or one.l4_routes or one.load_balancer.origin.ref.kind != CLASS]
+    return used or found
 
 
 def explained_live(reconciler: Reconciler, query: Mapping[str, str], headers: tuple[str, ...]) -> Explanation:
@@ -50,6 +60,7 @@ def _told(reconciler: Reconciler, one: Answer, *, live: bool) -> Answer:
         one,
         findings=tuple(_findings(reconciler, one)),
         engine=tuple(_engine_words(reconciler, one)) if live else (),
+        objects=tuple(object_words(reconciler, one, live=live)),
     )
 
 

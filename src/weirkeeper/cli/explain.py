@@ -1,10 +1,11 @@
 """`weir explain URL [DIR|--live]`: who answers this request, and why nobody else does.
 
-Comes in: a URL, and manifests or a running program. Goes out: the listener, the host, every route that was considered with the condition that it failed, the
+Comes in: a URL (http, https; tls, tcp and udp for bytes), and manifests or a running program. Goes out: the listener, the host, what Gateway API's objects say of it, every route that was considered with the condition that it failed, the
 route that decided (object, field, file and line), what it does, the backends with their endpoints, the certificate, and findings. Exit code 0: it is
 forwarded, redirected or answered; 1: nobody serves it (404, 503 or no listener); 2: it could not run.
 """
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
@@ -18,7 +19,9 @@ from weirkeeper.cli.check import AsWhat
 from weirkeeper.cli.offline import NOTHING_SAID, SAID_ERRORS, HttpPort, HttpsPort, ProviderName, chosen, loaded, refused
 from weirkeeper.cli.places import Places
 from weirkeeper.cli.render import Output, clean, console, finding_lines, say_json
+from weirkeeper.cli.standing import GRANT, good
 from weirkeeper.compose.explain import Answer, BackendSeen, Verdict, request_of
+from weirkeeper.compose.explain.request import STREAMS
 from weirkeeper.model.text import Refused
 
 Url = Annotated[str, typer.Argument(metavar="URL", help="What a client asks for, such as https://shop.example/cart.")]
@@ -91,8 +94,7 @@ def say(out: Console, found: Explanation, places: Places | None, every: bool) ->
     if not found.answers:
         out.print("there is no load balancer: nothing in these manifests makes one")
     for one in found.answers:
-        request = one.request
-        out.print(Text(clean(f"{request.method} {request.scheme}://{request.host}{one.path}"), "bold"))
+        out.print(Text(clean(_asked(one)), "bold"))
         colour = "green" if one.route and (one.status or 0) < 400 else "red"
         out.print(Text.assemble("  ", (clean(one.summary), f"bold {colour}")))
         for line in _reasons(one):
@@ -115,11 +117,20 @@ def _fact(name: str, text: str) -> Text:
     return Text.assemble((f"  {name:<12}", "dim"), clean(text))
 
 
+def _asked(one: Answer) -> str:
+    """The request, or what a connection of bytes is told by."""
+    request = one.request
+    if request.scheme in STREAMS:
+        return f"{request.scheme}://{request.host}" + (f":{request.port}" if request.port else "")
+    return f"{request.method} {request.scheme}://{request.host}{one.path}"
+
+
 def _reasons(one: Answer) -> list[Text]:
     lines = []
     if one.decided_by is not None:
         place = f" ({one.place})" if one.place else ""
-        lines.append(_fact("decided by", f"{one.decided_by}{place}"))
+        rule = f", the rule {one.rule}" if one.rule else ""
+        lines.append(_fact("decided by", f"{one.decided_by}{rule}{place}"))
         lines += [_fact("and by", str(origin)) for origin in one.also]
     lines.append(_fact("listener", f"{one.listener or 'none'} of {one.load_balancer}"))
     if one.certificate is not None:
@@ -127,10 +138,25 @@ def _reasons(one: Answer) -> list[Text]:
         kind = ", the default one" if one.certificate.default else ""
         until = f", until {one.certificate.not_after}" if one.certificate.not_after else ""
         lines.append(_fact("certificate", f"{one.certificate.id} for {names}{kind}{until}"))
-    elif one.request.scheme == "https" and one.listener is not None:
+    elif one.request.scheme == "https" and one.listener is not None and not one.stream:
         lines.append(_fact("certificate", "none is held for this host: the handshake fails"))
     lines += [_fact("host", f"{tried.hostname}: {tried.why}") for tried in one.hosts]
-    return lines
+    return [*lines, *_standing(one)]
+
+
+def _standing(one: Answer) -> Iterator[Text]:
+    """A line for each object of Gateway API, with its conditions; what is amiss with its reason. And one for each consent."""
+    parts = dict.fromkeys((word.object, word.part) for word in one.objects if word.type != GRANT)
+    for ref, part in parts:
+        words = [word for word in one.objects if (word.object, word.part) == (ref, part) and word.type != GRANT]
+        told = ", ".join(word.type if word.status == "True" else f"not {word.type}" for word in words if good(word))
+        if told:
+            yield _fact("conditions", f"{ref}{f' {part}' if part else ''}: {told}")
+        for word in words:
+            if not good(word):
+                why = f"{ref}{f' {part}' if part else ''}: {word.type} {word.status}, {word.reason}: {word.message}"
+                yield Text.assemble(("  conditions  ", "dim"), (clean(why), "yellow"))
+    yield from (_fact("consent", f"{word.object} {word.message}") for word in one.objects if word.type == GRANT)
 
 
 def _considered(one: Answer, every: bool) -> list[Text]:

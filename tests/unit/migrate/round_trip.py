@@ -13,6 +13,7 @@ import msgspec
 from weirkeeper.app import plugins
 from weirkeeper.compose.config import load_balancer_config
 from weirkeeper.compose.explain import Answer, Request, answer, request_of
+from weirkeeper.controllers.shared.hostnames import covers
 from weirkeeper.feeds.base import Seen, Synced
 from weirkeeper.feeds.decode import Decoder
 from weirkeeper.migrate import Choices, Migration, migrated
@@ -69,8 +70,9 @@ def differences(documents: Sequence[Document], choices: Choices = Choices()) -> 
 
 
 def said(one: Answer) -> object:
-    """What a client and a backend see of an answer; what lets nobody in is `UNSERVED` in both worlds."""
-    if one.listener is None or (one.request.scheme == "https" and one.certificate is None):
+    """What a client and a backend see of an answer; what lets nobody in, or shows a certificate for other names, is `UNSERVED` in both worlds."""
+    shown = one.certificate.names if one.certificate is not None else ()
+    if one.listener is None or (one.request.scheme == "https" and not any(covers(name, one.request.host) for name in shown)):
         return UNSERVED
     guarded = {setting.field for setting in one.settings} & {"auth", "ip_rules"}
     if guarded or (one.status or 0) in {500, 503, 404, 421}:

@@ -9,15 +9,16 @@ from typing import NamedTuple, assert_never
 import msgspec
 import re2
 
+from weirkeeper.compose.explain.backends import BackendSeen, backends_seen
 from weirkeeper.compose.explain.hosts import HostTried, certificate_for, host_for, hosts_of, listener_for
-from weirkeeper.compose.explain.request import Request, normalised
+from weirkeeper.compose.explain.request import STREAMS, Request, normalised
+from weirkeeper.compose.explain.streams import Taken, stream_taken
 from weirkeeper.compose.explain.verdicts import Verdict, verdicts
-from weirkeeper.model.backend import Backend, FromDns, FromEndpointSet, FromServiceAddress
 from weirkeeper.model.certificate import Certificate
 from weirkeeper.model.config import LoadBalancerConfig
-from weirkeeper.model.endpoint import Endpoint
 from weirkeeper.model.filters import Deny, FullPath, PathRewrite, PrefixPath, RegexSubstitution
 from weirkeeper.model.finding import Finding
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.match import ExactPath, RegexPath, SegmentPrefix, StringPrefix
 from weirkeeper.model.origin import Origin
@@ -25,18 +26,6 @@ from weirkeeper.model.route import Forward, Redirect, Respond, Route
 from weirkeeper.model.secret import hide
 from weirkeeper.model.text import Hostname, Id, Sentence, Timestamp
 from weirkeeper.model.value import Value
-
-
-class BackendSeen(Value, frozen=True, kw_only=True):
-    """A backend of the route, its share of requests in percent, and its members; those in ``usable`` get requests."""
-
-    id: Id
-    share: float
-    protocol: str = ""
-    tls: bool = False
-    endpoints: tuple[Endpoint, ...] = ()
-    usable: int = 0
-    note: Sentence = Sentence("")
 
 
 class CertificateSeen(Value, frozen=True, kw_only=True):
@@ -65,17 +54,30 @@ class EngineWord(Value, frozen=True, kw_only=True):
     message: Sentence = Sentence("")
 
 
+class ObjectWord(Value, frozen=True, kw_only=True):
+    """What is said of an object that had, or might have had, a part in the answer: a condition of its status, or a consent that it gives. ``part`` is its listener or parent."""
+
+    object: Ref
+    part: str = ""
+    type: str
+    status: str = ""
+    reason: str = ""
+    message: Sentence = Sentence("")
+
+
 class Answer(Value, frozen=True, kw_only=True):
-    """What one load balancer does with the request, and why."""
+    """What one load balancer does with the request, and why. ``stream``: it is led on as bytes, without a look at what passes."""
 
     load_balancer: Id
     request: Request
     path: str
     status: int | None = None
     summary: Sentence
+    stream: bool = False
     decided_by: Origin | None = None
     also: tuple[Origin, ...] = ()
     place: str = ""
+    rule: str = ""
     listener: Id | None = None
     certificate: CertificateSeen | None = None
     hosts: tuple[HostTried, ...] = ()
@@ -87,14 +89,21 @@ class Answer(Value, frozen=True, kw_only=True):
     backends: tuple[BackendSeen, ...] = ()
     findings: tuple[Finding, ...] = ()
     engine: tuple[EngineWord, ...] = ()
+    objects: tuple[ObjectWord, ...] = ()
 
 
 def answer(config: LoadBalancerConfig, request: Request) -> Answer:
     """The answer. ``status`` is set where the load balancer answers by itself."""
-    listener = listener_for(config.listeners, request)
+    listener = None if request.scheme in STREAMS else listener_for(config.listeners, request)
+    stream = stream_taken(config, request, listener)
+    if stream is not None:
+        return _Seen(config, request, request.path, stream.listener).streamed(stream)
     if listener is None:
-        return _Seen(config, request, request.path).answer(f"nothing listens for {request.scheme} here")
-    certificate = certificate_for(config.certificates, request.host) if request.scheme == "https" else None
+        place = f" at port {request.port}" if request.port and request.scheme in STREAMS else ""
+        return _Seen(config, request, request.path).answer(f"nothing listens for {request.scheme}{place} here")
+    certificate = (
+        certificate_for(config.certificates, request.host, listener.tls) if request.scheme == "https" else None
+    )
     path = normalised(request.path, listener.http)
     if not isinstance(path, str):
         return _Seen(config, request, request.path, listener, certificate).answer(f"400: {path.why}", status=400)
@@ -142,13 +151,28 @@ class _Seen(NamedTuple):
             considered=considered,
         )
 
+    def streamed(self, taken: Taken) -> Answer:
+        """The answer of a route of bytes, or of none."""
+        judged, route = taken.considered, taken.route
+        if route is None:
+            return msgspec.structs.replace(
+                self.answer(f"{taken.refusal}: no route takes it", considered=judged), stream=True
+            )
+        backends = backends_seen(self.config, route.forward)
+        served = [one for one in backends if one.share > 0]
+        summary = f"{taken.what} to {' or '.join(_share(one) for one in served)}"
+        if not any(one.usable or one.note for one in served):
+            summary = f"{taken.refusal}: no endpoint of the backend is ready"
+        plain = self.answer(summary, considered=judged)
+        return msgspec.structs.replace(plain, stream=True, decided_by=route.origin, route=route.id, backends=backends)
+
     def routed(self, route: Route, hostname: Hostname, judged: tuple[Verdict, ...]) -> Answer:
         """The answer of a route."""
-        backends = _backends_seen(self.config, route)
+        backends = backends_seen(self.config, route.action) if isinstance(route.action, Forward) else ()
         status, summary = _summary(route, backends)
         plain = self.answer(summary, status=status, hostname=hostname, considered=judged)
         return msgspec.structs.replace(
-            plain, decided_by=route.origin, also=route.also, route=route.id, backends=backends, settings=settings_of(route),
+            plain, decided_by=route.origin, also=route.also, rule=route.rule_name or "", route=route.id, backends=backends, settings=settings_of(route),
             backend_path=backend_path(route, self.path) if isinstance(route.action, Forward) else None,
         )  # fmt: skip
 
@@ -198,41 +222,6 @@ def _certificate_seen(found: Certificate | None) -> CertificateSeen | None:
     return CertificateSeen(
         id=found.id, names=found.names, default=found.default, not_after=found.not_after, origin=found.origin
     )
-
-
-def _backends_seen(config: LoadBalancerConfig, route: Route) -> tuple[BackendSeen, ...]:
-    if not isinstance(route.action, Forward):
-        return ()
-    known = {backend.id: backend for backend in config.backends}
-    sets = {members.id: members for members in config.endpoint_sets}
-    total = sum(weighted.weight for weighted in route.action.backends)
-    seen = []
-    for weighted in route.action.backends:
-        share = round(100 * weighted.weight / total, 2) if total else 0.0
-        backend = known.get(weighted.backend)
-        if backend is None:
-            seen.append(BackendSeen(id=weighted.backend, share=share, note=Sentence("")))
-            continue
-        source = backend.source
-        members = sets.get(source.id) if isinstance(source, FromEndpointSet) else None
-        seen.append(BackendSeen(
-            id=backend.id, share=share, protocol=backend.protocol, tls=backend.tls is not None,
-            endpoints=members.endpoints if members else (), usable=len(members.usable) if members else 0,
-            note=_source_note(backend),
-        ))  # fmt: skip
-    return tuple(seen)
-
-
-def _source_note(backend: Backend) -> Sentence:
-    match backend.source:
-        case FromEndpointSet():
-            return Sentence("")
-        case FromDns(name=name, port=port):
-            return Sentence(f"found by DNS: {name}:{port}")
-        case FromServiceAddress(id=name):
-            return Sentence(f"the Service's own address ({name})")
-        case _:
-            assert_never(backend.source)
 
 
 _TOLD_ELSEWHERE = frozenset({"id", "match", "action", "origin", "priority", "created_at", "rule_name", "also"})

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from weirkeeper.compose.explain.request import Request
 from weirkeeper.model.certificate import Certificate
-from weirkeeper.model.listener import Listener
+from weirkeeper.model.listener import Listener, ListenerTls
 from weirkeeper.model.route import VirtualHost
 from weirkeeper.model.text import Hostname, Id, Sentence
 from weirkeeper.model.value import Value
@@ -83,14 +83,18 @@ def _refusal(name: Hostname, host: VirtualHost | None, asked: Hostname) -> Sente
 _ABSENT = {"exact": "no rules name this host", "any": "there are no rules without host and no default backend"}
 
 
-def certificate_for(certificates: Iterable[Certificate], host: Hostname) -> Certificate | None:
-    """The certificate that is shown for a host: exact name, then wildcard of one label, then the default."""
-    held = sorted(certificates, key=lambda one: one.id)
+def certificate_for(
+    certificates: Iterable[Certificate], host: Hostname, tls: ListenerTls | None = None
+) -> Certificate | None:
+    """The certificate that is shown for a host: exact name, then wildcard of one label, then the default. A listener that names its certificates shows one of them in any case."""
+    named = tls.certificates if tls is not None else ()
+    held = sorted((one for one in certificates if not named or one.id in named), key=lambda one: one.id)
     for name in (host, Hostname("*." + host.partition(".")[2])):
         for one in held:
             if name in one.names:
                 return one
-    return next((one for one in held if one.default), None)
+    by_default = named[0] if tls is not None and named else None
+    return next((one for one in held if one.default or one.id == by_default), None)
 
 
 def hosts_of(hosts: Iterable[VirtualHost], group: Id) -> dict[Hostname, VirtualHost]:

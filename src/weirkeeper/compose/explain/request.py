@@ -5,7 +5,7 @@ before any route looks at it: dots are resolved, slashes merged, needless escape
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from weirkeeper.model.listener import HttpOptions
@@ -18,10 +18,16 @@ _ESCAPED = frozenset('"<>^`{|}')
 """What a path may not hold as it is and engines escape."""
 
 
-class Request(Value, frozen=True, kw_only=True):
-    """One request. ``port`` is that of the URL where it names one; ``path`` is without, ``query`` the text after ``?``."""
+Scheme = Literal["http", "https", "tls", "tcp", "udp"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+STREAMS = ("tls", "tcp", "udp")
+"""What is led on without a look at what passes."""
 
-    scheme: Literal["http", "https"] = "http"
+
+class Request(Value, frozen=True, kw_only=True):
+    """One request, or one connection of bytes (``tls``, ``tcp``, ``udp``: then nothing but host and port counts). ``port`` is that of the URL where it names one; ``path`` is without, ``query`` the text after ``?``."""
+
+    scheme: Scheme = "http"
     host: Hostname
     port: int | None = None
     path: str = "/"
@@ -61,8 +67,11 @@ def request_of(url: str, method: str = "GET", headers: Sequence[str] = (), sourc
         port = parts.port
     except ValueError as error:
         return Refused(f"{shown(url)} is no URL: {error}")
-    if parts.scheme not in {"http", "https"}:
-        return Refused(f"{shown(parts.scheme)} is not explained; write http:// or https://")
+    scheme = next((one for one in SCHEMES if one == parts.scheme), None)
+    if scheme is None:
+        return Refused(f"{shown(parts.scheme)} is not explained; write http:// or https://, or tls://, tcp://, udp://")
+    if scheme in {"tcp", "udp"} and port is None:
+        return Refused(f"{shown(url)} names no port, and nothing else tells listeners of {parts.scheme} apart")
     if not parts.path.isascii() or not parts.query.isascii():
         return Refused(f"{shown(url)} holds characters that a URL writes as %XX")
     read: list[tuple[HeaderName, HeaderValue]] = []
@@ -80,7 +89,7 @@ def request_of(url: str, method: str = "GET", headers: Sequence[str] = (), sourc
     assert not isinstance(verb, Refused)
     assert not isinstance(address, Refused)
     return Request(
-        scheme="https" if parts.scheme == "https" else "http", host=host, port=port, path=parts.path or "/",
+        scheme=scheme, host=host, port=port, path=parts.path or "/",
         query=parts.query, method=verb, headers=tuple(p for p in read if p[0].lower() != "host"), source=address,
     )  # fmt: skip
 
