@@ -42,9 +42,13 @@ def test_a_cookie_by_default_that_ends_with_the_browser() -> None:
 
 def test_names_tell_rules_and_routes_apart() -> None:
     session = f"sessionPersistence: {{}}, {BACKEND}"
-    rules = f"{session}}}, {{{session}"
-    world = World(gateway(), route(rules), route(rules, name="r2"))
-    assert len({one.affinity.name for one in routes(world)}) == 4
+    rules = [f"{matches}{session}" for matches in ("", "matches: [{path: {value: /a}}], ", "name: n, ")]
+    one, other = (World(gateway(), route("}, {".join(rows), name=name)) for rows, name in ((rules, "r"), (rules, "r2")))
+    names = {one.affinity.name for one in routes(one)}
+    assert len(names) == 3
+    assert not names & {one.affinity.name for one in routes(other)}
+    turned = World(gateway(), route("}, {".join(reversed(rules))))
+    assert {one.affinity.name for one in routes(turned)} == names, "a rule keeps its sessions wherever it stands"
 
 
 def test_a_permanent_cookie_lives_as_long_as_is_said() -> None:

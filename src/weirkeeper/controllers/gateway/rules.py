@@ -64,12 +64,18 @@ class _Rule(NamedTuple):
     """What rules of both kinds have in common."""
 
     name: str
+    said: str
     matches: Sequence[Callable[[], RouteMatch]]
     filters: Sequence[RouteFilter]
     backends: Sequence[HttpBackendReference]
     timeouts: HttpTimeouts | None = None
     retry: HttpRetry | None = None
     session: SessionPersistence | None = None
+
+    @property
+    def part(self) -> str:
+        """What tells sessions of the rule from those of others, wherever it stands."""
+        return self.name or self.said
 
 
 def http_rules(route: HTTPRoute, gathered: Gathered) -> Translated:
@@ -86,6 +92,7 @@ def _http(rule: HttpRule) -> _Rule:
     matches = [lambda one=one: http_match(one) for one in rule.matches or (HttpMatch(),)]
     return _Rule(
         rule.name or "",
+        _said(rule),
         matches,
         rule.filters or (),
         rule.backend_refs or (),
@@ -98,8 +105,17 @@ def _http(rule: HttpRule) -> _Rule:
 def _grpc(rule: GrpcRule) -> _Rule:
     matches = [lambda one=one: grpc_match(one) for one in rule.matches or (GrpcMatch(),)]
     return _Rule(
-        rule.name or "", matches, rule.filters or (), rule.backend_refs or (), session=rule.session_persistence
+        rule.name or "",
+        _said(rule),
+        matches,
+        rule.filters or (),
+        rule.backend_refs or (),
+        session=rule.session_persistence,
     )
+
+
+def _said(rule: HttpRule | GrpcRule) -> str:
+    return "" if rule.session_persistence is None else str(msgspec.json.encode(rule.matches), "utf-8")
 
 
 def _translated(route: HTTPRoute | GRPCRoute, rules: Sequence[_Rule], gathered: Gathered, *, grpc: bool) -> Translated:
@@ -160,7 +176,7 @@ def _rule(
         found = _with_backends(filtered(rule.filters, gathered, grpc=grpc), rule)
         action = _action(rule, found, gathered, grpc=grpc)
         limits, retry = _timeouts(rule.timeouts), _retry(rule)
-        affinity = session(rule.session, gathered.route, rule.name or f"#{number}", len(rule.backends))
+        affinity = session(rule.session, gathered.route, rule.part, len(rule.backends))
         affinity = affinity or gathered.session(rule.backends)
     except WrongMatch as wrong:
         broken.append((str(wrong), origin))
