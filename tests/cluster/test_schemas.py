@@ -51,7 +51,7 @@ WRONG = [
     (BALANCER, ("spec", "listeners", 0, "port"), 70000, "spec.listeners[0].port"),
     (BALANCER, ("spec", "listeners", 0, "port"), "http", "spec.listeners[0].port"),
     (BALANCER, ("spec", "listeners", 0, "name"), "", "spec.listeners[0].name"),
-    (BALANCER, ("spec", "listeners", 1, "protocol"), "tcp", "spec.listeners[1].protocol"),
+    (BALANCER, ("spec", "listeners", 1, "protocol"), "sctp", "spec.listeners[1].protocol"),
     (BALANCER, ("spec", "listeners"), None, "spec.listeners"),
     (BALANCER, ("spec", "backends", 1, "protocol"), "h3", "spec.backends[1].protocol"),
     (BALANCER, ("spec", "backends", 1, "service", "port", "number"), 0, "spec.backends[1].service.port.number"),
