@@ -59,3 +59,23 @@ def test_a_host_belongs_to_its_oldest_ingress():
 def test_without_a_port_for_https_nothing_passes():
     found = intent(SHOP, passing(), settings=IngressSettings(https_port=0))
     assert not found.l4_routes
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"limit_rps": "5", "proxy_body_size": "8m"}, "limits of rates, limits of bodies"),
+        ({"upstream_hash_by": "$remote_addr"}, "session affinity and hashing"),
+        ({"enable_cors": "true", "x_forwarded_prefix": "/x"}, "the policy for cross-origin requests, headers"),
+    ],
+    ids=["limits", "hash", "others"],
+)
+def test_wishes_about_requests_that_nobody_reads_are_told(wishes, said):
+    found = intent(SHOP, passing(**wishes))
+    assert found.l4_routes
+    [told] = [one for one in found.findings if one.reason is Reason.ANNOTATION_WITHOUT_EFFECT]
+    assert told.for_user.endswith(said)
+
+
+def test_without_such_wishes_nothing_is_told():
+    assert not codes(intent(SHOP, passing()))

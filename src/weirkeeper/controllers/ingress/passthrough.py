@@ -11,7 +11,7 @@ from weirkeeper.controllers.ingress.classes import https_listener
 from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.shared.ids import id_of
 from weirkeeper.controllers.shared.reach import NoBackend
-from weirkeeper.controllers.shared.report import error
+from weirkeeper.controllers.shared.report import error, warning
 from weirkeeper.controllers.shared.services import of_bytes, service_ref
 from weirkeeper.kube.types import IngressPath
 from weirkeeper.model.finding import Effect, Reason
@@ -48,6 +48,7 @@ def passed(
         text = f"{NAME}: {why}; TLS ends at the load balancer"
         scope.tell(error(Reason.ANNOTATION_CONFLICT, scope.annotation(NAME), text, REMEDY, Effect.IGNORED))
         return None
+    _tell_unread(scope, host, template)
     service = root.backend.service
     found = scope.service(service_ref(scope.ref, service.name), service.port)
     shares: tuple[WeightedBackend, ...] = ()
@@ -64,6 +65,21 @@ def passed(
         created_at=scope.origin.created_at,
         origin=scope.annotation(NAME),
     )
+
+
+def _tell_unread(scope: Scope, host: Hostname, template: Route) -> None:
+    """Says which wishes about requests cannot hold for what nobody reads."""
+    options = scope.options
+    wishes = (
+        ("limits of rates", template.rate_limits), ("limits of bodies", template.body_limit), ("session affinity and hashing", options.affinity or options.hash_by),
+        ("rewriting", options.rewrite_target or options.upstream_vhost), ("the policy for cross-origin requests", template.cors), ("mirroring", template.mirrors),
+        ("headers", template.request_headers or template.response_headers or template.forwarded_prefix), ("error pages", template.error_pages),
+    )  # fmt: skip
+    unread = [name for name, wished in wishes if wished]
+    if unread:
+        text = f"{NAME}: requests for {host} that come by TLS are read by nobody on their way, so these wishes hold for them no more: {', '.join(unread)}"
+        remedy = "let the backend see to that, or take ssl-passthrough out"
+        scope.tell(warning(Reason.ANNOTATION_WITHOUT_EFFECT, scope.annotation(NAME), text, remedy, Effect.DEGRADED))
 
 
 def _age(claimed: Claimed) -> tuple[str, str]:
