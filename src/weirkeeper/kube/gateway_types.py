@@ -120,6 +120,13 @@ class ListenerTlsSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     options: dict[str, str] | None = None
 
 
+class ListenerFilter(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """What is done with requests before they are routed (GEP-5224, experimental in v1.7)."""
+
+    name: str = ""
+    type: str = ""
+
+
 class ListenerSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     """A listener of a Gateway or of a ListenerSet."""
 
@@ -129,6 +136,7 @@ class ListenerSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     protocol: str = ""
     tls: ListenerTlsSpec | None = None
     allowed_routes: AllowedRoutes | None = None
+    filters: tuple[ListenerFilter, ...] | None = ()
 
 
 class GatewayAddress(KubeStruct, frozen=True, kw_only=True, rename="camel"):

@@ -281,6 +281,8 @@ def _beside(spec: ListenerSpec) -> str:
         return f"{spec.protocol} knows no host names"
     if spec.tls is not None and spec.protocol in ("HTTP", "TCP", "UDP"):
         return f"a listener for {spec.protocol} has no TLS"
+    if spec.filters:
+        return "filters of listeners are not known here, and what they guard is not served without them"
     return ""
 
 
