@@ -155,7 +155,7 @@ class ApiServer:
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """What kubectl prints as admin; raises `CalledProcessError` where it fails."""
         command = [str(binary("kubectl")), "--kubeconfig", str(self.kubeconfig_file()), *arguments]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=True).stdout
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=180, check=True).stdout
 
     def audited(self) -> list[dict[str, Any]]:
         """Every recorded request so far, oldest first (`audit=True`)."""
