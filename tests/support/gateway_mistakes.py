@@ -200,6 +200,7 @@ OURS: Mapping[str, Mapping[str, Any]] = {
     "listener-of-routes-that-cannot-be-there": listeners(f"{HTTP}, allowedRoutes: {{kinds: [{{kind: TCPRoute}}]}}"),
     "listener-of-routes-of-somebody-else": listeners(f"{HTTP}, allowedRoutes: {{kinds: [{{group: example.com, kind: Magic}}]}}"),
     "listener-of-namespaces-that-nothing-says": listeners(f"{HTTP}, allowedRoutes: {{namespaces: {{from: Selector}}}}"),
+    "listener-with-a-filter-that-guards-it": listeners(f"{HTTP}, filters: [{{name: guard, type: ExternalAuth, externalAuth: {{}}}}]"),
     "listener-of-an-address-for-a-host": listeners(f"{HTTP}, hostname: 192.0.2.1"),
     "parameters-that-are-not-there": listeners(HTTP, extra=", infrastructure: {parametersRef: {group: weirkeeper.io, kind: LoadBalancerClassParameters, name: nothing}}"),
     "parameters-of-somebody-else": listeners(HTTP, extra=", infrastructure: {parametersRef: {group: example.com, kind: Magic, name: m}}"),
@@ -250,7 +251,7 @@ _EXPECTED = {
         invalid-listener-port
     """,
     "ListenersNotValid UnsupportedValue: nothing": """
-        hostname-tcp tlsconfig-tcp hostname-udp invalid-tls-mode listener-of-an-address-for-a-host
+        hostname-tcp tlsconfig-tcp hostname-udp invalid-tls-mode listener-with-a-filter-that-guards-it listener-of-an-address-for-a-host
     """,
     "well: nothing": """
         invalid-listener-name duplicate-listeners listener-of-namespaces-that-nothing-says
@@ -331,7 +332,19 @@ _EXPECTED = {
 """Why it is not well (``untold``: nothing can be said of it, or not by us), and what its requests get."""
 EXPECTED: Mapping[str, str] = {name: said for said, names in _EXPECTED.items() for name in names.split()}
 
-TAKEN = frozenset(
-    ["path-that-goes-up-encoded", "expression-that-is-none", "expression-with-a-back-reference", "expression-that-looks-ahead", "expression-too-large", "header-by-a-bad-expression", "parameter-by-a-bad-expression", "filter-of-somebody-else", "rewrite-to-a-line", "mirror-to-nobody", "mirror-to-a-secret", "mirror-elsewhere-without-a-grant", "header-to-remove-that-is-none", "authorization-by-nobody", "authorization-elsewhere-without-a-grant", "authorization-with-a-bad-header", "session-with-a-bad-name", "backend-that-is-not-there", "backend-port-that-is-not-there", "backend-elsewhere-without-a-grant", "backend-that-is-a-name-elsewhere", "backend-of-a-strange-protocol", "backend-with-a-redirect", "no-weight-at-all", "section-that-is-not-there", "port-that-is-not-there", "gateway-elsewhere-that-lets-nobody-in", "host-that-is-an-address", "host-with-a-long-label", "calls-by-a-bad-expression", "bytes-on-a-listener-of-requests", "datagrams-on-a-listener-of-requests", "tls-on-a-listener-of-requests", "listener-of-an-unknown-protocol", "listener-with-a-certificate-that-is-not-there", "listener-with-a-certificate-elsewhere", "listener-with-a-config-map-for-a-certificate", "listeners-of-two-protocols-at-one-port", "listener-of-routes-that-cannot-be-there", "listener-of-routes-of-somebody-else", "listener-of-namespaces-that-nothing-says", "listener-of-an-address-for-a-host", "parameters-that-are-not-there", "parameters-of-somebody-else", "clients-by-authorities-that-are-not-there", "listeners-for-a-gateway-that-wants-none", "listeners-for-no-gateway", "policy-without-authorities", "class-with-parameters-that-are-not-there", "grant-for-another-kind", "grant-for-another-name"]
-)
+_TAKEN = """
+path-that-goes-up-encoded expression-that-is-none expression-with-a-back-reference expression-that-looks-ahead expression-too-large
+header-by-a-bad-expression parameter-by-a-bad-expression filter-of-somebody-else rewrite-to-a-line mirror-to-nobody mirror-to-a-secret
+mirror-elsewhere-without-a-grant header-to-remove-that-is-none authorization-by-nobody authorization-elsewhere-without-a-grant
+authorization-with-a-bad-header session-with-a-bad-name backend-that-is-not-there backend-port-that-is-not-there backend-elsewhere-without-a-grant
+backend-that-is-a-name-elsewhere backend-of-a-strange-protocol backend-with-a-redirect no-weight-at-all section-that-is-not-there
+port-that-is-not-there gateway-elsewhere-that-lets-nobody-in host-that-is-an-address host-with-a-long-label calls-by-a-bad-expression
+bytes-on-a-listener-of-requests datagrams-on-a-listener-of-requests tls-on-a-listener-of-requests listener-of-an-unknown-protocol
+listener-with-a-certificate-that-is-not-there listener-with-a-certificate-elsewhere listener-with-a-config-map-for-a-certificate
+listeners-of-two-protocols-at-one-port listener-of-routes-that-cannot-be-there listener-of-routes-of-somebody-else
+listener-of-namespaces-that-nothing-says listener-with-a-filter-that-guards-it listener-of-an-address-for-a-host parameters-that-are-not-there
+parameters-of-somebody-else clients-by-authorities-that-are-not-there listeners-for-a-gateway-that-wants-none listeners-for-no-gateway
+policy-without-authorities class-with-parameters-that-are-not-there grant-for-another-kind grant-for-another-name
+"""
+TAKEN = frozenset(_TAKEN.split())
 """Those that the schema of v1.6.3's experimental channel lets pass: an API server refuses all others."""
