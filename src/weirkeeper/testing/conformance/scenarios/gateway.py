@@ -162,12 +162,13 @@ def _tried(site: Site) -> Iterator[Route]:
     again = Retry(attempts=2, statuses=(503,), conditions=("connect", "reset"), non_idempotent=True)
     yield site.route(_below("/status"), retry=again)
     yield site.route(_below("/slow"), retry=again, timeouts=Timeouts(backend_request=Milliseconds(200)))
+    yield site.route(_below("/limited"), retry=again, timeouts=Timeouts(request=Milliseconds(400)))
     yield site.route(_below("/gone"), to="shaky", retry=again)
 
 
 @needs(
     "a request is tried again whatever its method: a status, a try that takes too long, a connection that fails",
-    "HTTPRouteRetry HTTPRouteBackendTimeout",
+    "HTTPRouteRetry HTTPRouteBackendTimeout HTTPRouteRequestTimeout",
     lambda site: [
         site.neutral(
             *_tried(site), backends=(site.backend("shaky"),), endpoints={"shaky": (site.backends.a.port, free_port())}
@@ -182,6 +183,9 @@ def tried_again(site: Site) -> None:
         before = came(site.backends.a, site.host)
         assert site.get(path, method="POST").status == status
         assert came(site.backends.a, site.host) - before == tries, path
+    assert site.get("/limited?status=503").status == 503
+    if site.exact("HTTPRouteRequestTimeout"):
+        assert site.get("/limited?status=503&delay=0.25").status == 504, "tries end with the request's own limit"
     assert {site.get("/gone", method="POST").status for _ in range(20)} == {200}
 
 
