@@ -48,8 +48,9 @@ def session(
 
 def outlives_browser(wished: SessionPersistence | None) -> bool:
     """Whether a cookie that should end with the browser is kept until its time limit, which nobody else enforces."""
-    lifetime = wished.cookie_config.lifetime_type if wished is not None and wished.cookie_config is not None else None
-    return wished is not None and bool(wished.absolute_timeout) and (lifetime or "Session") == "Session"
+    if wished is None or not wished.absolute_timeout or wished.type == "Header":
+        return False
+    return ((wished.cookie_config or CookieConfig()).lifetime_type or "Session") == "Session"
 
 
 def generated(owner: Ref, part: str) -> str:
