@@ -407,3 +407,13 @@ def test_host_names_of_tls_that_overlap_are_told(secret: str) -> None:
     over = ("True", "OverlappingHostnames")
     told = {name: world.said_of(name)[0].get("OverlappingTLSConfig") for name in (*hosts, "http")}
     assert told == {"a": over, "b": None, "c": over, "d": None, "http": None}
+
+
+def test_a_listener_set_without_a_listener_that_can_be_served_is_not_accepted(secret: str) -> None:
+    wished = "{name: %s, port: %d, protocol: HTTPS, tls: {certificateRefs: [{name: cert, namespace: %s}]}}"
+    listeners = [wished % ("mine", 443, "d"), wished % ("theirs", 444, "e")]
+    world = World(secret, gateway(extra=OPEN), SET % ("s", "d", "2026-01-01T00:00:00Z", ", ".join(listeners)))
+    assert world.said("ListenerSet", "s")["Accepted"] == ("True", "ListenersNotValid")
+    world.put(SET % ("s", "d", "2026-01-01T00:00:00Z", listeners[1]))
+    assert world.said("ListenerSet", "s")["Accepted"] == ("False", "ListenersNotValid")
+    assert world.said_of("theirs", "ListenerSet", "s")[0]["ResolvedRefs"] == ("False", "RefNotPermitted")

@@ -5,6 +5,8 @@ Comes in: judged listeners, attachments, translations. Goes out: ``Report``. Whe
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from weirkeeper.controllers.gateway.attachment import Attached, Parent
 from weirkeeper.controllers.gateway.classes import OurClass, OurGateway
 from weirkeeper.controllers.gateway.infrastructure import TYPES, asked
@@ -83,8 +85,10 @@ def _listeners_judged(listeners: Sequence[Judged]) -> Judgement:
 def set_report(
     found: GatewayObject, front: Id, let_in: Judgement, listeners: Sequence[tuple[Judged, int]], controller: str
 ) -> Report:
-    """A ListenerSet."""
+    """A ListenerSet; one without a listener that can be served is not accepted (Gateway API's suite: ListenerSetReferenceGrant)."""
     judged = let_in if not let_in.good else _listeners_judged([one for one, _ in listeners])
+    if judged.good and listeners and not any(one.serves for (_, one), _ in listeners):
+        judged = msgspec.structs.replace(judged, good=False)
     return Report(
         controller=controller,
         generation=found.metadata.generation,
