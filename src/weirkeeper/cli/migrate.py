@@ -34,6 +34,9 @@ COLOURS = {
     Outcome.TRANSLATED: "green", Outcome.NOTHING: "dim", Outcome.DIFFERS: "cyan", Outcome.BY_HAND: "yellow", Outcome.LOST: "bold red", Outcome.CLOSED: "bold red",
 }  # fmt: skip
 
+SHOWN = 8
+"""So many manifests of one object are listed; JSON has them all."""
+
 Kind = Annotated[What, typer.Argument(metavar="ingress", help="What is migrated.")]
 Where = Annotated[
     str | None, typer.Argument(metavar="[DIR]", help="Folder or file of manifests; `-` reads standard input.")
@@ -138,7 +141,7 @@ def lines_of(report: Report) -> Iterator[Text]:
     made = {one.object: one.manifests for one in report.made}
     objects = dict.fromkeys([*made, *(one.object for one in report.entries)])
     for ref in sorted(objects):
-        became = ", ".join(made.get(ref, ())) or "nothing"
+        became = _listed(made.get(ref, ()))
         yield Text.assemble((clean(ref), "bold"), f" → {clean(became)}")
         for entry in report.entries:
             if entry.object == ref:
@@ -149,6 +152,11 @@ def lines_of(report: Report) -> Iterator[Text]:
         if undone
         else f"{counted(len(made), 'object')} migrated"
     )
+
+
+def _listed(manifests: tuple[str, ...]) -> str:
+    more = f" and {len(manifests) - SHOWN} more" if len(manifests) > SHOWN else ""
+    return ", ".join(manifests[:SHOWN]) + more or "nothing"
 
 
 def _entry_lines(entry: Entry) -> Iterator[Text]:

@@ -28,4 +28,3 @@ class Choices(Value, frozen=True, kw_only=True):
     channel: Channel = Channel.STANDARD
     gateway_class: str = ""
     namespace: str = ""
-    controller: str = "weirkeeper.io/gateway"

@@ -10,6 +10,7 @@ from weirkeeper.model.route import Route
 
 Json = dict[str, Any]
 MOST_HEADERS, MOST_OF_CORS = 16, 64
+SECOND = 1000
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 
 
@@ -55,8 +56,13 @@ def cors_filter(cors: Cors, about: list[Ref], notes: Notes) -> Json:
     if cors.credentials:
         said["allowCredentials"] = True
     if cors.max_age is not None:
-        said["maxAge"] = max(1, cors.max_age // 1000)
+        said["maxAge"] = max(1, cors.max_age // SECOND)
     why = [f"{name} holds {MOST_OF_CORS} values at most" for name in cut]
+    why += (
+        ["preflight answers are kept for a second at least"]
+        if cors.max_age is not None and cors.max_age < SECOND
+        else []
+    )
     why += [f"there is no method {', '.join(strange)}"] if strange else []
     notes.tell(about, Aspect.CORS, Outcome.DIFFERS if why else Outcome.TRANSLATED, "filter CORS", "; ".join(why))
     return {"type": "CORS", "cors": said}

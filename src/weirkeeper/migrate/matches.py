@@ -32,7 +32,8 @@ _LEGAL = re.compile(r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+", re.
 """What a literal path may be made of (HTTPPathMatch)."""
 _PREFIX = re.compile(r"((?:/[A-Za-z0-9_~-]+)*)(\(/\|\$\)\(\.\*\)|/\(\.\*\)|\(/\.\*\))\$?", re.ASCII)
 """The expressions that stand in most Ingresses with a rewrite: a literal prefix, and groups for what follows it."""
-_SWAPS = {"(/|$)(.*)": (r"/\2",), "/(.*)": (r"/\1",), "(/.*)": (r"\1",)}
+WHOLE_SEGMENTS = "(/|$)(.*)"
+_SWAPS = {WHOLE_SEGMENTS: (r"/\2",), "/(.*)": (r"/\1",), "(/.*)": (r"\1",)}
 
 
 class Swap(NamedTuple):
@@ -55,14 +56,17 @@ def swap_of_route(route: Route) -> Swap | None:
     for tail in _SWAPS[groups]:
         base = rewrite.substitution.removesuffix(tail)
         if base != rewrite.substitution and _literal(base or "/"):
-            return Swap(prefix or "/", base or "/", exact=groups == "(/|$)(.*)" or not prefix)
+            return Swap(prefix or "/", base or "/", exact=groups == WHOLE_SEGMENTS or not prefix)
     return None
 
 
 def literal_of(path: PathMatch) -> str | None:
-    """The prefix that an expression without special characters stands for."""
+    """The prefix that an expression stands for: one without special characters, or one for whole segments."""
     if not isinstance(path, RegexPath) or not path.prefix:
         return None
+    segments = _PREFIX.fullmatch(path.value)
+    if segments is not None and segments[2] == WHOLE_SEGMENTS:
+        return segments[1] or "/"
     plain = re.sub(r"\\([^A-Za-z0-9])", r"\1", path.value)
     return (plain.rstrip("/") or "/") if quoted(plain) == path.value and _literal(plain) else None
 
@@ -93,32 +97,22 @@ def path_of(path: PathMatch) -> Json | Refused:
     """A condition on the path."""
     match path:
         case ExactPath(value=value):
-            return _plain("Exact", value)
+            return _said("Exact", value)
         case SegmentPrefix(value=value):
-            return _plain("PathPrefix", value)
+            return _said("PathPrefix", value)
         case StringPrefix(value=value):
-            return _expression(f"{quoted(value)}.*")
+            return _said("RegularExpression", f"{quoted(value)}.*")
         case RegexPath(value=value, prefix=prefix, case_sensitive=case_sensitive):
-            return _expression(f"{'' if case_sensitive else '(?i)'}(?:{value}){'.*' if prefix else ''}")
+            return _said("RegularExpression", f"{'' if case_sensitive else '(?i)'}(?:{value}){'.*' if prefix else ''}")
         case _:
             assert_never(path)
 
 
-def _plain(kind: str, value: str) -> Json | Refused:
-    strange = (
-        "//" in value or "/./" in value or "/../" in value or "%2f" in value.lower() or value.endswith(("/..", "/."))
-    )
-    if strange or not _literal(value) or len(value) > MOST_PATH:
-        return Refused("has a path with characters that HTTPRoutes do not allow")
+def _said(kind: str, value: str) -> Json | Refused:
+    """A path of that type. Whatever characters a literal path of ours has, HTTPRoutes allow too; not its length."""
+    if len(value) > MOST_PATH:
+        return Refused(f"has a path of more than {MOST_PATH} characters")
     return {"type": kind, "value": str(value)}
-
-
-def _expression(value: str) -> Json | Refused:
-    return (
-        {"type": "RegularExpression", "value": value}
-        if len(value) <= MOST_PATH
-        else Refused("has an expression longer than 1024 characters")
-    )
 
 
 def _header(one: HeaderMatch) -> Json | Refused:

@@ -7,6 +7,8 @@ once more; what Ingresses mean comes from its tables.
 from collections.abc import Iterator
 from typing import Any
 
+from weirkeeper.controllers.gateway.settings import GatewaySettings
+from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
 from weirkeeper.feeds.base import Seen
 from weirkeeper.kube.types import Ingress, IngressClass, KubeObject, Service
 from weirkeeper.migrate import stand_ins
@@ -22,10 +24,10 @@ from weirkeeper.model.value import Value
 from weirkeeper.reconcile import Reconciler
 
 Json = dict[str, Any]
-PARAMETERS_GROUP = "weirkeeper.io"
+CONTROLLER = GatewaySettings().controller
 
 
-class Migration(Value, frozen=True, kw_only=True):
+class Migration(Value, frozen=True, kw_only=True, omit_defaults=False):
     """The manifests in the order of applying, and what is to be said of them."""
 
     manifests: tuple[Json, ...] = ()
@@ -45,7 +47,7 @@ def migrated(reconciler: Reconciler, choices: Choices) -> Migration:
         if not choices.gateway_class and not any(
             one["kind"] == "GatewayClass" and one["metadata"]["name"] == gateway_class for one in manifests
         ):
-            manifests.append(_gateway_class(reconciler, whole, gateway_class, choices))
+            manifests.append(_gateway_class(reconciler, whole, gateway_class))
         for front in _parts(whole, choices):
             objects = FrontObjects(front, choices, Backends(front, services, names, notes), names, notes)
             manifests += objects.all(gateway_class)
@@ -87,7 +89,7 @@ def _class_name(front: Front) -> str:
     return front.load_balancer.class_name or front.name
 
 
-def _gateway_class(reconciler: Reconciler, front: Front, name: str, choices: Choices) -> Json:
+def _gateway_class(reconciler: Reconciler, front: Front, name: str) -> Json:
     """A class of ours with the parameters that the Ingress class has."""
     found = _ingress_class(reconciler, front)
     wished = found.spec.parameters if found is not None else None
@@ -101,7 +103,7 @@ def _gateway_class(reconciler: Reconciler, front: Front, name: str, choices: Cho
         "apiVersion": V1,
         "kind": "GatewayClass",
         "metadata": {"name": name},
-        "spec": {"controllerName": choices.controller, **reference},
+        "spec": {"controllerName": CONTROLLER, **reference},
     }
 
 
@@ -113,8 +115,9 @@ def _ingress_class(reconciler: Reconciler, front: Front) -> IngressClass | None:
 def _tell_class(reconciler: Reconciler, front: Front, notes: Notes) -> None:
     """What a class wishes for all of its Ingresses and no field of a Gateway says."""
     found = _ingress_class(reconciler, front)
-    for aspect, why in _lost_of_class(front) if found is not None else ():
-        notes.tell([found.ref] if found is not None else [], aspect, Outcome.LOST, why=why)
+    if found is not None:
+        for aspect, why in _lost_of_class(front):
+            notes.tell([found.ref], aspect, Outcome.LOST, why=why)
 
 
 def _lost_of_class(front: Front) -> Iterator[tuple[Aspect, str]]:

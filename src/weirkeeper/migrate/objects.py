@@ -148,7 +148,7 @@ class FrontObjects:
             self._tell_wildcard(host, one.routes)
             written = self._written(placed(one, bool(secure), self._sections.plain is not None))
             for (owner, home, schemes), rules in written.items():
-                suffix = _suffix(schemes, rules, [key for key in written if key[0] == owner])
+                suffix = _suffix(schemes, rules, [key[2] for key in written if key[:2] == (owner, home)])
                 name = [owner.name, "" if len(single[owner]) == 1 else host_word(host), suffix]
                 sections = [section for scheme in sorted(schemes) for section in at[scheme]]
                 yield from self._chunks(home, name, host, sections, rules)
@@ -295,12 +295,12 @@ def _sole(namespaces: Sequence[str]) -> str:
     return namespaces[0] if len(namespaces) == 1 else "default"
 
 
-def _suffix(schemes: frozenset[str], rules: Sequence[Rule], of_owner: Sequence[object]) -> str:
-    """What tells the routes of one Ingress and host apart."""
-    if len(of_owner) == 1 or "https" in schemes:
+def _suffix(schemes: frozenset[str], rules: Sequence[Rule], of_owner: Iterable[frozenset[str]]) -> str:
+    """What tells the routes of one Ingress and host apart: those that HTTPS alone has are the main ones, where there are any."""
+    if schemes == min(of_owner, key=lambda one: ("https" not in one, len(one))):
         return ""
     redirects = all(any(one["type"] == "RequestRedirect" for one in rule.body.get("filters", ())) for rule in rules)
-    return "redirect" if redirects else "http"
+    return "both" if len(schemes) > 1 else "redirect" if redirects else "http"
 
 
 def _packed(rules: Sequence[Rule]) -> list[list[Json]]:

@@ -52,7 +52,11 @@ class Writer(NamedTuple):
         match = match_of(route.match, path)
         if isinstance(match, Refused):
             self.notes.tell(
-                about, Aspect.PATHS, Outcome.LOST, why=f"a rule {match.why}; it is left out", remedy="write it by hand"
+                about,
+                Aspect.PATHS,
+                Outcome.LOST,
+                why=f"a rule {match.why}; it is left out, and a wider path may take its requests",
+                remedy="write it by hand",
             )
             return None
         self._tell_match(route, about, swap, prefix)

@@ -12,7 +12,7 @@ from weirkeeper.app import plugins
 from weirkeeper.controllers.gateway import GatewayController, GatewaySettings
 from weirkeeper.feeds.base import Seen, Synced
 from weirkeeper.feeds.decode import Decoder
-from weirkeeper.migrate import Choices, migrated
+from weirkeeper.migrate import Channel, Choices, migrated
 from weirkeeper.model.text import IpAddress, Name
 from weirkeeper.providers.envoy import PROVIDER as ENVOY
 from weirkeeper.reconcile import Reconciler
@@ -62,6 +62,7 @@ ASKED = (
     *(Asked("shared.", f"/{n}") for n in range(4)),
     *(Asked("cross.", "/", CROSS, method) for method in ("GET", "OPTIONS")),
     Asked("told.", "/x"),
+    Asked("asked.", "/x"),
     Asked("nobody.", "/x"),
     Asked("nobody.", "/"),
 )  # fmt: skip
@@ -87,6 +88,9 @@ def wished(site: Site, authority: Authority) -> Iterator[Manifest]:
     yield site.ingress({"canary": "true", "canary-weight": "100"}, name="all", host=f"shared.{h}", paths=[("/", "Prefix", "b")])
     yield site.ingress({"enable-cors": "true", "cors-allow-origin": "https://a.example", "cors-max-age": "60"}, name="cross", host=f"cross.{h}")
     yield site.ingress({"custom-headers": "told", "upstream-vhost": "inner.example", "x-forwarded-prefix": "/outer"}, name="told", host=f"told.{h}")
+    yield site.ingress({"auth-url": f"http://b.{site.namespace}.svc:80/ask"}, name="asked", host=f"asked.{h}")
+    yield site.ingress({"auth-url": f"http://away.{site.namespace}.svc:80/ask"}, name="unasked", host=f"unasked.{h}")
+    yield site.ingress({"affinity": "cookie", "session-cookie-name": "kept"}, name="kept", host=f"kept.{h}")
     yield site.manifest("v1", "ConfigMap", "told", data={"X-Told": "yes"})
     yield site.ingress(name="rest", host="", paths=[], defaultBackend=site.to("b"))
     yield site.ingress({"allowlist-source-range": "10.0.0.0/8"}, name="guarded", host=f"guarded.{h}")
@@ -100,7 +104,7 @@ def moved(manifests: list[Manifest]) -> list[dict]:
     seen = [Seen(ref=one.ref, object=one.object) for manifest in manifests for one in Decoder(program.kinds).objects(manifest) if one.ref is not None]
     program.receive([*seen, Synced(feed="test", kinds=("Secret", "Service", "ConfigMap"))])
     program.settle()
-    found = msgspec.json.decode(msgspec.json.encode(migrated(program, Choices()).manifests))
+    found = msgspec.json.decode(msgspec.json.encode(migrated(program, Choices(channel=Channel.EXPERIMENTAL)).manifests))
     for one in found:
         for listener in one["spec"].get("listeners", ()):
             listener["port"] = PORTS[listener["port"]]
@@ -112,7 +116,7 @@ def site() -> Iterator[Site]:
     settings = GatewaySettings(addresses=(IpAddress("127.0.0.1"),), provider=Name("envoy"))
     with running_backends() as backends, running_stage(Rig(ENVOY), (GatewayController(settings),)) as stage:
         found = Site(stage, backends, "moved")
-        manifests = [*found.service("a", backends.a.port), *found.service("b", backends.b.port), *wished(found, Authority("moved"))]
+        manifests = [*found.service("a", backends.a.port), *found.service("b", backends.b.port), *found.service("away"), *wished(found, Authority("moved"))]
         found.apply(*manifests, *moved(manifests))
         poll_until(stage.settled, 20.0, what="Envoy has taken everything")
         yield found
@@ -160,3 +164,15 @@ def test_requests_are_answered_alike(site: Site) -> None:
 def test_a_guard_that_cannot_be_said_lets_nobody_in(site: Site) -> None:
     ((old, new),) = asyncio.run(both(site, (Asked("guarded.", "/"),)))
     assert (old[0], new[0]) == (403, 500)
+
+
+def test_who_cannot_be_asked_lets_nobody_in(site: Site) -> None:
+    ((old, new),) = asyncio.run(both(site, (Asked("unasked.", "/"),)))
+    assert {old[0], new[0]} <= {403, 500, 503}
+
+
+def test_a_cookie_keeps_clients(site: Site) -> None:
+    for port in ports(site, "http"):
+        host = f"kept.{site.host}"
+        got = asyncio.run(fetch(f"http://{host}/", via=port, address="127.0.0.1", host=host))
+        assert (got.header("set-cookie") or "").startswith("kept=")

@@ -144,3 +144,10 @@ def test_a_port_by_name_needs_its_service() -> None:
     assert any("is not among the manifests" in why for entry in migration([one]).report.undone for why in entry.why)
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}, "spec": {"ports": [{"name": "web", "port": 8081}]}}
     assert only("HTTPRoute", one, service)["spec"]["rules"][0]["backendRefs"] == [{"name": "web", "port": 8081}]
+
+
+def test_a_path_that_is_too_long_is_left_out_and_told() -> None:
+    long = ingress(path="/" + "a" * 1024)
+    assert of_kind("HTTPRoute", long) == []
+    assert [one.field for one in migration([long]).report.undone] == ["paths"]
+    assert of_kind("HTTPRoute", ingress(path="/" + "a" * 1023))
