@@ -95,3 +95,16 @@ def test_nobody_runs_in_that_folder(weir, tmp_path: Path) -> None:
     assert said.code == 2
     assert "no weir answers" in said.err
     assert "no running weir was found" in weir("explain", "http://a/", "--live").err
+
+
+def test_explain_live_says_what_objects_of_gateway_api_say(weir, state: Path, shop: Path) -> None:
+    (shop / "gateway.yaml").write_text(weir("migrate", "ingress", shop).out)
+
+    def told() -> dict[tuple[str, str], str]:
+        said = weir("explain", "http://shop.example:80/cart", "--live", "--state-dir", state, "-o", "json").json["answers"]
+        words = [word for one in said if one["load_balancer"].startswith("gateway/") for word in one["objects"]]
+        return {(word["object"]["kind"], word["type"]): word["status"] for word in words}
+
+    poll_until(lambda: told().get(("Gateway", "Programmed")) == "True", what="the Gateway is programmed")
+    assert told()["HTTPRoute", "Accepted"] == "True"
+    assert ("HTTPRoute", "Programmed") not in told()
