@@ -399,7 +399,7 @@ def test_the_share_of_a_backend_that_is_not_there_is_refused() -> None:
 
 def test_host_names_of_tls_that_overlap_are_told(secret: str) -> None:
     def secure(name: str, host: str) -> str:
-        tls = "tls: {certificateRefs: [{name: cert}]}"
+        tls = "tls: {certificateRefs: [{name: c}]}"
         return f"{{name: {name}, port: 443, protocol: HTTPS, hostname: '{host}', {tls}}}"
 
     hosts = {"a": "foo.example.com", "b": "foo.example.org", "c": "*.example.com", "d": "*.foo.example.org"}
@@ -410,7 +410,7 @@ def test_host_names_of_tls_that_overlap_are_told(secret: str) -> None:
 
 
 def test_a_listener_set_without_a_listener_that_can_be_served_is_not_accepted(secret: str) -> None:
-    wished = "{name: %s, port: %d, protocol: HTTPS, tls: {certificateRefs: [{name: cert, namespace: %s}]}}"
+    wished = "{name: %s, port: %d, protocol: HTTPS, tls: {certificateRefs: [{name: c, namespace: %s}]}}"
     listeners = [wished % ("mine", 443, "d"), wished % ("theirs", 444, "e")]
     world = World(secret, gateway(extra=OPEN), SET % ("s", "d", "2026-01-01T00:00:00Z", ", ".join(listeners)))
     assert world.said("ListenerSet", "s")["Accepted"] == ("True", "ListenersNotValid")
