@@ -62,14 +62,16 @@ def test_instances_live_beside_their_gateway_where_class_and_install_let_them(wi
 
 
 def test_an_address_is_given_where_the_class_lists_its_range_and_the_older_gateway_has_it():
-    asked = "[{value: 192.0.2.9}, {value: 198.51.100.1}, {type: Hostname, value: lb.example}, {value: '2001:DB8::1'}, {}]"
+    asked = "[{value: 192.0.2.9}, {value: 198.51.100.1}, {type: Hostname, value: lb.example}, {value: '2001:DB8::1'}, {value: abc}, {value: 192.0.2.999}, {}]"
     ranges = ["192.0.2.0/28", "2001:db8::/64"]
     older = wishing(addresses="[{value: 192.0.2.9}]", name="a").replace(
         "generation: 3", "creationTimestamp: '2026-01-01T00:00:00Z'"
     )
     world = World(parameters(addresses=ranges), wishing(addresses=asked), settings=ON)
     assert made(world)[0].addresses == ("192.0.2.9", "2001:db8::1")
-    assert world.report("Gateway", "g").addresses[-2:] == (("IPAddress", "2001:db8::1"), ("IPAddress", ""))
+    assert world.report("Gateway", "g").addresses[-4:] == tuple(
+        ("IPAddress", one) for one in ("2001:db8::1", "abc", "192.0.2.999", "")
+    )
     world.put(older)
     assert made(world)[0].addresses == ("2001:db8::1",)
     assert made(world, "a")[0].addresses == ("192.0.2.9",)

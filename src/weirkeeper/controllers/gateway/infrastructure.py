@@ -5,7 +5,7 @@ its range (``spec.fleet.addresses``): whoever has a foreign address on a Service
 """
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
 from weirkeeper.controllers.gateway.classes import OurGateway
@@ -116,21 +116,23 @@ def asked(gateway: Gateway) -> tuple[tuple[str, str], ...]:
 
 
 def _canonical(text: str) -> str:
+    return str(_ip(text) or text.lower())
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return str(ip_address(text))
+        return ip_address(text)
     except ValueError:
-        return text.lower()
+        return None
 
 
 def claimed(ours: OurGateway, settings: GatewaySettings) -> Iterator[IpAddress]:
     """The addresses of a Gateway that its class lets it have, in its order, each once."""
     listed = ranges(ours.ours.spec.fleet) if ours.ours.spec.fleet is not None else ()
     for of_type, value in dict.fromkeys(asked(ours.gateway)):
-        address = parse(IpAddress, value)
-        if not settings.fleets or of_type != TYPES[0] or isinstance(address, Refused):
-            continue
-        if any(ip_address(value) in one for one in listed):
-            yield address
+        address = _ip(value) if settings.fleets and of_type == TYPES[0] else None
+        if address is not None and any(address in one for one in listed):
+            yield IpAddress(str(address))
 
 
 class Holding(NamedTuple):
