@@ -7,6 +7,7 @@ goes. Nothing is written before everything was seen once, and nothing ever that 
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 from weirkeeper.fleet.objects import (
     CONFIG_MAP,
@@ -100,13 +101,10 @@ class FleetWriter:
             right = await self._look()
             pause = PAUSE if right else min(2 * pause, LONGEST_PAUSE)
             if not right:
-                await asyncio.sleep(pause)
-                continue
-            try:
-                async with asyncio.timeout(LOOK):
+                await asyncio.sleep(PAUSE)
+            with suppress(TimeoutError):  # what cannot be written in one namespace holds up no change in another
+                async with asyncio.timeout(LOOK if right else pause):
                     await self._bell.wait()
-            except TimeoutError:
-                continue
 
     async def _look(self) -> bool:
         """One look; whether all is as wished."""
