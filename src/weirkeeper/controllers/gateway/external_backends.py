@@ -9,7 +9,7 @@ import msgspec
 from weirkeeper.controllers.base import CertificateWish
 from weirkeeper.controllers.gateway.backend_tls import verified
 from weirkeeper.controllers.gateway.listeners import Sight, deeper, referred, usable
-from weirkeeper.controllers.gateway.policies import ACCEPTED, ancestor
+from weirkeeper.controllers.gateway.policies import ACCEPTED, MOST_ANCESTORS, ancestor
 from weirkeeper.controllers.gateway.trust import FOUND, trusted
 from weirkeeper.controllers.shared.addresses import refused_name
 from weirkeeper.controllers.shared.ids import id_of, place
@@ -59,7 +59,8 @@ def external_report(one: External, gateways: set[Ref], controller: str) -> Repor
     if not gateways:
         return None
     conditions = (condition("Accepted", one.accepted), condition("ResolvedRefs", one.resolved))
-    parents = tuple(ParentReport(reference=ancestor(gateway), conditions=conditions) for gateway in sorted(gateways))
+    told = sorted(gateways)[:MOST_ANCESTORS]
+    parents = tuple(ParentReport(reference=ancestor(gateway), conditions=conditions) for gateway in told)
     return Report(controller=controller, generation=one.generation, parents=parents)
 
 

@@ -2,10 +2,9 @@
 
 The service is asked for its own path. What it needs to know of the request is in ``X-Original-*`` headers as ingress-nginx sends them; their
 values are formatted by Envoy from the request. Which of a request's headers go along is a setting of the filter, which routes cannot change; so they are
-formatted too. No text of a tenant stands in a format but names of headers that have no meaning there.
+formatted too. No text of a tenant stands in a format but names of headers, between parentheses: they can hold none, and ``%`` means nothing there.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,8 +16,6 @@ from weirkeeper.model.filters import ExternalAuth
 from weirkeeper.providers.envoy.translate.newer import asked_path
 from weirkeeper.providers.envoy.translate.values import duration, literal, packed
 
-PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-"""What may stand in a format; a header of another name is not passed on."""
 ORIGINAL = (
     ("x-original-url", "%REQ(X-FORWARDED-PROTO)%://%REQ(:AUTHORITY)%%REQ(:PATH)%"),
     ("x-original-method", "%REQ(:METHOD)%"),
@@ -114,7 +111,7 @@ def _uri(wished: ExternalAuth) -> Any:
 
 def _passed(names: Iterable[str]) -> dict[str, str]:
     """Headers of the request, formatted; Envoy leaves out those that it does not have."""
-    return {name.lower(): f"%REQ({name})%" for name in names if PLAIN_NAME.fullmatch(name)}
+    return {name.lower(): f"%REQ({name})%" for name in names}
 
 
 def _tell(made: Any, headers: Mapping[str, str]) -> None:
