@@ -62,6 +62,9 @@ async def _served(tmp_path):
         await eventually(lambda: status_of(server, "shop"), 60, what="the status says an address")
         assert await status_of(server, "shop") == ["192.0.2.7"]
         assert (await fetch("http://alive.example/", via=beside.alive_port)).status == 200, "its supervisor would end it"
+        answer = await fetch("http://shop.example/", via=one.http_port)
+        assert answer.header("date").endswith(" GMT"), "the backend says none"
+        assert answer.header("server") == "nginx"
         before = await beside.number("weirkeeper_nginx_reloads_total")
         server.put(ingress("other", "other.example", "shop"))
         await answers(one, "other.example")
@@ -91,8 +94,13 @@ async def _master_dies(server, one, beside):
     await answers(one, "late.example")
     await beside.ready()
     await answers(one, "meanwhile.example")
-    assert not set(await beside.processes()) & {master, *workers}
-    assert all(local.started(pid) is None for pid in workers)
+
+    async def ended():
+        return all(local.started(pid) is None for pid in (master, *workers))
+
+    await eventually(ended, 10, what="those of before are gone")
+    await beside.ready()
+    await answers(one, "meanwhile.example")
 
 
 def test_a_port_that_is_taken_is_said_and_harms_no_other_and_both_start_again_without_a_control_plane(tmp_path):

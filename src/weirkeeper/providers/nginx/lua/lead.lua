@@ -314,7 +314,11 @@ function lead.balance()
   if not ok then ngx.log(ngx.ERR, "an endpoint cannot be used: ", why) end
 end
 
-function lead.finish()
+-- An answer without a date gets one (RFC 9110, 6.6.1); ``server`` is who answers, where the backend does not say.
+function lead.finish(server)
+  local header = ngx.header
+  if not header.Date then header.Date = ngx.http_time(ngx.time()) end
+  if server and not header.Server then header.Server = server end
   local request = current()
   if request and request.route ~= PLAIN then answers.finish(request) end
 end

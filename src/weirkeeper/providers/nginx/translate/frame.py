@@ -162,10 +162,14 @@ _SET = (
 )
 """What Lua changes where a request needs something else."""
 _LED = "proxy_pass $weir_pass$weir_target;"
-_PHASES = (
-    'header_filter_by_lua_block { require("weir.lead").finish() }',
-    'log_by_lua_block { require("weir.lead").log() }',
-)
+
+
+def _phases(server: str = "") -> tuple[str, ...]:
+    """What Lua does with every answer; ``server`` is who it says answered, where nobody else does."""
+    return (
+        f'header_filter_by_lua_block {{ require("weir.lead").finish({server}) }}',
+        'log_by_lua_block { require("weir.lead").log() }',
+    )
 
 
 def _control(mark: str) -> Iterator[str]:
@@ -192,7 +196,7 @@ def _asked(ways: Iterable[Way]) -> Iterator[str]:
         f"  listen unix:{ASKED};",
         "  access_log off;",
         *_indented((*_SET, 'set $weir_client "";')),
-        *_indented(_PHASES),
+        *_indented(_phases()),
         "  location / {",
         '    access_by_lua_block { require("weir.lead").asked() }',
         f"    {_LED}",
@@ -223,7 +227,7 @@ def _server(port: Port, named: tuple[int, Policy] | None, ways: Iterable[Way]) -
     yield f"  access_log {LOG} weir buffer=16k flush=1s if=$weir_logged;" if port.logged else "  access_log off;"
     if port.server_header == "overwrite":
         yield "  proxy_hide_header Server;"
-    yield from _indented(_PHASES)
+    yield from _indented(_phases("" if port.server_header == "pass" else '"nginx"'))
     yield from (
         "  location / {",
         f'    access_by_lua_block {{ require("weir.lead").request("{word(port.entry)}", {number}) }}',
