@@ -92,12 +92,24 @@ class OfAgents(Install):
         """The name of the class."""
         return self._class
 
+    def rolled_out(self) -> None:
+        """The instances are up as well: two of each class."""
+        super().rolled_out()
+        until(lambda: sum(map(ready, self._pods())) == 4, "the instances are ready", 120.0)
+
     @property
     def addresses(self) -> list[str]:
         """The addresses of the nodes on which instances of the class run, in order."""
-        pods = self.instances.items("pods", "-l", f"app.kubernetes.io/component={self.component}")
-        mine = (pod for pod in pods if pod["metadata"]["annotations"][OF] == f"ingress/{self._class}")
+        mine = (pod for pod in self._pods() if pod["metadata"]["annotations"][OF] == f"ingress/{self._class}")
         return sorted({pod["status"]["hostIP"] for pod in mine if pod["status"].get("hostIP")})
+
+    def _pods(self) -> list[dict]:
+        return self.instances.items("pods", "-l", f"app.kubernetes.io/component={self.component}")
+
+
+def ready(pod: dict) -> bool:
+    """Whether its condition says so."""
+    return any((one["type"], one["status"]) == ("Ready", "True") for one in pod["status"].get("conditions", ()))
 
 
 def shown(kubectl: Kubectl, name: str) -> list[str]:
