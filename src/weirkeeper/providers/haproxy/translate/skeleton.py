@@ -187,7 +187,10 @@ def _lookup(port: Port) -> Iterator[str]:
     if port.policies:
         group = "%[var(txn.group)]"
         yield f"http-request set-var(txn.group) str({port.group})"
-        yield f"http-request set-var(txn.policy) ssl_fc_sni,lower,map_str({names_file(port)})"
+        unnamed, names = " unless { var(txn.policy) -m found }", names_file(port)
+        yield f"http-request set-var(txn.policy) ssl_fc_sni,lower,map_str({names})"
+        yield f"http-request set-var-fmt(txn.key) '*.%[ssl_fc_sni,lower,field(2,.,0)]'{unnamed}"
+        yield f"http-request set-var(txn.policy) var(txn.key),map_str({names}){unnamed}"
         yield "http-request set-var(txn.group) var(txn.policy) if { var(txn.policy) -m found }"
     column = f"map_beg({ROUTES}),field({2 if port.tls else 1},;)"
     absent = " unless { var(txn.to) -m found }"
