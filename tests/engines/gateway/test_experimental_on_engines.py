@@ -153,3 +153,9 @@ def test_the_narrower_host_name_goes_first(site: Site) -> None:
         return site.get("/long/path", port=PORT, host=f"{host}.{site.host}").header("x-echo-name")
 
     assert (answers("one"), answers("other")) == ("a", "b")
+
+
+def test_a_wildcard_stands_for_any_number_of_labels(site: Site) -> None:
+    for labels in ("two", "three.two", "five.four.three.two"):
+        assert site.get("/long/path", port=PORT, host=f"{labels}.{site.host}").header("x-echo-name") == "b", labels
+    assert site.get("/long/path", port=PORT, host=f"not{site.host}").status == 404

@@ -29,7 +29,8 @@ class Cause(StrEnum):
 
 CAUSES: dict[Cause, str] = {
     Cause.START: "HAProxy is started",
-    Cause.FRAME: "a listener, a TLS policy, authorities, or a condition of a route other than its host and a plain path changed",
+    Cause.FRAME: "a listener, a TLS policy, authorities, how many labels stand behind stars of Gateway API's wildcards, or a condition of a route other than its host "
+    "and a plain path changed",
     Cause.SECTION: "a route asks for something that is written in a section: a header edit, a guard, a copy, a page, an affinity, a limit of time, another balancing, a verified backend",
     Cause.POOL: "a new backend found no empty section in the pool",
     Cause.REFUSED: "HAProxy refused a step on the runtime socket",

@@ -20,6 +20,10 @@ from weirkeeper.providers.ports import Place, PortListeners, by_port, revoked
 
 Items = Table[ItemKey, EngineItem]
 Led = Index[tuple[Id, Id], Part, L4Route]
+Deep = Table[tuple[Id, Id, int], int]
+"""Which numbers of labels stand behind stars that stand for any number of labels, by load balancer and route group."""
+DEEPEST = 16
+"""Such wildcards with more labels behind the star are not looked for."""
 
 
 class HaproxyProvider:
@@ -40,7 +44,7 @@ class HaproxyProvider:
         return graph.union(
             "haproxy/items",
             [
-                _frontends(graph, composed, ports, led),
+                _frontends(graph, composed, ports, led, graph.spread("haproxy/deep", composed.virtual_hosts, _levels)),
                 _streams(graph, composed),
                 _hosts(graph, composed),
                 _strangers(graph, composed, ports),
@@ -62,10 +66,20 @@ class HaproxyProvider:
         return HaproxyEngine(settings)
 
 
-def _frontends(graph: Graph, composed: Composed, ports: Table[Place, PortListeners], by_listener: Led) -> Items:
+def _levels(_: Read, key: HostKey, host: VirtualHost) -> Iterator[tuple[tuple[Id, Id, int], int]]:
+    if host.hostname.startswith("*.") and host.wildcard_labels is None:
+        level = host.hostname.count(".")
+        yield (key.load_balancer, key.group, level), level
+
+
+def _frontends(
+    graph: Graph, composed: Composed, ports: Table[Place, PortListeners], by_listener: Led, deep: Deep
+) -> Items:
     def rows(read: Read, place: Place, port: PortListeners) -> Iterator[Row]:
         led = {one.id: [route for _, route in read.lookup(by_listener, (place[0], one.id))] for one in port.listeners}
-        made = listeners.port(place[1], port.listeners, revoked(read, composed, place[0]), led)
+        groups = sorted({one.group for one in port.listeners if one.protocol in {"http", "https"}})
+        levels = [n for group in groups for n in range(1, DEEPEST + 1) if read.contains(deep, (place[0], group, n))]
+        made = listeners.port(place[1], port.listeners, revoked(read, composed, place[0]), led, levels)
         yield item(place[0], items.PORT, str(place[1]), made, origins=tuple(one.origin for one in port.listeners))
 
     return graph.spread("haproxy/frontends", ports, rows)

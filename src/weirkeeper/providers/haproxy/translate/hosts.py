@@ -33,7 +33,7 @@ def host(wished: VirtualHost, backend_of: BackendOf, defaults: Timeouts, revoked
     """Everything that one virtual host needs."""
     made = _Made(backend_of, defaults, revoked)
     found = places(wished.routes)
-    prefix = host_key(wished.group, wished.hostname)
+    prefix = host_key(wished.group, wished.hostname, wished.wildcard_labels)
     rows = {f"{prefix}{path}/?": made.targets(routes) for path, routes in found.exact.items()}
     rows |= {f"{prefix}{raw}": made.targets(routes) for raw, routes in found.prefix.items()}
     return Host(
@@ -51,9 +51,10 @@ def refusing_host(group: str, hostname: str, status: int) -> Host:
     return Host(routes={host_key(group, hostname) + "/": both(section.name)}, sections=(section,))
 
 
-def host_key(group: str, hostname: str) -> str:
-    """How every row of a host begins."""
-    return f"{group_token(group)}/{hostname}"
+def host_key(group: str, hostname: str, labels: int | None = 1) -> str:
+    """How every row of a host begins. A wildcard that stands for any number of ``labels`` is written with two stars."""
+    deep = hostname.startswith("*.") and labels is None
+    return f"{group_token(group)}/{'*' if deep else ''}{hostname}"
 
 
 def group_token(group: str) -> str:

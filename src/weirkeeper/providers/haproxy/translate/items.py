@@ -129,7 +129,8 @@ class Stream(Value, frozen=True, kw_only=True):
 class Port(Value, frozen=True, kw_only=True):
     """One frontend. ``binds`` are addresses; ``options`` follow each of them, and ``tls`` says that a list of certificates does as well.
 
-    ``validates``: some of its clients show certificates. ``stream``: connections are led on as they are; those that are HTTPS (``http``) come to the frontend from inside then.
+    ``levels``: numbers of labels behind the stars of its wildcards that stand for any number of labels, the highest first. ``validates``: some of its
+    clients show certificates. ``stream``: connections are led on as they are; those that are HTTPS (``http``) come to the frontend from inside then.
     """
 
     port: int
@@ -140,6 +141,7 @@ class Port(Value, frozen=True, kw_only=True):
     policies: tuple[Policy, ...] = ()
     group: str
     lines: tuple[str, ...] = ()
+    levels: tuple[int, ...] = ()
     validates: bool = False
     http: bool = True
     stream: Stream | None = None

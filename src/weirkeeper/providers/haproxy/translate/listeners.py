@@ -4,7 +4,7 @@ Comes in: the listeners of a port, sorted by id. Goes out: a ``Port``: addresses
 is in ``skeleton``. A listener with a host name of its own is a TLS policy of that name, with its own route group.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import IPv6Address, ip_address
 
 from weirkeeper.model.listener import ClientAddress, ClientValidation, HttpOptions, Listener, ListenerTls
@@ -23,7 +23,9 @@ FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forw
 """What a stranger says about its own way here; removed where nothing in front is trusted."""
 
 
-def port(number: int, listeners: Sequence[Listener], revoked: Revoked, led: Led = NOTHING) -> Port:
+def port(
+    number: int, listeners: Sequence[Listener], revoked: Revoked, led: Led = NOTHING, levels: Iterable[int] = ()
+) -> Port:
     """The frontend of one port. Where connections are led on as well, those of HTTPS come from inside."""
     web = [one for one in listeners if one.protocol in {"http", "https"}]
     ended = [one for one in listeners if one.protocol == "tls" and one.tls and one.tls.mode == "terminate"]
@@ -38,6 +40,7 @@ def port(number: int, listeners: Sequence[Listener], revoked: Revoked, led: Led 
         policies=tuple(_policy(one, one.tls, revoked) for one in [*web, *ended] if one.hostname and one.tls),
         group=group_token(general.group),
         lines=tuple(_lines(general, web)) if web else (),
+        levels=tuple(sorted(set(levels), reverse=True)),
         validates=any(True for _ in _validations([*web, *ended])),
         http=bool(web),
         stream=made,

@@ -181,7 +181,7 @@ def _frontend(port: Port, forks: Mapping[str, Fork]) -> Iterator[str]:
 
 
 def _lookup(port: Port) -> Iterator[str]:
-    """The row of the request: its host's, else that of a wildcard for one label, else that of all hosts."""
+    """The row of the request: its host's, else that of a wildcard for one label, else that of the narrowest for more, else that of all hosts."""
     yield from host_rules()
     group = port.group
     if port.policies:
@@ -194,7 +194,11 @@ def _lookup(port: Port) -> Iterator[str]:
         yield "http-request set-var(txn.group) var(txn.policy) if { var(txn.policy) -m found }"
     column = f"map_beg({ROUTES}),field({2 if port.tls else 1},;)"
     absent = " unless { var(txn.to) -m found }"
-    for host, condition in (("%[var(txn.host)]", ""), ("*.%[var(txn.host),field(2,.,0)]", absent), ("*", absent)):
+    hosts = [("%[var(txn.host)]", ""), ("*.%[var(txn.host),field(2,.,0)]", absent)]
+    for level in port.levels:
+        more = f" if !{{ var(txn.to) -m found }} {{ var(txn.host),field({level + 1},.) -m found }}"
+        hosts.append((f"**.%[var(txn.host),field(-1,.,{level})]", more))
+    for host, condition in [*hosts, ("*", absent)]:
         yield f"http-request set-var-fmt(txn.key) '{group}/{host}%[path]/?'{condition}"
         yield f"http-request set-var(txn.to) 'var(txn.key),{column}'{condition}"
     if port.policies:
