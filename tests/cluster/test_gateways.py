@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
 CONTROLLER = "weirkeeper.io/fleet-gateway"
 GROUP = "gateway.networking.k8s.io/v1"
+EXPERIMENTAL = "gateway.networking.x-k8s.io"
 STARTED = 90.0
+X_KINDS = ("xbackends", "xbackendtrafficpolicies")
 KINDS = (
     "gatewayclasses",
     "gateways",
@@ -32,9 +34,11 @@ KINDS = (
 )
 
 
-def published() -> Path:
-    """The folder with the standard channel."""
-    return release() / "config" / "crd" / "standard"
+def published(kubectl: Kubectl, channel: str, group: str, kind: str) -> None:
+    """A kind as upstream publishes it."""
+    path = release() / "config" / "crd" / channel / f"{group}_{kind}.yaml"
+    kubectl.must("apply", "--server-side", "-f", str(path))
+    kubectl.must("wait", "--for=condition=Established", "--timeout=60s", f"crd/{kind}.{group}")
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +46,9 @@ def starter(nodes):
     """An install that starts instances and serves Gateway API, in a cluster that has its kinds."""
     kubectl = Kubectl("")
     for kind in KINDS:
-        kubectl.must("apply", "--server-side", "-f", str(published() / f"gateway.networking.k8s.io_{kind}.yaml"))
-        kubectl.must("wait", "--for=condition=Established", "--timeout=60s", f"crd/{kind}.gateway.networking.k8s.io")
+        published(kubectl, "standard", "gateway.networking.k8s.io", kind)
+    for kind in X_KINDS:
+        published(kubectl, "experimental", EXPERIMENTAL, kind)
     install = Install("fleet", "fleet-weirkeeper", "fleet")
     install.apply([])
     kubectl.must(
@@ -120,12 +125,43 @@ def test_a_gateway_is_served_by_instances_of_its_own_until_it_goes(starter, kube
     )
     until_answered(address, f"http://{host}:8081/", "shop")
     theirs_stay(kubectl, host, address)
+    every_kind_is_told_of(kubectl)
     kubectl.must("delete", "gateway", "front")
     until(
         lambda: not starter.instances.items("services", "-l", "weirkeeper.io/install=fleet-weirkeeper"),
         "nothing is left",
         STARTED,
     )
+
+
+def every_kind_is_told_of(kubectl: Kubectl) -> None:
+    """What hangs on the Gateway, or on what its routes lead to, says so, whatever its kind."""
+    parents, rules = [{"name": "front"}], [{"backendRefs": [{"name": "safe", "port": PORT}]}]
+    target = {"group": "", "kind": "Service", "name": "safe"}
+    outside = {"group": EXPERIMENTAL, "kind": "XBackend", "name": "rest", "port": 443}
+    specs = {
+        "GRPCRoute": {"parentRefs": parents, "hostnames": ["calls.example"], "rules": rules},
+        "HTTPRoute": {"parentRefs": parents, "hostnames": ["outside.example"], "rules": [{"backendRefs": [outside]}]},
+        "TLSRoute": {"parentRefs": parents, "hostnames": ["tls.example"], "rules": rules},
+        "TCPRoute": {"parentRefs": parents, "rules": rules},
+        "UDPRoute": {"parentRefs": parents, "rules": rules},
+        "ListenerSet": {"parentRef": parents[0], "listeners": [{"name": "own", "port": 8082, "protocol": "HTTP"}]},
+        "BackendTLSPolicy": {"targetRefs": [target], "validation": {"hostname": "safe.example", "wellKnownCACertificates": "System"}},
+        "XBackendTrafficPolicy": {"targetRefs": [target], "sessionPersistence": {}},
+        "XBackend": {"type": "ExternalHostname", "externalHostname": {"hostname": "a.example.com"}, "port": {"port": 443}},
+    }  # fmt: skip
+    made = [
+        {
+            "apiVersion": f"{EXPERIMENTAL}/v1alpha1" if kind.startswith("X") else GROUP,
+            "kind": kind,
+            "metadata": {"name": "rest"},
+            "spec": spec,
+        }
+        for kind, spec in specs.items()
+    ]
+    kubectl.apply(service("safe"), *made)
+    for kind in specs:
+        until(lambda of=kind.lower(): status(kubectl, of, "rest"), f"a status of {kind}")
 
 
 def theirs_stay(kubectl: Kubectl, host: str, address: str) -> None:

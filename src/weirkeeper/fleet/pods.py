@@ -24,7 +24,7 @@ MEMORY = {"envoy": "64Mi", "haproxy": "512Mi", "nginx": "256Mi"}
 """How large the files are that an engine shares with what is ours, at most: HAProxy's are its whole configuration, NGINX's its log and what bodies it holds."""
 SETTLING = 10
 """Seconds from an instance that is ready to the next one that is told to go: until clients have heard of its address."""
-LOST_AFTER = 10
+LOST_AFTER = 5
 """Seconds on a host that is not heard of, before the instance is started elsewhere."""
 
 
