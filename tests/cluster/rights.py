@@ -34,9 +34,6 @@ RARE = {
     ("patch", "events"): "api/test_event_writer.py",
     ("get", "ingresses"): "api/test_status_writer.py",
     **{("get", one.plural): "api/test_condition_writer.py" for one in RESOURCES.values()},
-    # clusters that do not serve the kind are not asked for it
-    ("list", "clustertrustbundles"): "unit/controllers/test_gateway_trust.py",
-    ("watch", "clustertrustbundles"): "unit/controllers/test_gateway_trust.py",
 }
 
 
