@@ -79,6 +79,18 @@ def test_one_that_runs_is_taken_over_as_it_is(site: Site, rig: Watched) -> None:
     site.answers("a")
 
 
+def test_one_that_is_taken_over_with_another_file_keeps_its_ports(site: Site, rig: Watched) -> None:
+    """Where it listens already is not taken for somebody else's."""
+    pid, keeper = master(rig), rig.keeper
+    site.apply(site.neutral(listeners=[site.listener(free_port())]))
+    settled(site, rig)
+    keeper._held = keeper._process = None
+    site.apply(site.neutral(listeners=[site.listener(free_port())]))
+    settled(site, rig)
+    site.answers("a")
+    assert master(rig) == pid
+
+
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_killed_master_is_replaced_and_its_workers_with_it(site: Site, rig: Watched, whole: bool) -> None:
     pid = master(rig)

@@ -22,7 +22,7 @@ class Away(ConnectionError):
 
 
 class State(NamedTuple):
-    """Of which file a worker is, its master, its version of NGINX; whether the master is gone; how many bytes its dictionary has, and how many of them are free."""
+    """Of which file a worker is, its master, its version of NGINX; whether the master is gone; how many bytes its dictionary has, and how many of them are free; where it listens."""
 
     mark: str
     master: int
@@ -30,6 +30,7 @@ class State(NamedTuple):
     orphan: bool
     capacity: int
     free: int
+    binds: tuple[str, ...]
 
 
 async def put(socket: Path, mark: str, entries: Mapping[str, str | None]) -> dict[str, str]:
@@ -54,7 +55,7 @@ async def state(socket: Path) -> State:
         raise Away("it ends")
     number = int(words[2])
     version = f"{number // 1_000_000}.{number // 1000 % 1000}.{number % 1000}"
-    return State(words[0], int(words[1]), version, words[3] == "orphan", int(words[4]), int(words[5]))
+    return State(words[0], int(words[1]), version, words[3] == "orphan", int(words[4]), int(words[5]), tuple(words[6:]))
 
 
 async def reload(socket: Path) -> None:
@@ -87,7 +88,7 @@ async def _ask(socket: Path, what: str, body: bytes, patience: float) -> str:
             finally:
                 writer.close()
     except (OSError, TimeoutError) as error:
-        raise Away(f"it does not answer: {error or type(error).__name__}") from error
+        raise Away(f"it does not answer: {str(error) or type(error).__name__}") from error
     if b" 200 " not in head.partition(b"\r\n")[0]:
         raise Away(f"it answers {head[:200]!r}")
     return answer.decode(errors="replace")

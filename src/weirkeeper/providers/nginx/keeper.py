@@ -17,7 +17,7 @@ from weirkeeper.providers.nginx.assembly import Assembly, item_of
 from weirkeeper.providers.nginx.control import Away
 from weirkeeper.providers.nginx.files import scripts, scripts_digest, stand_in
 from weirkeeper.providers.nginx.master import Master, Unable, write_all
-from weirkeeper.providers.nginx.plan import CAUSES, GATE, Cause, File, Held, Wanted, file_of, mark, plan, written
+from weirkeeper.providers.nginx.plan import CAUSES, GATE, Cause, File, Held, Wanted, binds, file_of, mark, plan, written
 from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, Frame
 from weirkeeper.providers.nginx.translate.items import BUNDLE, HOST, PORT, Way, digest
 from weirkeeper.providers.nginx.translate.quoting import Unspeakable
@@ -104,7 +104,7 @@ class Keeper(Keeping[Held]):
             return False
         file = file_of(self.wished, self._settings)
         same = told.mark == mark(file)
-        self._holds(found, told.mark, Held(entries, file if same else File(settings=told.mark)))
+        self._holds(found, told.mark, Held(entries, file if same else File(settings=told.mark), frozenset(told.binds)))
         log.info("nginx of %s, pid %d, is taken over as it is", self.name, found.pid)
         if same:
             self._serving()
@@ -143,12 +143,12 @@ class Keeper(Keeping[Held]):
         log.info(
             "nginx of %s reads its file again, because %s", self.name, "; ".join(CAUSES[one] for one in wanted.causes)
         )
-        await self._refuse_taken({place for port in (*held.file.ports, *held.before) for place in port.binds})
+        await self._refuse_taken(held.binds | binds(held.before))
         while self.wished.items and self._process is not None:
             file = file_of(self.wished, self._settings, self._ways)
             said = await self._offered(file)
             if not said:
-                self._held, self._mark = Held(held.entries, file, held.file.ports), mark(file)
+                self._held, self._mark = Held(held.entries, file, binds(file.ports), held.file.ports), mark(file)
                 self._reloaded()
                 self._serving()
                 return

@@ -4,7 +4,7 @@ Comes in: ``Held``, an ``Assembly``, what an installation chooses. Goes out: a `
 hosts before what they lead to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -49,10 +49,11 @@ class File(Value, frozen=True, kw_only=True):
 
 
 class Held(NamedTuple):
-    """What a running NGINX has: the versions of its entries by key, and its file. ``before`` are the ports of the file before that one: their entries stay, for workers that end."""
+    """What a running NGINX has: the versions of its entries by key, its file, and where it listens. ``before`` are the ports of the file before that one: their entries stay, for workers that end."""
 
     entries: dict[str, str]
     file: File
+    binds: frozenset[str] = frozenset()
     before: tuple[Port, ...] = ()
 
 
@@ -110,6 +111,11 @@ def file_of(wished: Assembly, chosen: str, ways: frozenset[Way] = frozenset()) -
     }
     told = digest(*(part for name, text in sorted(files.items()) for part in (name, text)))
     return File(ports=ports, ways=every, authorities=told, settings=chosen)
+
+
+def binds(ports: Iterable[Port]) -> frozenset[str]:
+    """Where these listen."""
+    return frozenset(place for port in ports for place in port.binds)
 
 
 def written(file: File, chosen: Frame) -> str:

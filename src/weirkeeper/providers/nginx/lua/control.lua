@@ -53,11 +53,11 @@ local function held()
   end
 end
 
--- The mark comes last: what was said is so of the NGINX that has it.
-function control.answer(mark)
+-- The mark comes last: what was said is so of the NGINX that has it. ``binds`` is where it listens.
+function control.answer(mark, binds)
   local path = ngx.var.uri
   if path == "/set" then set() elseif path == "/held" then held()
-  elseif path == "/state" then return master.state(mark)
+  elseif path == "/state" then return master.state(mark, binds)
   elseif path == "/reload" then return master.reload()
   elseif path == "/finish" then return master.finish()
   else return ngx.exit(404) end

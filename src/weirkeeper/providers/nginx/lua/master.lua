@@ -1,5 +1,5 @@
 -- This NGINX as whoever programs it sees it: which file a worker is of, whether its master lives; and what its master is told. By this, nobody has to see its processes to keep it.
--- In: the mark of a file. Out: a line of words, or a signal to the master.
+-- In: the mark of a file, and where it listens. Out: a line of words, or a signal to the master.
 local ffi = require("ffi")
 local process = require("ngx.process")
 local config = ngx.shared.weir_config
@@ -17,8 +17,8 @@ local function orphan()
   return process.get_master_pid() ~= ffi.C.getppid()
 end
 
-function master.state(mark)
-  ngx.say(mark, " ", process.get_master_pid(), " ", ngx.config.nginx_version, " ", ngx.worker.exiting() and "ends" or orphan() and "orphan" or "serves", " ", config:capacity(), " ", config:free_space())
+function master.state(mark, binds)
+  ngx.say(mark, " ", process.get_master_pid(), " ", ngx.config.nginx_version, " ", ngx.worker.exiting() and "ends" or orphan() and "orphan" or "serves", " ", config:capacity(), " ", config:free_space(), " ", binds)
 end
 
 local function told(number)

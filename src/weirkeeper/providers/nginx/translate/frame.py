@@ -36,7 +36,7 @@ def configuration(ports: Iterable[Port], ways: Iterable[Way], chosen: Frame, mar
     """The whole file. A gate has no ports: it can be programmed, and serves nobody."""
     every = list(ports)
     lines = [*_general(chosen), "http {", *_indented(_http(chosen, mark, listens=bool(every)))]
-    lines += _indented((*_control(mark), *_alive(chosen.alive), *servers(every, ways)))
+    lines += _indented((*_control(mark, every), *_alive(chosen.alive), *servers(every, ways)))
     return "\n".join([*lines, "}", ""])
 
 
@@ -172,13 +172,14 @@ def _phases(server: str = "") -> tuple[str, ...]:
     )
 
 
-def _control(mark: str) -> Iterator[str]:
+def _control(mark: str, ports: Iterable[Port]) -> Iterator[str]:
+    binds = " ".join(word(place) for port in ports for place in port.binds)
     yield from (
         "server {",
         f"  listen unix:{CONTROL};",
         "  access_log off;",
         "  client_body_buffer_size 4m;",
-        f'  location / {{ content_by_lua_block {{ require("weir.control").answer("{word(mark)}") }} }}',
+        f'  location / {{ content_by_lua_block {{ require("weir.control").answer("{word(mark)}", "{binds}") }} }}',
         "}",
     )
 
