@@ -59,6 +59,25 @@ async def _noticed(tmp_path, sign, instance):
                 await eventually(lambda: _addresses(server, "s0"), 10, what="its address is back")
 
 
+@pytest.mark.parametrize("instance", [haproxy_instance, nginx_instance], ids=["haproxy", "nginx"])
+def test_one_with_nobody_to_serve_is_ready_and_serves_who_comes(tmp_path, instance):
+    asyncio.run(_idle(tmp_path, instance))
+
+
+async def _idle(tmp_path, instance):
+    async with EchoServer(name="shop") as echo, api_server(service("shop"), endpoint_slice("shop", "127.0.0.1", echo.port)) as server:
+        one = Install(tmp_path, server.kubeconfig(), providers=("haproxy" if instance is haproxy_instance else "nginx",))
+        async with running(one):
+            keys = one.app.channel.authority.keys
+            async with instance(tmp_path / "i0", keys, LOAD_BALANCER, "i0", [one.server]) as beside:
+                await eventually(lambda: _serving(beside, 1.0), 20, what="it is ready")
+                assert await beside.answer("/ready") == "yes\n"
+                server.put(ingress_class())
+                server.put(ingress("s0", "s0.example", "shop"))
+                await eventually(lambda: _answers(one, "s0.example"), 60, what="it serves")
+                await eventually(lambda: _serving(beside, 1.0), 10, what="it is ready")
+
+
 async def _others(beside, before):
     """Processes that were not there before; a master that starts itself anew tells of none for a moment."""
     return set(await beside.processes()) - set(before)

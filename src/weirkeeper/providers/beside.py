@@ -96,11 +96,11 @@ class Beside:
         await self.agent.run(self.engine.keeper, Subscription(asker), settings.servers, self._tls, settings.server_name)
 
     def unready(self) -> str:
-        """Why clients are not served as is wished; empty when they are."""
+        """Why clients are not served as is wished; empty when they are, and when nobody is to be served (of a Gateway, say, whose only listener is not valid)."""
         keeper = self.engine.keeper
         if not self.agent.rounds and not keeper.reached:
             return "it is not known yet what is wished"
-        return keeper.trouble or ("" if keeper.serves else f"{self.name} is not programmed")
+        return keeper.trouble or ("" if keeper.serves or keeper.idle else f"{self.name} is not programmed")
 
     def numbers(self) -> Mapping[str, float]:
         """Counts of this agent, by name."""

@@ -126,6 +126,11 @@ class Keeping(ABC, Generic[Held]):
         """Whether there is an engine that does what it was told."""
         return self._held is not None
 
+    @property
+    def idle(self) -> bool:
+        """Whether it is known that nothing is wished; what was wished and refused is."""
+        return self.reached == self.puts > 0 and not (self.wished.items or self.refused)
+
     def put(self, changes: Mapping[ItemKey, EngineItem | None]) -> int:
         """Wish these changes; they are settled when ``reached`` is this number."""
         self._waiting.update(changes)
