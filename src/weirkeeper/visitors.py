@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from weirkeeper.listening import accept_no_more
 from weirkeeper.model.value import Value
 
 BACKLOG = 128
@@ -261,6 +262,7 @@ async def receiving(
         yield listener.sockets[0].getsockname()[1]
     finally:
         if listener is not None:
+            await accept_no_more(listener.sockets)
             listener.close()
         visitors.server = None
         await runner.cleanup()

@@ -16,6 +16,7 @@ import struct
 from types import TracebackType
 from typing import Self
 
+from weirkeeper.listening import accept_no_more
 from weirkeeper.model.value import Value
 
 PIECE = 1 << 16
@@ -97,6 +98,7 @@ class FaultProxy:
     async def close_door(self) -> None:
         """Stop listening: who connects is refused by the kernel. Open connections stay."""
         if self._server is not None:
+            await accept_no_more(self._server.sockets)
             self._server.close()
             self._server = None
 

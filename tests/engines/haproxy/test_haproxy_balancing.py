@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from weirkeeper.listening import accept_no_more
 from weirkeeper.model.backend import ConsistentHash, LeastRequest, LoadBalancing, PeakEwma, RandomChoice, RoundRobin
 from weirkeeper.model.filters import Affinity, CookieAffinity, HashOn
 from weirkeeper.model.text import CookieName, HeaderName
@@ -73,6 +74,7 @@ async def counted(site: Site, balancing: LoadBalancing, affinity: Affinity | Non
     await asyncio.to_thread(site.until, lambda got: got.status == 200 and got.header("x-endpoint"))
     await asyncio.gather(*(_asking(site, range(one, REQUESTS, CONNECTIONS), headers, met) for one in range(CONNECTIONS)))
     await asyncio.to_thread(site.clear)
+    await accept_no_more(one for server in servers for one in server.sockets)
     for server in servers:
         server.close()
     for one in connected:

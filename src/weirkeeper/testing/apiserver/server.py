@@ -24,6 +24,7 @@ from typing import Self, cast
 import msgspec
 from aiohttp import web
 
+from weirkeeper.listening import accept_no_more
 from weirkeeper.testing.apiserver import listing, objects, writing
 from weirkeeper.testing.apiserver.access import Access, User, forbidden
 from weirkeeper.testing.apiserver.audit import Audit, Record, digest
@@ -89,7 +90,7 @@ class ApiServer:
         server = web.Server(self._answer, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.0)
         await self._runner.setup()
-        listener = socket.create_server((self.host, self.port), reuse_port=False, backlog=4096)
+        listener = self._listener = socket.create_server((self.host, self.port), reuse_port=False, backlog=4096)
         self.port = listener.getsockname()[1]
         await web.SockSite(self._runner, listener, ssl_context=self._tls, backlog=4096).start()
 
@@ -97,6 +98,7 @@ class ApiServer:
         """Stop listening and end every connection; what is stored stays, and `start` serves it again."""
         self.cut_watches(how="abort")
         if self._runner is not None:
+            await accept_no_more((self._listener,))
             await self._runner.cleanup()
             self._runner = None
 

@@ -8,6 +8,7 @@ from typing import Self
 
 import msgspec
 
+from weirkeeper.listening import accept_no_more
 from weirkeeper.testing.echo import http1
 from weirkeeper.testing.echo.answer import Answer, Request, Tls, answer_to
 from weirkeeper.testing.echo.http2 import Http2Connection
@@ -51,6 +52,7 @@ class EchoServer:
         """Stops listening and cuts every connection."""
         if self._server is None:
             return
+        await accept_no_more(self._server.sockets)
         self._server.close()
         self.cut()
         await self._server.wait_closed()
