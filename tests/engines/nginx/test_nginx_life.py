@@ -162,5 +162,7 @@ def test_a_worker_that_hangs_holds_up_no_reload(site: Site, rig: Watched) -> Non
     site.apply(site.neutral(listeners=[site.listener(free_port())]))
     settled(site, rig)
     site.answers("a")
-    assert (master(rig), Counter(rig.keeper.reloads) - before) == (pid, Counter({Cause.LISTENERS: 1}))
+    made = Counter(rig.keeper.reloads) - before
+    # A question that the hung one has already taken is never answered; then NGINX is taken over anew, and its file is not known.
+    assert (master(rig), made[Cause.LISTENERS], made[Cause.START]) == (pid, 1, 0)
     poll_until(lambda: hung not in workers(pid), 20.0, what="what hung is ended")
