@@ -101,11 +101,15 @@ class Stage:
 
     def rejected(self) -> dict[ItemKey, ItemObservation]:
         """What the engine refused and still refuses."""
-        return {key: seen for key, seen in self.observed.items() if seen.state is ItemState.REJECTED}
+        return {key: seen for key, seen in self._seen().items() if seen.state is ItemState.REJECTED}
+
+    def _seen(self) -> dict[ItemKey, ItemObservation]:
+        """As it is now: the loop's thread goes on writing, and a copy is made in one go."""
+        return dict(self.observed)
 
     def settled(self) -> bool:
         """Whether the engine has taken, or refused, every item that is wished as it is wished now."""
-        told = {key: (seen.version, seen.state is ItemState.PENDING) for key, seen in self.observed.items()}
+        told = {key: (seen.version, seen.state is ItemState.PENDING) for key, seen in self._seen().items()}
         return all(told.get(key) == (item.version, False) for key, item in self.items().items())
 
     def check_engine(self) -> None:
