@@ -179,7 +179,7 @@ def test_a_port_that_is_taken_is_said_and_harms_no_other(site: Site, backends: B
         site.answers("a")
     poll_until(lambda: not site.stage.rejected(), 15.0, what="it is tried again")
     assert site.until(lambda got: got.status == 200, port=port)
-    assert all(seen.state is ItemState.PROGRAMMED for key, seen in site.stage.observed.items() if key.name == str(port))
+    assert all(seen.state is ItemState.PROGRAMMED for key, seen in dict(site.stage.observed).items() if key.name == str(port))
 
 
 def test_a_route_may_be_left_out_of_the_log(site: Site, rig: Watched) -> None:
