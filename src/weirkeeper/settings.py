@@ -124,7 +124,10 @@ class RunSettings(Value, frozen=True, kw_only=True):
         int, _said("Longest time that an instance which is told to go may drain its connections.")
     ] = 30
     workloads: Annotated[
-        bool, _said("Whether workloads and their pods are read where an Ingress names them (docs/backends.md).")
+        bool,
+        _said(
+            "Whether workloads and their pods are read where an Ingress names them (docs/backends.md), and pods where an XBackend selects them (docs/gateway.md)."
+        ),
     ] = False
     public_endpoints: Annotated[
         str,

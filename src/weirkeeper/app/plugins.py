@@ -145,6 +145,7 @@ def _gateway_of_cluster(settings: RunSettings, api_server: tuple[str, ...]) -> C
         provider=Name(settings.providers[0]),
         api_server=api_server,
         published=_published(settings),
+        pods=settings.workloads,
         fleets=settings.fleet,
         fleet_namespaces=settings.fleet_namespaces,
         features=_claims(settings.providers, fleets=settings.fleet),

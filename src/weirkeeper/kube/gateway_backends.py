@@ -1,10 +1,11 @@
-"""The fields of Gateway API's XBackend that we read (sigs.k8s.io/gateway-api v1.6, experimental), and no others.
+"""The fields of Gateway API's XBackend that we read (sigs.k8s.io/gateway-api v1.6 and v1.7, experimental), and no others.
 
 Comes in: JSON or YAML of an object. Goes out: small frozen structs, as in ``gateway_types``.
 """
 
+from weirkeeper.kube.gateway_experimental import SessionPersistence
 from weirkeeper.kube.gateway_policies import BackendValidation
-from weirkeeper.kube.gateway_types import GatewayObject, ObjectReference
+from weirkeeper.kube.gateway_types import GatewayObject, LabelSelector, ObjectReference
 from weirkeeper.kube.types import KubeStruct
 
 
@@ -30,11 +31,13 @@ class ExternalTls(KubeStruct, frozen=True, kw_only=True, rename="camel"):
 
 
 class XBackendSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
-    """Where a backend is, and how it is spoken to."""
+    """Where a backend is, how it is spoken to, and, since v1.7, what keeps a client on one of its pods."""
 
     type: str = ""
     port: ExternalPort = ExternalPort()
     external_hostname: ExternalHostname | None = None
+    endpoint_selector: LabelSelector | None = None
+    session_persistence: SessionPersistence | None = None
     protocol: str | None = None
     tls: ExternalTls | None = None
 

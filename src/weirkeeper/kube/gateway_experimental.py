@@ -9,18 +9,39 @@ CERTIFICATES = "certificates.k8s.io"
 
 
 class CookieConfig(KubeStruct, frozen=True, kw_only=True, rename="camel"):
-    """How long a cookie of a session lives: ``Session`` (until the browser ends) or ``Permanent``."""
+    """How long a cookie of a session lives: ``Session`` (until the browser ends) or ``Permanent``; since v1.7 its name and path too."""
 
     lifetime_type: str | None = None
+    name: str | None = None
+    path: str | None = None
+
+
+class HeaderConfig(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """The header of a session (v1.7)."""
+
+    name: str | None = None
 
 
 class SessionPersistence(KubeStruct, frozen=True, kw_only=True, rename="camel"):
-    """What keeps a client on one endpoint: ``Cookie`` or ``Header``."""
+    """What keeps a client on one endpoint: ``Cookie`` or ``Header``. ``session_name`` and ``cookie_config`` are v1.6's, ``cookie`` and ``header`` v1.7's."""
 
     session_name: str | None = None
     absolute_timeout: str | None = None
     type: str | None = None
     cookie_config: CookieConfig | None = None
+    cookie: CookieConfig | None = None
+    header: HeaderConfig | None = None
+
+    @property
+    def of_cookie(self) -> CookieConfig:
+        """What is said of the cookie, by either version."""
+        return self.cookie or self.cookie_config or CookieConfig()
+
+    @property
+    def name(self) -> str | None:
+        """The name of the cookie or header, by either version."""
+        own = self.header if self.type == "Header" else self.cookie
+        return (own.name if own is not None else None) or self.session_name
 
 
 class GrpcAuthConfig(KubeStruct, frozen=True, kw_only=True, rename="camel"):

@@ -51,11 +51,19 @@ class PodsOf(Value, frozen=True, kw_only=True):
     port: int = 0
 
 
+class PodsWith(Value, frozen=True, kw_only=True):
+    """The pods of a namespace that have all these labels (at least one, by their names), with a port by number."""
+
+    labels: tuple[tuple[Label, Label], ...]
+    port: int
+
+
 class EndpointSetWish(Value, frozen=True, kw_only=True):
     """The endpoints of one Service port are wanted. ``port_name`` is the Service port's name, by which slices name it.
 
     With ``service_port`` the one endpoint is the Service's own address with that port; with ``node_port`` it is every node with that port, with ``on_node`` only
-    those where an endpoint of the Service runs. With ``workloads`` they are the pods of all these. ``static`` are endpoints that the object itself lists.
+    those where an endpoint of the Service runs. With ``workloads`` they are the pods of all these, with ``pods`` those of ``service``'s
+    namespace with these labels. ``static`` are endpoints that the object itself lists.
     """
 
     id: Id
@@ -66,5 +74,6 @@ class EndpointSetWish(Value, frozen=True, kw_only=True):
     node_port: int = 0
     on_node: bool = False
     workloads: tuple[PodsOf, ...] = ()
+    pods: PodsWith | None = None
     static: tuple[Endpoint, ...] = ()
     transport: Transport = "TCP"

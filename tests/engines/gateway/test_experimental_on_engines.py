@@ -1,4 +1,4 @@
-"""Gateway API's experimental wishes from the manifest to the answer, on each engine: sessions, services that decide, default Gateways, the order of host names."""
+"""Gateway API's experimental wishes from the manifest to the answer, on each engine: sessions, services that decide, default Gateways, the order of host names, pods by labels."""
 
 from collections.abc import Iterator
 
@@ -58,6 +58,7 @@ def wished(site: Site, judge: int) -> Iterator[Manifest]:
             rule("/asked", filters=asking("HTTP", "b", http={"path": "/check", "allowedHeaders": ["x-user"]})),
             rule("/judged", filters=asking("GRPC", "judge")),
             rule("/nobody", filters=asking("HTTP", "missing", http={})),
+            rule("/picked", {"group": ALPHA.partition("/")[0], "kind": "XBackend", "name": "picked"}),
         ]),
         "wide": (f"*.{site.host}", [rule("/long/path", ref("b"))]),
         "narrow": (f"one.{site.host}", [rule("/", ref("a"))]),
@@ -68,6 +69,8 @@ def wished(site: Site, judge: int) -> Iterator[Manifest]:
     target = {"group": "", "kind": "Service", "name": "both"}
     policy = {"targetRefs": [target], "sessionPersistence": {"sessionName": "held"}}
     yield site.manifest(ALPHA, "XBackendTrafficPolicy", "both", spec=policy)
+    picked = {"type": "EndpointSelector", "endpointSelector": {"matchLabels": {"app": "picked"}}, "port": {"number": site.backends.b.port}}
+    yield site.manifest(ALPHA, "XBackend", "picked", spec={**picked, "sessionPersistence": {"cookie": {"name": "pod"}}})
     yield from site.service("a", site.backends.a.port)
     yield from site.service("b", site.backends.b.port)
     yield from site.service("both", site.backends.a.port, site.backends.b.port)
@@ -125,6 +128,26 @@ def test_clients_stay_by_a_header(site: Site) -> None:
     told = (("x-stay", first.header("x-stay") or ""),)
     again = {site.get("/header", port=PORT, headers=told).header("x-echo-name") for _ in range(8)}
     assert again == {first.header("x-echo-name")}
+
+
+def pod(site: Site, ready: bool, **labels: str) -> Manifest:
+    made = site.manifest("v1", "Pod", "one", status={"podIP": "127.0.0.1", "conditions": [{"type": "Ready", "status": str(ready)}]})
+    return {**made, "metadata": {**made["metadata"], "labels": labels}}
+
+
+def test_pods_are_picked_by_their_labels(site: Site) -> None:
+    assert site.get("/picked", port=PORT).status == 503
+    for ready, labels in ((True, {"app": "other"}), (False, {"app": "picked"})):
+        site.apply(pod(site, ready, **labels))
+        assert site.get("/picked", port=PORT).status == 503
+    site.apply(pod(site, True, app="picked", more="x"))
+    got = site.until(lambda one: one.status == 200, "/picked", port=PORT)
+    assert got.header("x-echo-name") == "b"
+    told = [value for name, value in got.headers if name.lower() == "set-cookie"]
+    assert [one.partition("=")[0] for one in told] == ["pod"]
+    assert "path=/" in {part.strip().lower() for part in told[0].split(";")}
+    site.apply(pod(site, True, app="other"))
+    site.until(lambda one: one.status == 503, "/picked", port=PORT)
 
 
 def test_a_service_decides(site: Site) -> None:

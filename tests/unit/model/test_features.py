@@ -15,7 +15,7 @@ from weirkeeper.providers.envoy import PROVIDER as ENVOY
 from weirkeeper.providers.memory import PROVIDER as MEMORY
 
 NOT_PROGRAMMED = {
-    "About", "AddressClaim", "AddressGrant", "Capabilities", "CertificateWish", "DnsRecord", "EndpointSetWish", "PodsOf", "Feature", "Finding",
+    "About", "AddressClaim", "AddressGrant", "Capabilities", "CertificateWish", "DnsRecord", "EndpointSetWish", "PodsOf", "PodsWith", "Feature", "Finding",
     "FleetService", "InstanceLeaving", "InstanceObservation", "InstancesMissing", "ItemObservation", "LoadBalancerObservation", "Need", "Origin", "PublicAddress", "Published", "Ref", "Refused", "StatusWish", "TextType", "Infrastructure", "Fleet", "FleetWish", "Toleration",
 }  # fmt: skip
 """Structs that no engine is given."""

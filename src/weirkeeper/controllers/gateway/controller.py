@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from weirkeeper.controllers.base import CertificateWish, Inputs, Intent
+from weirkeeper.controllers.base import CertificateWish, Inputs, Intent, Kind
 from weirkeeper.controllers.gateway import reports
 from weirkeeper.controllers.gateway.attachment import EVERY, Attached, Reach, Tables, Wished, attached, reaches
 from weirkeeper.controllers.gateway.backend_tls import (
@@ -57,6 +57,7 @@ from weirkeeper.controllers.gateway.settings import GatewaySettings
 from weirkeeper.controllers.gateway.streams import STREAMS, Around, declare_streams
 from weirkeeper.controllers.gateway.traffic_policies import Traffic, declare_traffic
 from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
+from weirkeeper.controllers.shared.workloads import PODS
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.conditions import Report, condition
 from weirkeeper.kube.gateway_types import (
@@ -76,10 +77,12 @@ class GatewayController:
     """Reads Gateways, their classes and listeners, and the routes that attach to them."""
 
     name = "gateway"
-    kinds = KINDS
+    kinds: tuple[Kind, ...] = KINDS
 
     def __init__(self, settings: GatewaySettings) -> None:
         self.settings = settings
+        if settings.pods:
+            self.kinds = (*self.kinds, PODS)
 
     def declare(self, graph: Graph, inputs: Inputs) -> tuple[Table[Ref, Intent], ...]:
         """Declare the tables; the last ones are the intents of Gateways, of their ports and of routes."""

@@ -13,6 +13,7 @@ from weirkeeper.controllers.gateway.backend_tls import Secured, closed
 from weirkeeper.controllers.gateway.external_backends import External
 from weirkeeper.controllers.gateway.grants import Grants, permitted
 from weirkeeper.controllers.gateway.listeners import referred
+from weirkeeper.controllers.gateway.matches import WrongMatch
 from weirkeeper.controllers.gateway.policies import Policies, policy_of
 from weirkeeper.controllers.gateway.settings import GatewaySettings
 from weirkeeper.controllers.gateway.traffic_policies import Traffic, session_of
@@ -76,8 +77,11 @@ class Gathered:
         return backend.id
 
     def _external(self, ref: Ref) -> tuple[Backend, EndpointSetWish | None] | Judgement:
-        if not permitted(self.read, self.grants, self.route, ref):
-            return _not_permitted(ref)
+        if ref.namespace != self.route.namespace:
+            why = (
+                f"an XBackend takes requests of routes of its own namespace alone, not of {shown(self.route.namespace)}"
+            )
+            return Judgement(good=False, reason="RefNotPermitted", message=why)
         found = self.read.get(self.externals, ref)
         if found is None:
             return Judgement(good=False, reason="BackendNotFound", message=f"there is no XBackend {shown(ref.name)}")
@@ -90,14 +94,21 @@ class Gathered:
             self.bundles[found.bundle.id] = found.bundle
         if found.certificate is not None:
             self.certificates[found.certificate.id] = found.certificate
-        return found.backend, None
+        return found.backend, found.wish
 
     def session(self, backends: Sequence[BackendReference]) -> Affinity | None:
-        """What policies about these backends wish of sessions: the first that wishes for any, for all of them (GEP-1619, Traffic Splitting)."""
-        for one in backends:
-            found = policy_of(self.read, self.traffic, referred(self.route, one, "Service"), "")
-            if found is not None and found.session is not None:
-                return session_of(found, len(backends))
+        """What these backends wish of sessions: an XBackend of its own, or a policy about Services: the first that wishes for any, for all of them."""
+        refs = [referred(self.route, one, "Service") for one in backends]
+        kept = [found.session for ref in refs if (found := self.read.get(self.externals, ref)) is not None]
+        if len(refs) > 1 and any(kept):
+            # It may not say which of several backends a client comes to (GEP-1619, v1.7), and one for a whole rule would.
+            raise WrongMatch("the session of an XBackend needs a rule with one backend here")
+        if any(kept):
+            return kept[0]
+        for ref in refs:
+            policy = policy_of(self.read, self.traffic, ref, "")
+            if policy is not None and policy.session is not None:
+                return session_of(policy, len(refs))
         return None
 
     def stream_backend(self, one: BackendReference, transport: Transport, *, opened: bool = False) -> Id | None:

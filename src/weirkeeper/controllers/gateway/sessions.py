@@ -11,7 +11,7 @@ import msgspec
 
 from weirkeeper.controllers.gateway.durations import milliseconds
 from weirkeeper.controllers.gateway.matches import WrongMatch, typed
-from weirkeeper.kube.gateway_experimental import CookieConfig, SessionPersistence
+from weirkeeper.kube.gateway_experimental import SessionPersistence
 from weirkeeper.model.filters import Affinity, CookieAffinity, HeaderEdit, HeaderSession, HeaderValuePair
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.match import CookieMatch, ExactPath, PathMatch, RegexPath
@@ -27,18 +27,18 @@ BEFORE, LAST = "{:02}", "~"
 def session(
     wished: SessionPersistence | None, owner: Ref, part: str, backends: int, path: PathText | None = None
 ) -> Affinity | None:
-    """What keeps a client of a rule where it is; ``part`` tells the rules of the owner apart. Without a path a cookie's is that of a match (``at_path``)."""
+    """What keeps a client of a rule where it is; ``part`` tells the rules of the owner apart. ``path`` is a cookie's where v1.7's fields say nothing of it; without one it is that of a match (``at_path``)."""
     if wished is None:
         return None
-    kind, lifetime = wished.type or "Cookie", (wished.cookie_config or CookieConfig()).lifetime_type or "Session"
+    kind, lifetime = wished.type or "Cookie", wished.of_cookie.lifetime_type or "Session"
     if kind not in ("Cookie", "Header") or lifetime not in ("Session", "Permanent"):
         raise WrongMatch(f"a session of the type {shown(kind)}, {shown(lifetime)} is not known here")
-    name, limit = wished.session_name or generated(owner, part), _limit(wished)
+    name, limit = wished.name or generated(owner, part), _limit(wished)
     if kind == "Cookie":
         if lifetime == "Permanent" and limit is None:
             raise WrongMatch("a permanent cookie needs an absoluteTimeout")
         named = typed(CookieName, name, "the session's name")
-        return CookieAffinity(name=named, path=path, ttl=limit, same_site="Strict", persistent=True)
+        return CookieAffinity(name=named, path=_path(wished) or path, ttl=limit, same_site="Strict", persistent=True)
     if limit is not None:
         raise WrongMatch("a session by a header has no time limit here")
     if backends > 1:
@@ -50,12 +50,22 @@ def outlives_browser(wished: SessionPersistence | None) -> bool:
     """Whether a cookie that should end with the browser is kept until its time limit, which nobody else enforces."""
     if wished is None or not wished.absolute_timeout or wished.type == "Header":
         return False
-    return ((wished.cookie_config or CookieConfig()).lifetime_type or "Session") == "Session"
+    return (wished.of_cookie.lifetime_type or "Session") == "Session"
 
 
 def generated(owner: Ref, part: str) -> str:
     """A name for sessions without one: unique, and the same at every start."""
     return f"weir-{_digest(f'{owner.key} {part}')[:10]}"
+
+
+def _path(wished: SessionPersistence) -> PathText | None:
+    """The cookie's path as v1.7 has it: all paths, where nothing else is said."""
+    if wished.cookie is None:
+        return None
+    path = typed(PathText, wished.cookie.path or "/", "the path of the cookie")
+    if ";" in path:
+        raise WrongMatch(f"the path {shown(path)} cannot stand in a cookie")
+    return path
 
 
 def _limit(wished: SessionPersistence) -> Milliseconds | None:

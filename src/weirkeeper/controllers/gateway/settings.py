@@ -13,7 +13,7 @@ class GatewaySettings(Value, frozen=True, kw_only=True):
     ``controller``: whose GatewayClasses are ours; it stands in every status entry that is ours too. ``addresses``: where listeners bind; none: everywhere.
     ``api_server``: names and addresses that no backend may have, besides the well-known ones. ``fleets``: whether we start instances;
     ``fleet_namespaces``: where they may live besides the install's own namespace, ``*`` for everywhere.
-    ``features``: what a class may claim with each provider (Gateway API's names). ``published``: which addresses statuses say where a class does not choose; nothing: those of its instances.
+    ``pods``: whether pods are read where an XBackend selects them. ``features``: what a class may claim with each provider (Gateway API's names). ``published``: which addresses statuses say where a class does not choose; nothing: those of its instances.
     """
 
     controller: Label = OURS
@@ -21,6 +21,7 @@ class GatewaySettings(Value, frozen=True, kw_only=True):
     provider: Name = Name("envoy")
     api_server: tuple[str, ...] = ()
     published: Published | None = None
+    pods: bool = True
     fleets: bool = False
     fleet_namespaces: tuple[str, ...] = ()
     features: tuple[tuple[Name, tuple[Label, ...]], ...] = ()

@@ -28,9 +28,10 @@ from weirkeeper.controllers.ingress.guards import wishes_guard
 from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.ingress.translate import Neighbourhood, ingress_intent
 from weirkeeper.controllers.shared.parameters import GROUP, ClassSpec, LoadBalancerClassParameters
+from weirkeeper.controllers.shared.workloads import PODS
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.types import Ingress, IngressClass, Node
-from weirkeeper.kube.workloads import APPS, WORKLOADS, Pod
+from weirkeeper.kube.workloads import APPS, WORKLOADS
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.origin import Origin
 
@@ -38,7 +39,7 @@ Hosts = Index[str, Ref, Host]
 EVERY, DEFAULT = "every", "default"
 WORKLOAD_KINDS = (
     *(Kind(group=APPS, version="v1", kind=name, type=kind) for name, kind in WORKLOADS.items()),
-    Kind(group="", version="v1", kind="Pod", type=Pod, packed=True),
+    PODS,
 )
 NODES = Kind(group="", version="v1", kind="Node", namespaced=False, type=Node)
 

@@ -46,7 +46,7 @@ def declare_endpoint_sets(
             return EndpointSet(
                 id=wish.id, endpoints=_service_address(read.get(services, wish.service), wish, allow_local=allow_local)
             )
-        if wish.workloads:
+        if wish.workloads or wish.pods is not None:
             return EndpointSet(id=wish.id, endpoints=_ordered(pod_endpoints(read, pods, wish, allow_local=allow_local)))
         if wish.node_port:
             places = () if nodes is None else (found for _, found in read.lookup(nodes, EVERY))

@@ -1,14 +1,15 @@
-"""Workloads as backends, without a Service: their pods are the members.
+"""Workloads as backends, without a Service: their pods are the members. So are pods that an object selects by their labels.
 
 Comes in: the workloads that an object names, each with a port. Goes out: a ``Backend`` with the wish for its members and what is wrong with single workloads; and, from
 pods, the members. A pod is a workload's when the workload controls it, whatever its labels are.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from weirkeeper.controllers.base import Inputs
+from weirkeeper.controllers.base import Inputs, Kind
 from weirkeeper.controllers.shared.addresses import refused_address
 from weirkeeper.controllers.shared.ids import id_of, place
 from weirkeeper.controllers.shared.reach import NoBackend
@@ -16,12 +17,28 @@ from weirkeeper.controllers.shared.secrets import known_absent
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.workloads import WORKLOADS, Pod, PodSelection, Workload, selection, workload_of
 from weirkeeper.model.backend import Backend, FromEndpointSet
-from weirkeeper.model.endpoint import Endpoint, EndpointSetWish, EndpointState, PodsOf
+from weirkeeper.model.endpoint import Endpoint, EndpointSetWish, EndpointState, PodsOf, PodsWith
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Part, Ref
 from weirkeeper.model.text import IpAddress, Label, Refused, parse, shown
 
-Pods = Index[Ref, Ref, Pod]
+PODS = Kind(group="", version="v1", kind="Pod", type=Pod, packed=True)
+
+
+class Labelled(NamedTuple):
+    """Pods of a namespace with a label."""
+
+    cluster: str
+    namespace: str
+    key: str
+    value: str
+
+
+class Pods(NamedTuple):
+    """Pods by the workload that controls them, and by each of their labels."""
+
+    by_workload: Index[Ref, Ref, Pod]
+    by_label: Index[Labelled, Ref, Pod]
 
 
 class WorkloadBackend(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +74,11 @@ def workload_backend(read: Read, inputs: Inputs, named: Sequence[PodsOf]) -> Wor
 
 
 def declare_pods(graph: Graph, inputs: Inputs) -> Pods | None:
-    """Pods by the workload that controls them, where pods are read."""
-    return graph.index("pods_by_workload", inputs.of(Pod), _controller) if inputs.reads(Pod) else None
+    """The pods, where pods are read."""
+    if not inputs.reads(Pod):
+        return None
+    found = inputs.of(Pod)
+    return Pods(graph.index("pods_by_workload", found, _controller), graph.index("pods_by_label", found, _labels))
 
 
 def declare_selections(
@@ -71,7 +91,9 @@ def declare_selections(
     def wanted(read: Read, _: Part, wish: EndpointSetWish) -> Iterator[tuple[PodSelection, bool]]:
         refs = dict.fromkeys(one.workload for one in wish.workloads)
         found = ((ref, read.get(inputs.of(WORKLOADS[ref.kind]), ref)) for ref in refs)
-        chosen = (selection(ref, workload) for ref, workload in found if workload is not None)
+        chosen = [selection(ref, workload) for ref, workload in found if workload is not None]
+        if wish.pods is not None:
+            chosen.append(_selected(wish.service, wish.pods))
         return iter(dict.fromkeys((one for one in chosen if one is not None), True).items())
 
     return graph.spread("pod_selections", wishes, wanted)
@@ -80,12 +102,35 @@ def declare_selections(
 def pod_endpoints(read: Read, pods: Pods | None, wish: EndpointSetWish, *, allow_local: bool) -> Iterator[Endpoint]:
     """The members that are pods, each address and port once."""
     seen = set[tuple[str, int]]()
+    for pod, port in () if pods is None else _wished(read, pods, wish):
+        member = _member(pod, port, allow_local=allow_local)
+        if member is not None and (member.address, member.port) not in seen:
+            seen.add((member.address, member.port))
+            yield member
+
+
+def _wished(read: Read, pods: Pods, wish: EndpointSetWish) -> Iterator[tuple[Pod, int]]:
+    """The pods that are meant, each with its port, 0 where it has none."""
     for one in wish.workloads:
-        for _, pod in () if pods is None else read.lookup(pods, one.workload):
-            member = _member(pod, one, allow_local=allow_local)
-            if member is not None and (member.address, member.port) not in seen:
-                seen.add((member.address, member.port))
-                yield member
+        yield from ((pod, _port(pod, one)) for _, pod in read.lookup(pods.by_workload, one.workload))
+    if wish.pods is not None:
+        wanted, home = dict(wish.pods.labels), wish.service
+        for _, pod in read.lookup(pods.by_label, Labelled(home.cluster, home.namespace, *wish.pods.labels[0])):
+            if wanted.items() <= (pod.metadata.labels or {}).items():
+                yield pod, wish.pods.port
+
+
+def _port(pod: Pod, wished: PodsOf) -> int:
+    return wished.port or next((p.container_port for p in pod.spec.tcp_ports() if p.name == wished.port_name), 0)
+
+
+def _labels(ref: Ref, pod: Pod) -> tuple[Labelled, ...]:
+    return tuple(Labelled(ref.cluster, ref.namespace, *label) for label in (pod.metadata.labels or {}).items())
+
+
+def _selected(home: Ref, wished: PodsWith) -> PodSelection:
+    text = ",".join(f"{key}={value}" for key, value in wished.labels)
+    return PodSelection(home.cluster, home.namespace, text)
 
 
 def _controller(ref: Ref, pod: Pod) -> tuple[Ref, ...]:
@@ -93,8 +138,7 @@ def _controller(ref: Ref, pod: Pod) -> tuple[Ref, ...]:
     return () if owner is None else (owner,)
 
 
-def _member(pod: Pod, wished: PodsOf, *, allow_local: bool) -> Endpoint | None:
-    port = wished.port or next((p.container_port for p in pod.spec.tcp_ports() if p.name == wished.port_name), 0)
+def _member(pod: Pod, port: int, *, allow_local: bool) -> Endpoint | None:
     text = pod.status.pod_i_p or next((one.ip for one in pod.status.pod_i_ps or ()), "")
     address = parse(IpAddress, text)
     if pod.has_ended or not port or isinstance(address, Refused) or refused_address(text, local=allow_local):
