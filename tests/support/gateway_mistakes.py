@@ -200,7 +200,7 @@ OURS: Mapping[str, Mapping[str, Any]] = {
     "listener-of-routes-that-cannot-be-there": listeners(f"{HTTP}, allowedRoutes: {{kinds: [{{kind: TCPRoute}}]}}"),
     "listener-of-routes-of-somebody-else": listeners(f"{HTTP}, allowedRoutes: {{kinds: [{{group: example.com, kind: Magic}}]}}"),
     "listener-of-namespaces-that-nothing-says": listeners(f"{HTTP}, allowedRoutes: {{namespaces: {{from: Selector}}}}"),
-    "listener-with-a-filter-that-guards-it": listeners(f"{HTTP}, filters: [{{name: guard, type: ExternalAuth, externalAuth: {{}}}}]"),
+    "listener-with-a-filter-that-guards-it": listeners(f"{HTTP}, filters: {{requests: [{{type: ExternalAuth, externalAuth: {{}}}}]}}"),
     "listener-of-an-address-for-a-host": listeners(f"{HTTP}, hostname: 192.0.2.1"),
     "parameters-that-are-not-there": listeners(HTTP, extra=", infrastructure: {parametersRef: {group: weirkeeper.io, kind: LoadBalancerClassParameters, name: nothing}}"),
     "parameters-of-somebody-else": listeners(HTTP, extra=", infrastructure: {parametersRef: {group: example.com, kind: Magic, name: m}}"),

@@ -121,10 +121,15 @@ class ListenerTlsSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ListenerFilter(KubeStruct, frozen=True, kw_only=True, rename="camel"):
-    """What is done with requests before they are routed (GEP-5224, experimental in v1.7)."""
+    """What is done with a request before it is routed (GEP-5224, experimental in v1.7)."""
 
-    name: str = ""
     type: str = ""
+
+
+class ListenerFilters(KubeStruct, frozen=True, kw_only=True, rename="camel"):
+    """Filters of a listener, in order."""
+
+    requests: tuple[ListenerFilter, ...] | None = ()
 
 
 class ListenerSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
@@ -136,7 +141,7 @@ class ListenerSpec(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     protocol: str = ""
     tls: ListenerTlsSpec | None = None
     allowed_routes: AllowedRoutes | None = None
-    filters: tuple[ListenerFilter, ...] | None = ()
+    filters: ListenerFilters | None = None
 
 
 class GatewayAddress(KubeStruct, frozen=True, kw_only=True, rename="camel"):

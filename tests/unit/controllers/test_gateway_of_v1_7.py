@@ -7,7 +7,7 @@ from test_gateway import World, gateway, route
 
 from weirkeeper.compose.precedence import precedence_key
 from weirkeeper.kube.conditions import ConditionsWish
-from weirkeeper.model.filters import FullPath, PrefixPath, UrlRewrite
+from weirkeeper.model.filters import FullPath, HeaderSession, PrefixPath, UrlRewrite
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Timestamp
 from weirkeeper.status.conditions import cleared_status, merged_status
@@ -189,3 +189,49 @@ def test_preserve_foreign_status(kind: str, of: str) -> None:
     assert made[of][0] == foreign
     assert [one["controllerName"] for one in made[of]] == ["x.io/y", "weirkeeper.io/gateway"]
     assert cleared_status(made, "weirkeeper.io/gateway") == {of: [foreign]}
+
+
+GUARD = "{type: ExternalAuth, externalAuth: {protocol: HTTP, backendRef: {name: shop, port: 80}}}"
+EXTENSION = "{type: ExtensionRef, extensionRef: {group: example.com, kind: Claims, name: x}}"
+
+
+@pytest.mark.parametrize(("one", "said"), [(GUARD, "ExternalAuth"), (EXTENSION, "ExtensionRef")])
+def test_gateway_listener_filters_unsupported(one: str, said: str) -> None:
+    """Whatever cannot be done before routing is refused with its name, for its listener alone (GEP-5224, Filter Ordering)."""
+    guarded = f"{{name: guarded, port: 81, protocol: HTTP, filters: {{requests: [{one}]}}}}"
+    world = World(gateway("{name: http, port: 80, protocol: HTTP}", guarded), route())
+    told = {one.name: one for one in world.report("Gateway", "g").listeners}
+    (why,) = [c for c in told["guarded"].conditions if c.type == "Accepted"]
+    assert (why.status, why.reason) == ("False", "UnsupportedValue")
+    assert why.message.startswith(f'filters.requests[0]: no "{said}"')
+    assert world.said_of("http")[0]["Accepted"] == ("True", "Accepted")
+    assert [group for group, _, _ in world.served()] == ["g/http/80"]
+
+
+@pytest.mark.parametrize("filters", ["{}", "{requests: []}"])
+def test_gateway_listener_without_filters(filters: str) -> None:
+    world = World(gateway(f"{{name: http, port: 80, protocol: HTTP, filters: {filters}}}"), route())
+    assert world.said_of("http")[0]["Accepted"] == ("True", "Accepted")
+
+
+@pytest.mark.parametrize(
+    ("wished", "kept"),
+    [
+        ("{cookie: {name: stay}}", ("stay", "/", None)),
+        ("{cookie: {name: stay, path: /a}}", ("stay", "/a", None)),
+        ("{absoluteTimeout: 5s, cookie: {name: stay, lifetimeType: Permanent}}", ("stay", "/", 5000)),
+        ("{sessionName: stay, cookieConfig: {lifetimeType: Session}}", ("stay", "/shop", None)),
+    ],
+)
+def test_sessions_of_rules_as_either_version_has_them(wished: str, kept: tuple[object, ...]) -> None:
+    backend = "matches: [{path: {value: /shop}}], backendRefs: [{name: shop, port: 80}]"
+    (made,) = routes(World(gateway(), route(f"sessionPersistence: {wished}, {backend}")))
+    assert (made.affinity.name, made.affinity.path, made.affinity.ttl) == kept
+
+
+def test_sessions_by_a_header_of_v1_7() -> None:
+    backend = "backendRefs: [{name: shop, port: 80}]"
+    (made,) = routes(
+        World(gateway(), route(f"sessionPersistence: {{type: Header, header: {{name: x-stay}}}}, {backend}"))
+    )
+    assert made.affinity == HeaderSession(name="x-stay")

@@ -85,7 +85,7 @@ def test_web_sockets_by_tls() -> None:
         (selecting("matchLabels: {}"), "Invalid"),
         (selecting("matchLabels: {app: web}, matchExpressions: [{key: tier, operator: Exists}]"), "Invalid"),
         (selecting("matchLabels: {app: 'web,tier=back'}"), "Invalid"),
-        (selecting("matchLabels: {app: \"web\\n\"}"), "Invalid"),
+        (selecting('matchLabels: {app: "web\\n"}'), "Invalid"),
         (selecting("matchLabels: {'app in (a)': web}"), "Invalid"),
         (selecting("matchLabels: {'': web}"), "Invalid"),
         (selecting("matchLabels: {'/app': web}"), "Invalid"),

@@ -281,8 +281,9 @@ def _beside(spec: ListenerSpec) -> str:
         return f"{spec.protocol} knows no host names"
     if spec.tls is not None and spec.protocol in ("HTTP", "TCP", "UDP"):
         return f"a listener for {spec.protocol} has no TLS"
-    if spec.filters:
-        return "filters of listeners are not known here, and what they guard is not served without them"
+    filters = (spec.filters.requests if spec.filters is not None else None) or ()
+    if filters:
+        return f"filters.requests[0]: no {shown(filters[0].type)} before routing is known here, and what it guards is not served without it"
     return ""
 
 
