@@ -79,7 +79,7 @@ def external_report(one: External, gateways: set[Ref], controller: str) -> Repor
 
 def _external(read: Read, sight: Sight, found: XBackend, forbidden: tuple[str, ...]) -> External:
     made = _backend(read, sight, found, forbidden)
-    listed = "parents" if found.spec.port.number is None else "ancestors"
+    listed = "ancestors" if found.spec.port.port is None else "parents"
     return msgspec.structs.replace(made, generation=found.metadata.generation, listed=listed)
 
 
