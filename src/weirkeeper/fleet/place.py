@@ -73,4 +73,4 @@ def text_of(pairs: Iterable[tuple[Label, Label]]) -> dict[str, str]:
 
 
 def _digest(load_balancer: Id) -> str:
-    return hashlib.sha256(load_balancer.encode()).hexdigest()[:10]
+    return hashlib.sha256(load_balancer.encode()).hexdigest()[:20]
