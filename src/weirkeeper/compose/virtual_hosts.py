@@ -4,7 +4,7 @@ Comes in: the hosted routes of all controllers. Goes out: a virtual host with it
 match because an earlier one has the very same match are left out, with a finding for their owner.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -24,6 +24,7 @@ def host_key(hosted: HostedRoute) -> HostKey:
 def virtual_host(key: HostKey, members: Sequence[tuple[Id, HostedRoute]]) -> VirtualHost:
     """The host with its routes in order and the findings about routes that lost."""
     routes, findings = _without_duplicates(_in_order([hosted.route for _, hosted in members]))
+    routes = _led(routes, {hosted.route.id: hosted.follows for _, hosted in members if hosted.follows is not None})
     return VirtualHost(
         id=joined(key.group, key.hostname),
         load_balancer=key.load_balancer,
@@ -62,6 +63,14 @@ def _without_duplicates(routes: list[Route]) -> tuple[list[Route], list[Finding]
         elif winner.action != route.action or winner.origin.ref != route.origin.ref:
             findings.append(_duplicate(route, winner))
     return kept, findings
+
+
+def _led(routes: list[Route], follows: Mapping[Id, Id]) -> list[Route]:
+    """The routes without those whose leading one gave way: nobody gets a path of somebody else by a condition that only stands beside it."""
+    if not follows:
+        return routes
+    there = {route.id for route in routes}
+    return [route for route in routes if follows.get(route.id, route.id) in there]
 
 
 def _match_bytes(route: Route) -> bytes:

@@ -100,6 +100,10 @@ REASONS: dict[Reason, About] = {
         "An object or a field holds more than a load balancer should be made to take.",
         "Split it, or shorten the field.",
     ),
+    Reason.HOST_OF_ANOTHER: _about(
+        "A route names a host that a narrower listener of its Gateway has, which does not have the route; it is not served there.",
+        "Attach the route to that listener, or choose another host name.",
+    ),
     Reason.INVALID_NAME: _about(
         "A name is none that Kubernetes takes.",
         "Use lower-case letters, digits, `-` and `.`; begin and end with a letter or digit.",

@@ -106,12 +106,16 @@ class Route(Value, frozen=True, kw_only=True):
 
 
 class HostedRoute(Value, frozen=True, kw_only=True):
-    """A route with the host that it belongs to. ``group`` is the route group whose listeners serve it."""
+    """A route with the host that it belongs to. ``group`` is the route group whose listeners serve it.
+
+    ``follows`` is the route of the same path that it only has a part in (the share of a canary, the redirect to HTTPS): where that one gives way to another's, so does this one.
+    """
 
     load_balancer: Id
     group: Id
     hostname: Hostname
     wildcard_labels: int | None = None
+    follows: Id | None = None
     route: Route
 
 

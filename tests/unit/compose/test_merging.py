@@ -41,6 +41,21 @@ def test_the_older_of_two_equal_routes_stands_and_the_other_is_told() -> None:
     assert str(old.origin) in told.for_user
 
 
+def test_what_stands_beside_a_route_gives_way_with_it() -> None:
+    """A condition that comes before all others takes no path for whoever is younger."""
+    old = hosted(route("b", "/a", "web", created="2026-01-01T00:00:00Z", object_name="old"))
+    new = hosted(route("a", "/a", "cart", created="2026-02-01T00:00:00Z", object_name="new"))
+    match = msgspec.structs.replace(new.route.match, headers=(HeaderMatch(name="host", match=Present()),))
+    part = msgspec.structs.replace(new.route, id="a/share", match=match)
+    share = msgspec.structs.replace(new, route=part, follows="a")
+
+    def ids(*rows):
+        return [one.id for one in virtual_host(host_key(old), [(one.route.id, one) for one in rows]).routes]
+
+    assert ids(share, new, old) == ["b"]
+    assert ids(new, share) == ["a/share", "a"]
+
+
 def test_equal_routes_without_age_are_told_apart_by_name() -> None:
     one = merged(route("x", "/a", "cart", object_name="b"), route("y", "/a", "web", object_name="a"))
     assert [r.id for r in one.routes] == ["y"]

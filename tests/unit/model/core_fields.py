@@ -26,7 +26,7 @@ _CORE = {
     "HeaderMatch": "name match inverted",
     "HeaderValuePair": "name value",
     "HealthCheck": "kind path host port interval timeout healthy unhealthy",
-    "HostedRoute": "load_balancer group hostname wildcard_labels route",
+    "HostedRoute": "load_balancer group hostname wildcard_labels follows route",
     "HttpOptions": "http1 http2 max_request_headers reject_underscores normalise_path merge_slashes escaped_slashes client_address request_idle header_timeout connection_idle max_connection_age server_header max_streams",
     "IpRules": "allow deny",
     "L4Route": "id load_balancer listener sni priorities forward idle",

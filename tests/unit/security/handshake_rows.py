@@ -27,7 +27,13 @@ def parents() -> Iterator[Parent]:
         spec = (
             f"parentRefs: [{{name: g, namespace: d}}], {hosts}rules: [{{backendRefs: [{NEAR.replace('shop', 'far')}]}}]"
         )
-        closed = ("namespaces: {from: Same}", "namespaces: {from: None}", "namespaces: {from: All}, kinds: [{kind: Other}]", f"namespaces: {{{SELECTED}}}", "")  # fmt: skip
+        closed = (
+            "namespaces: {from: Same}",
+            "namespaces: {from: None}",
+            "namespaces: {from: All}, kinds: [{kind: Other}]",
+            f"namespaces: {{{SELECTED}}}",
+            "",
+        )
         yield Parent(
             f"{kind}.spec.parentRefs[]",
             f"kind: {kind}\nmetadata: {{name: r, namespace: e}}\nspec: {{{spec}}}",
@@ -46,7 +52,7 @@ def parents() -> Iterator[Parent]:
                 "",
                 *(f", allowedListeners: {{namespaces: {{{one}}}}}" for one in ("from: Same", "from: None", SELECTED)),
             )
-        ),  # fmt: skip
+        ),
         (gateway(more=", allowedListeners: {namespaces: {from: All}}"),),
         b"8080",
         "NotAllowed",

@@ -1,5 +1,7 @@
 """The whole program without an engine: objects in, and all that anybody outside would see of them."""
 
+import functools
+
 import msgspec
 import yaml
 
@@ -8,15 +10,23 @@ from weirkeeper.compose.explain import request_of
 from weirkeeper.controllers.gateway import CONTROLLER as GATEWAY
 from weirkeeper.controllers.ingress import CONTROLLER as INGRESS
 from weirkeeper.feeds.base import Cause, Seen, Synced
+from weirkeeper.providers.base import Provider
 from weirkeeper.providers.envoy import PROVIDER as ENVOY
 from weirkeeper.reconcile import Reconciler
 
 
-class Ring:
-    """A program with Envoy's translation that knows of everything there is."""
+@functools.cache
+def read(text: str) -> tuple[dict, ...]:
+    """The objects in a text."""
+    return tuple(one for one in yaml.safe_load_all(text) if one)
 
-    def __init__(self, *texts: str) -> None:
-        self.heart = Reconciler((GATEWAY, INGRESS), (ENVOY,))
+
+class Ring:
+    """A program that knows of everything there is; the provider is Envoy's where no other is named."""
+
+    def __init__(self, *texts: str, provider: Provider = ENVOY) -> None:
+        self.provider = provider
+        self.heart = Reconciler((GATEWAY, INGRESS), (provider,))
         self.kinds = {kind.kind: kind for kind in self.heart.kinds.values()}
         self.heart.receive([Synced(feed="test", kinds=tuple(self.kinds))])
         self.put(*texts)
@@ -28,7 +38,7 @@ class Ring:
         self._receive(texts, gone=True)
 
     def _receive(self, texts, *, gone: bool) -> None:
-        documents = [one for text in texts for one in yaml.safe_load_all(text) if one]
+        documents = [one for text in texts for one in read(text)]
         self.heart.receive([self._seen(one, gone=gone) for one in documents])
         self.heart.settle()
 
@@ -40,7 +50,7 @@ class Ring:
 
     def items(self) -> bytes:
         """Every byte that the engine gets, and the names under which it gets them."""
-        rows = self.heart.graph.rows(self.heart.program.items[ENVOY.name])
+        rows = self.heart.graph.rows(self.heart.program.items[self.provider.name])
         return b"\n".join(str(key).encode() + item.whole for key, item in rows.items())
 
     def asked(self, url: str):

@@ -12,10 +12,13 @@ from weirkeeper.controllers.gateway.classes import OurGateway
 from weirkeeper.controllers.gateway.hosts import behind, meeting, narrower
 from weirkeeper.controllers.gateway.listeners import Claim, EntryKey, Listening
 from weirkeeper.controllers.gateway.namespaces import SAME, allows
+from weirkeeper.controllers.shared.report import warning
 from weirkeeper.flow import Index, Read, Table
 from weirkeeper.kube.conditions import Judgement
 from weirkeeper.kube.gateway_types import GROUP, ParentReference
+from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.ids import Ref
+from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Hostname, Id
 from weirkeeper.model.value import Value
 
@@ -35,7 +38,7 @@ class Home(NamedTuple):
 
 
 class Parent(Value, frozen=True, kw_only=True):
-    """What became of one parent reference. ``sections`` are the listeners that it counts for."""
+    """What became of one parent reference. ``sections`` are the listeners that it counts for; ``missed`` is where it would be served, were it not for a narrower listener."""
 
     reference: ParentReference
     gateway: Ref
@@ -43,6 +46,7 @@ class Parent(Value, frozen=True, kw_only=True):
     accepted: Judgement
     sections: tuple[EntryKey, ...] = ()
     homes: tuple[Home, ...] = ()
+    missed: tuple[Home, ...] = ()
 
 
 class Attached(Value, frozen=True, kw_only=True):
@@ -114,6 +118,17 @@ def reaches(route: Ref, at: Attached, services: Iterable[Ref]) -> Iterator[tuple
     yield from ((Reach(service, gateway, route), True) for service in services for gateway in gateways)
 
 
+def unserved(at: Attached, origin: Origin) -> Iterator[Finding]:
+    """What the owner of a route should know of hosts that it names and nowhere gets."""
+    served = {(one.load_balancer, one.port, one.hostname) for parent in at.parents for one in parent.homes}
+    for parent in at.parents:
+        lost = [one for one in parent.missed if (one.load_balancer, one.port, one.hostname) not in served]
+        for name, port in dict.fromkeys((one.hostname, one.port) for one in lost):
+            text = f"{name} is the host of a narrower listener at port {port} of {parent.gateway}, which does not have this route; requests for it do not come here"
+            remedy = "attach the route to that listener, if its owner lets it in, or choose another host name"
+            yield warning(Reason.HOST_OF_ANOTHER, origin, text, remedy, Effect.RULE_DROPPED)
+
+
 def _parent(
     read: Read, tables: Tables, route: Ref, one: ParentReference, hostnames: Sequence[Hostname]
 ) -> Parent | None:
@@ -128,12 +143,8 @@ def _parent(
     met = [(row, meeting(row[1].hostname, hostnames)) for row in allowed]
     fitting = [(row, hosts) for row, hosts in met if hosts]
     judged = _judged(one, len(named), len(allowed), len(fitting))
-    homes = [
-        home._replace(rank=behind(home.hostname, hostnames))
-        for (key, at), hosts in fitting
-        if at.serves
-        for home in _homes(read, tables, key, at, hosts)
-    ]
+    places = [row for (key, at), hosts in fitting if at.serves for row in _homes(read, tables, key, at, hosts)]
+    homes = [home._replace(rank=behind(home.hostname, hostnames)) for home, own in places if own]
     return Parent(
         reference=one,
         gateway=gateway,
@@ -141,6 +152,7 @@ def _parent(
         accepted=judged,
         sections=tuple(key for (key, _), _ in fitting),
         homes=tuple(dict.fromkeys(homes)),
+        missed=tuple(dict.fromkeys(home for home, own in places if not own)),
     )
 
 
@@ -169,13 +181,14 @@ def _judged(one: ParentReference, named: int, allowed: int, fitting: int) -> Jud
     return Judgement(good=True, reason="Accepted")
 
 
-def _homes(read: Read, tables: Tables, key: EntryKey, at: Listening, hosts: Sequence[Hostname]) -> Iterator[Home]:
-    """The hosts that no narrower listener of the port has: those are its own, whether a route of it has them or not."""
+def _homes(
+    read: Read, tables: Tables, key: EntryKey, at: Listening, hosts: Sequence[Hostname]
+) -> Iterator[tuple[Home, bool]]:
+    """The hosts, and whether no narrower listener of the port has them: those are its own, whether a route of it has them or not."""
     scheme = "https" if at.family == "tls" else "http"
     for host in hosts:
         taken = (
             read.contains(tables.claims, Claim(key.gateway, at.port, at.family, one))
             for one in narrower(host, at.hostname)
         )
-        if not any(taken):
-            yield Home(at.load_balancer, at.group, host, at.port, scheme)
+        yield Home(at.load_balancer, at.group, host, at.port, scheme), not any(taken)

@@ -15,9 +15,11 @@ from weirkeeper.model.text import Hostname, shown
 
 
 def verdicts(members: Iterable[tuple[EntryKey, Entry]]) -> Iterator[tuple[EntryKey, Verdict]]:
-    """Who of the listeners of one port may stand. UDP has ports of its own and is not among them."""
-    rows = dict(members)
+    """Who of the listeners of one port may stand. UDP has ports of its own and is not among them. One whose host name cannot be read is in nobody's way."""
+    every = dict(members)
+    rows = {key: one for key, one in every.items() if not one.wrong}
     judged = dict(_judged(rows.items()))
+    yield from ((key, Verdict()) for key in every if key not in rows)
     other = _overlaps(
         {one.hostname: key.name for key, one in rows.items() if one.family == "tls" and not judged[key].reason}
     )

@@ -13,7 +13,16 @@ import msgspec
 
 from weirkeeper.controllers.base import CertificateWish, Inputs, Intent, Kind
 from weirkeeper.controllers.gateway import reports
-from weirkeeper.controllers.gateway.attachment import EVERY, Attached, Reach, Tables, Wished, attached, reaches
+from weirkeeper.controllers.gateway.attachment import (
+    EVERY,
+    Attached,
+    Reach,
+    Tables,
+    Wished,
+    attached,
+    reaches,
+    unserved,
+)
 from weirkeeper.controllers.gateway.backend_tls import (
     Identity,
     Secured,
@@ -58,6 +67,7 @@ from weirkeeper.controllers.gateway.streams import STREAMS, Around, declare_stre
 from weirkeeper.controllers.gateway.traffic_policies import Traffic, declare_traffic
 from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
 from weirkeeper.controllers.shared.workloads import PODS
+from weirkeeper.controllers.shared.report import field
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.conditions import Report, condition
 from weirkeeper.kube.gateway_types import (
@@ -171,7 +181,7 @@ class _Program:
         return entries(ours, parent.found, parent.found.spec.listeners or (), OF_SET)
 
     def _claim(self, key: EntryKey, one: Entry, *, good: bool) -> Iterator[tuple[Claim, EntryKey]]:
-        if good:
+        if good and not one.wrong:
             yield Claim(key.gateway, one.spec.port, one.family, one.hostname), key
 
     # Routes
@@ -225,8 +235,11 @@ class _Program:
         translated: Table[Ref, Translated] = graph.derive(f"gateway.{name}_rules", inputs.of(kind), translate)
 
         def hung(read: Read, ref: Ref, at: Attached) -> Iterator[tuple[Ref, Intent]]:
-            found = read.get(translated, ref)
-            return iter(()) if found is None else intents(ref, at, found, self._shown(read, at))
+            found, route = read.get(translated, ref), read.get(inputs.of(kind), ref)
+            if found is None or route is None:
+                return iter(())
+            lost = tuple(unserved(at, route.origin(field("spec.hostnames"))))
+            return intents(ref, at, found, self._shown(read, at), lost)
 
         def report(read: Read, ref: Ref, at: Attached) -> Report | None:
             found, route = read.get(translated, ref), read.get(inputs.of(kind), ref)

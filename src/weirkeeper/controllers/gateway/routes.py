@@ -14,6 +14,7 @@ from weirkeeper.controllers.gateway.rules import Translated
 from weirkeeper.controllers.gateway.sessions import placed
 from weirkeeper.controllers.shared.ids import below, id_of, place
 from weirkeeper.model.backend import Backend
+from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.route import Redirect, Route
 from weirkeeper.model.text import Id
@@ -22,9 +23,13 @@ PORTS = {"http": 80, "https": 443}
 
 
 def intents(
-    route: Ref, attached: Attached, found: Translated, identities: Mapping[Id, CertificateWish]
+    route: Ref,
+    attached: Attached,
+    found: Translated,
+    identities: Mapping[Id, CertificateWish],
+    lost: tuple[Finding, ...],
 ) -> Iterator[tuple[Ref, Intent]]:
-    """The part of a route in each load balancer that it hangs on; the first one's stands under the route's own name. ``identities`` are what load balancers show to backends."""
+    """The part of a route in each load balancer that it hangs on; the first one's stands under the route's own name. ``identities`` are what load balancers show to backends, ``lost`` says which hosts it does not get."""
     by_front: dict[Id, dict[Home, None]] = {}
     for parent in attached.parents:
         by_front.setdefault(parent.load_balancer, {}).update(dict.fromkeys(parent.homes))
@@ -39,7 +44,7 @@ def intents(
                 endpoint_sets=found.endpoint_sets if homes else (),
                 certificates=(*found.certificates, *([identity] if identity is not None else [])) if homes else (),
                 trust_bundles=found.trust_bundles if homes else (),
-                findings=found.findings if i == 0 else (),
+                findings=(*found.findings, *lost) if i == 0 else (),
             ),
         )
 
@@ -56,12 +61,23 @@ def part_ref(route: Ref, front: Id, number: int) -> Ref:
 
 
 def _hosted(route: Ref, home: Home, whole: Route) -> Iterator[HostedRoute]:
-    for one in placed(whole, home.scheme):
-        rule = id_of(route.kind, place(route), route.name, *one.id.split("/"))
-        name = below(rule, *home.group.split("/"), home.hostname, joint="@")
+    parts = {_named(route, home, one): one for one in placed(whole, home.scheme)}
+    plain = next(reversed(parts))
+    for name, one in parts.items():
         action = _redirect(one.action, home) if isinstance(one.action, Redirect) else one.action
         made = msgspec.structs.replace(one, id=name, action=action, priority=home.rank)
-        yield HostedRoute(load_balancer=home.load_balancer, group=home.group, hostname=home.hostname, route=made)
+        yield HostedRoute(
+            load_balancer=home.load_balancer,
+            group=home.group,
+            hostname=home.hostname,
+            follows=None if name == plain else plain,
+            route=made,
+        )
+
+
+def _named(route: Ref, home: Home, one: Route) -> Id:
+    rule = id_of(route.kind, place(route), route.name, *one.id.split("/"))
+    return below(rule, *home.group.split("/"), home.hostname, joint="@")
 
 
 def _redirect(one: Redirect, home: Home) -> Redirect:

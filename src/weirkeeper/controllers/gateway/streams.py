@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from weirkeeper.controllers.base import Inputs, Intent
 from weirkeeper.controllers.gateway import reports
-from weirkeeper.controllers.gateway.attachment import Attached, Home, Reach, Tables, Wished, attached, reaches
+from weirkeeper.controllers.gateway.attachment import Attached, Home, Reach, Tables, Wished, attached, reaches, unserved
 from weirkeeper.controllers.gateway.hosts import hostnames
 from weirkeeper.controllers.gateway.listeners import EntryKey, Listening
 from weirkeeper.controllers.gateway.references import Gathered
@@ -23,6 +23,7 @@ from weirkeeper.kube.conditions import Report
 from weirkeeper.kube.gateway_streams import StreamRoute, TCPRoute, TLSRoute, UDPRoute
 from weirkeeper.kube.gateway_types import BackendReference
 from weirkeeper.model.backend import FromDns
+from weirkeeper.model.finding import Finding
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.route import Forward, L4Route, WeightedBackend
 from weirkeeper.model.text import Id
@@ -143,14 +144,13 @@ def _intents(
             groups.setdefault(home.group, []).append(home)
         sections = (read.get(listeners, key) for key in parent.sections)
         modes |= {one.group: one for one in sections if one is not None}
+    lost = tuple(unserved(at, route.origin(field("spec.hostnames"))))
     for i, (front, groups) in enumerate(by_front.items()):
-        yield (
-            part_ref(route.ref, front, i),
-            _intent(front, [_route(route, led, modes[group], homes) for group, homes in groups.items()], led.found),
-        )
+        here = [_route(route, led, modes[group], homes) for group, homes in groups.items()]
+        yield part_ref(route.ref, front, i), _intent(front, here, led.found, lost if i == 0 else ())
 
 
-def _intent(front: Id, routes: Sequence[L4Route], found: Translated) -> Intent:
+def _intent(front: Id, routes: Sequence[L4Route], found: Translated, lost: tuple[Finding, ...]) -> Intent:
     """With what these routes lead to, and no more: how a connection was opened says which backends those are."""
     wanted = {share.backend for one in routes for share in one.forward.backends}
     backends = tuple(one for one in found.backends if one.id in wanted)
@@ -162,6 +162,7 @@ def _intent(front: Id, routes: Sequence[L4Route], found: Translated) -> Intent:
         backends=backends,
         endpoint_sets=tuple(one for one in found.endpoint_sets if one.id in sources),
         trust_bundles=tuple(one for one in found.trust_bundles if one.id in trusted),
+        findings=lost,
     )
 
 

@@ -10,12 +10,13 @@ import msgspec
 
 from weirkeeper.controllers.ingress.annotations.options import Options
 from weirkeeper.controllers.ingress.claimed import Claimed
+from weirkeeper.controllers.shared.ids import below
 from weirkeeper.kube.types import IngressPath
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.match import CookieMatch, Exactly, HeaderMatch, Matches, RouteMatch, ValueMatch
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Action, Forward, Route, WeightedBackend
-from weirkeeper.model.text import HeaderName, HeaderValue, Id
+from weirkeeper.model.text import HeaderName, HeaderValue
 
 ALWAYS, NEVER = HeaderValue("always"), HeaderValue("never")
 
@@ -59,7 +60,7 @@ def split(route: Route, canary: Action, options: Options, origin: Origin) -> Ite
     if isinstance(main, Forward) and isinstance(canary, Forward):
         route = msgspec.structs.replace(route, also=(origin,))
         for i, (match, to_canary) in enumerate(_conditions(route.match, options)):
-            name = Id(f"{route.id[:480]}/canary/{i}")
+            name = below(route.id, "canary", str(i))
             yield msgspec.structs.replace(route, id=name, match=match, action=canary if to_canary else main)
         yield msgspec.structs.replace(route, action=_weighted(main, canary, options))
     else:

@@ -1,9 +1,12 @@
 """An Ingress that is ours, with all that its translation starts from. A row of a table, so that canaries and host-wide wishes can be looked up."""
 
+from collections.abc import Sequence
+
 from weirkeeper.controllers.ingress.annotations.options import Options
 from weirkeeper.controllers.ingress.classes import OurClass
 from weirkeeper.kube.types import Ingress
 from weirkeeper.model.finding import Finding
+from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Hostname, Id, Refused, parse
 from weirkeeper.model.value import Value
 
@@ -29,3 +32,12 @@ class Claimed(Value, frozen=True, kw_only=True):
     def has_rule(self, host: Hostname) -> bool:
         """Whether one of its rules is for this very host."""
         return any((rule.host.lower() or "*") == host for rule in self.ingress.spec.rules or ())
+
+
+def first_of(found: Sequence[tuple[Ref, Claimed]], host: Hostname) -> tuple[Ref, Claimed]:
+    """Whose a host is: the oldest Ingress with a rule for it, where none has one the oldest with it as an alias; of equal age the first by namespace and name."""
+    return min(found, key=lambda one: _age(one[0], one[1], host))
+
+
+def _age(ref: Ref, claimed: Claimed, host: Hostname) -> tuple[bool, str, Ref]:
+    return not claimed.has_rule(host), claimed.ingress.metadata.creation_timestamp or "9999", ref

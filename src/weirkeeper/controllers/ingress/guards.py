@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from weirkeeper.controllers.base import HostedRoute
-from weirkeeper.controllers.ingress.claimed import Claimed
+from weirkeeper.controllers.ingress.claimed import Claimed, first_of
 from weirkeeper.controllers.ingress.classes import https_listener, part_of
 from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.shared.ids import id_of
@@ -66,11 +66,11 @@ def guard_of(scope: Scope, guarded: Claims, mains: Claims, host: Hostname, own: 
     asking = scope.read.lookup(guarded, key)
     if not asking or host.startswith("*"):
         return None
-    first = min(scope.read.lookup(mains, key), key=lambda found: _age(found, host))
-    fitting = [found for found in asking if found[0].namespace == first[0].namespace]
+    owner_of_all, _ = first_of(scope.read.lookup(mains, key), host)
+    fitting = [found for found in asking if found[0].namespace == owner_of_all.namespace]
     if not fitting:
         return None
-    owner = min(fitting, key=lambda found: _age(found, host))[1]
+    _, owner = first_of(fitting, host)
     others = owner.ingress.ref != scope.ref
     wished = demanded(Scope(scope.read, scope.inputs, scope.settings, owner)) if others else own
     return Guard(owner, None if wished is None else _group(owner, host))
@@ -160,11 +160,6 @@ def _asked(claimed: Claimed) -> tuple[object, ...]:
 
 def _group(owner: Claimed, host: Hostname) -> Id:
     return Id(f"{owner.ours.load_balancer}/tls/{host}")
-
-
-def _age(found: tuple[Ref, Claimed], host: Hostname) -> tuple[bool, str, Ref]:
-    ref, claimed = found
-    return not claimed.has_rule(host), claimed.ingress.metadata.creation_timestamp or "9999", ref
 
 
 def _authorities(scope: Scope) -> TrustBundle | None:

@@ -6,7 +6,7 @@ bytes: an Ingress with a guard is not passed, so that nothing gets around it. A 
 
 from collections.abc import Sequence
 
-from weirkeeper.controllers.ingress.claimed import Claimed
+from weirkeeper.controllers.ingress.claimed import Claimed, first_of
 from weirkeeper.controllers.ingress.classes import https_listener
 from weirkeeper.controllers.ingress.scope import Scope
 from weirkeeper.controllers.shared.ids import id_of
@@ -35,13 +35,13 @@ def passed(
     """The route of a host whose TLS passes; ``mains`` are all Ingresses with that host, ``guarded`` says that somebody asks its clients for certificates."""
     listener = https_listener(scope.ours, scope.settings)
     root = next((path for path in paths if (path.path or "/") == "/"), None)
-    owner = min((_age(found) for _, found in mains), default=_age(scope.claimed))
+    owner = first_of(mains, host)[0] if mains else scope.ref
     closed = guarded or scope.closed or bool(template.auth) or template.ip_rules is not None
     why = next((text for wrong, text in (
         (host.startswith("*"), f"{host} is not the name of one host"),
         (listener is None, "the class has no port for HTTPS"),
         (root is None or root.backend.service is None, f"{host} has no path / that leads to a Service"),
-        (owner != _age(scope.claimed), f"{host} belongs to the older Ingress {owner[1]}"),
+        (owner != scope.ref, f"{host} belongs to the older Ingress {owner.key}"),
         (closed, f"requests for {host} are guarded, which needs them to be read"),
     ) if wrong), "")  # fmt: skip
     if why or listener is None or root is None or root.backend.service is None:
@@ -80,8 +80,3 @@ def _tell_unread(scope: Scope, host: Hostname, template: Route) -> None:
         text = f"{NAME}: requests for {host} that come by TLS are read by nobody on their way, so these wishes hold for them no more: {', '.join(unread)}"
         remedy = "let the backend see to that, or take ssl-passthrough out"
         scope.tell(warning(Reason.ANNOTATION_WITHOUT_EFFECT, scope.annotation(NAME), text, remedy, Effect.DEGRADED))
-
-
-def _age(claimed: Claimed) -> tuple[str, str]:
-    ingress = claimed.ingress
-    return ingress.metadata.creation_timestamp or "9999", ingress.ref.key

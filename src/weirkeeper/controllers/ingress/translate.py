@@ -13,7 +13,7 @@ from weirkeeper.controllers.base import CertificateWish, HostedRoute, Inputs, In
 from weirkeeper.controllers.ingress import access
 from weirkeeper.controllers.ingress.annotations.options import PLAIN
 from weirkeeper.controllers.ingress.canary import Place, canary_of, places_of, same_path, split
-from weirkeeper.controllers.ingress.claimed import Claimed, HostOf
+from weirkeeper.controllers.ingress.claimed import Claimed, HostOf, first_of
 from weirkeeper.controllers.ingress.forwarding import forward
 from weirkeeper.controllers.ingress.guards import (
     Guard,
@@ -30,7 +30,7 @@ from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.ingress.template import affinity, redirects_all, template, unheard, with_service
 from weirkeeper.controllers.ingress.variants import Variant, wished_variant
 from weirkeeper.controllers.shared.hostnames import ANY, covers, hostname
-from weirkeeper.controllers.shared.ids import id_of
+from weirkeeper.controllers.shared.ids import below, id_of
 from weirkeeper.controllers.shared.report import error, info, warning
 from weirkeeper.flow import Index, Read
 from weirkeeper.kube.types import IngressBackend, IngressPath, IngressTls
@@ -42,7 +42,7 @@ from weirkeeper.model.listener import Listener
 from weirkeeper.model.match import ExactPath, PathMatch, RegexPath, RouteMatch
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Action, L4Route, Redirect, Respond, Route
-from weirkeeper.model.text import Authority, Hostname, PathText, Refused, Substitution, parse, shown
+from weirkeeper.model.text import Authority, Hostname, Id, PathText, Refused, Substitution, parse, shown
 
 DEFAULT_BACKEND_PRIORITY = -1000
 WWW_PRIORITY = -500
@@ -222,8 +222,9 @@ class _Routes:
         if route.error_pages is not None:
             route = msgspec.structs.replace(route, error_pages=with_service(route.error_pages, path.backend))
         if self._redirects(host, path):
-            yield self._hosted(host, self._to_https(route))
-            if host in self.passed:
+            passed = host in self.passed
+            yield self._hosted(host, self._to_https(route), None if passed else route.id)
+            if passed:
                 return
         if host in self.passed:
             route = msgspec.structs.replace(route, match=msgspec.structs.replace(route.match, scheme="http"))
@@ -236,7 +237,7 @@ class _Routes:
             place.claimed.options,
             place.claimed.ingress.origin(place.field.removesuffix(".backend")),
         ):
-            yield self._hosted(host, part)
+            yield self._hosted(host, part, None if part.id == route.id else route.id)
 
     def _action(self, wished: IngressBackend, field: str) -> tuple[Action, Backend | None]:
         return (self.template.action, None) if self.elsewhere else forward(self.scope, wished, field)
@@ -311,13 +312,13 @@ class _Routes:
         port = self.scope.settings.https_port if spec.ports.https is None else spec.ports.https
         return msgspec.structs.replace(
             unheard(route),
-            id=type(route.id)(f"{route.id[:480]}/https"),
+            id=below(route.id, "https"),
             match=msgspec.structs.replace(route.match, scheme="http"),
             action=Redirect(scheme="https", port=port if port not in {443, 0} else None, status=308),
         )
 
     def _host_extras(self, host: Hostname) -> Iterator[HostedRoute]:
-        if self.options.app_root is not None:
+        if self.options.app_root is not None and self._is_ours(host):
             yield self._extra(
                 host,
                 "app-root",
@@ -331,6 +332,20 @@ class _Routes:
             if not isinstance(hostname(other), Refused):
                 to = Redirect(host=Authority(host), status=308)
                 yield self._extra(other, "www", RouteMatch(path=ROOT), to, at, priority=WWW_PRIORITY)
+
+    def _is_ours(self, host: Hostname) -> bool:
+        """Whether the host is of this namespace: what an annotation puts before all paths is no stranger's to put there."""
+        mains = self.scope.read.lookup(self.near.mains, (self.load_balancer, host))
+        owner = first_of(mains, host)[0] if mains else self.scope.ref
+        if owner.namespace == self.scope.ref.namespace:
+            return True
+        text, at = (
+            f"app-root: {host} belongs to the older {owner}; it is ignored there",
+            self.scope.annotation("app-root"),
+        )
+        remedy = "let the owner of the host redirect"
+        self.scope.tell(warning(Reason.ANNOTATION_CONFLICT, at, text, remedy, Effect.IGNORED))
+        return False
 
     def _extra(
         self, host: Hostname, kind: str, match: RouteMatch, action: Action, at: Origin, *, priority: int = 0
@@ -377,7 +392,7 @@ class _Routes:
             self.guards[host] = as_wished(self.scope, found, host)
         return self.guards[host]
 
-    def _hosted(self, host: Hostname, route: Route) -> HostedRoute:
+    def _hosted(self, host: Hostname, route: Route, follows: Id | None = None) -> HostedRoute:
         """The route at its host: in the group of the listener that guards the host, or closed where there can be none."""
         guard, group = self._guard(host), self.group
         if guard is not None and guard.group is None:
@@ -392,6 +407,7 @@ class _Routes:
             group=group,
             hostname=host,
             wildcard_labels=1 if host.startswith("*.") else None,
+            follows=follows,
             route=route,
         )
 
