@@ -9,7 +9,7 @@ import sys
 import time
 
 RING = ("settle", "b1", "b3", "b3_nginx", "b8", "b7", "b7_nginx", "b6", "b6_haproxy", "b6_nginx")
-CLUSTER = ("propagation", "b1_haproxy", "b1_nginx", "b2", "b4", "b5", "b9")
+CLUSTER = ("propagation", "propagation_gateway", "attached", "listenersets", "b1_haproxy", "b1_nginx", "b2", "b4", "b5", "b9")
 ALL = (*RING, *CLUSTER)
 
 

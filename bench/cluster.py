@@ -20,6 +20,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.kube import CLASS, CONTROLLER, NAMESPACE, Api, Refusal, definitions, isolated, namespace
 from bench.stand import WORKERS, child, wait_open
@@ -152,14 +153,23 @@ def weir(place: Path, kubeconfig: str, *, name: str = "bench", controller: str =
 
 def at_rest(plane: Weir, seconds: float = 300.0, share: float = 0.06) -> None:
     """Wait until it watches everything and has used less than that share of a core for some seconds: every status is written, every answer heard."""
-    deadline, calm = time.monotonic() + seconds, 0
-    while calm < 2:
-        before = plane.usage().cpu
-        time.sleep(2.0)
+
+    def watches() -> bool:
         plane.alive()
-        calm = calm + 1 if plane.number("feed_lost") == 0 and plane.usage().cpu - before < 2 * share else 0
+        return plane.number("feed_lost") == 0
+
+    calm(plane.pid, watches, seconds=seconds, share=share)
+
+
+def calm(pid: int, also: Callable[[], bool] = lambda: True, *, seconds: float, share: float) -> None:
+    """Wait until a process has used less than that share of a core for some seconds, and the other thing holds."""
+    deadline, calmly = time.monotonic() + seconds, 0
+    while calmly < 2:
+        before = usage_of(pid).cpu
+        time.sleep(2.0)
+        calmly = calmly + 1 if also() and usage_of(pid).cpu - before < 2 * share else 0
         if time.monotonic() > deadline:
-            raise TimeoutError(f"weir does not come to rest: {plane.usage()}")
+            raise TimeoutError(f"process {pid} does not come to rest: {usage_of(pid)}")
 
 
 def keys_of(kubeconfig: str, plane: Weir, name: str = "weirkeeper", seconds: float = PATIENCE) -> AuthorityKeys:
@@ -199,32 +209,41 @@ class Engine:
 
 
 @contextlib.contextmanager
-def envoy(place: Path, keys: AuthorityKeys, plane: Weir, *, name: str = "e0", address: str = "192.0.2.7") -> Iterator[Engine]:
-    """An instance of the install: it dials the control plane, whether that is there yet or not."""
+def envoy(
+    place: Path, keys: AuthorityKeys, plane: Weir, *, name: str = "e0", address: str = "192.0.2.7", load_balancer: str = LOAD_BALANCER, port: int = 0
+) -> Iterator[Engine]:
+    """An instance of the install: it dials the control plane, whether that is there yet or not. `port`: where it is to serve HTTP, if not where classes of the install do."""
     folder = place / name
-    certify(folder / "tls", keys, LOAD_BALANCER, name)
-    process, document = instance_bootstrap(folder, LOAD_BALANCER, name, [f"127.0.0.1:{plane.ads}"], [address])
+    certify(folder / "tls", keys, load_balancer, name)
+    process, document = instance_bootstrap(folder, load_balancer, name, [f"127.0.0.1:{plane.ads}"], [address])
     binary = envoy_binary()
     assert binary is not None, "there is no Envoy on this machine"
     running = start(process, binary, document, WORKERS)
     try:
-        yield Engine(running.pid, process.admin, plane.http, plane.https)
+        yield Engine(running.pid, process.admin, port or plane.http, plane.https)
     finally:
         asyncio.run(end(process, running))
 
 
+class Traefik(NamedTuple):
+    """A running Traefik, and where it serves."""
+
+    pid: int
+    port: int
+
+
 @contextlib.contextmanager
-def traefik(place: Path, kubeconfig: str, *, name: str, throttle: str) -> Iterator[int]:
-    """Traefik's Ingress provider over the same API server; its port. An empty throttle is its default of two seconds."""
-    said, port = json.loads(kubeconfig), free_port()
+def traefik(place: Path, kubeconfig: str, *, name: str, throttle: str, provider: str = "kubernetesIngress", port: int = 0) -> Iterator[Traefik]:
+    """A provider of Traefik over the same API server. An empty throttle is its default of two seconds; `port`: of the Gateway, whose listeners must name an entry point."""
+    said, port = json.loads(kubeconfig), port or free_port()
     cluster, user = said["clusters"][0]["cluster"], said["users"][0]["user"]
     (place / "authority.crt").write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
     wanted = f"{{endpoint: {json.dumps(cluster['server'])}, token: {json.dumps(user['token'])}, certAuthFilePath: {json.dumps(str(place / 'authority.crt'))}}}"
     (place / f"{name}.yml").write_text(
         "global: {checkNewVersion: false, sendAnonymousUsage: false}\n"
         f'entryPoints: {{web: {{address: "127.0.0.1:{port}", transport: {{keepAliveMaxRequests: 0}}}}}}\n'
-        f"providers: {{{f'providersThrottleDuration: {throttle}, ' if throttle else ''}kubernetesIngress: {wanted}}}\nlog: {{level: ERROR}}\n"
+        f"providers: {{{f'providersThrottleDuration: {throttle}, ' if throttle else ''}{provider}: {wanted}}}\nlog: {{level: ERROR}}\n"
     )
-    with child([str(traefik_binary()), f"--configfile={place / name}.yml"], place / f"{name}.log", env={**os.environ, "HOME": str(place)}):
+    with child([str(traefik_binary()), f"--configfile={place / name}.yml"], place / f"{name}.log", env={**os.environ, "HOME": str(place)}) as process:
         wait_open(port)
-        yield port
+        yield Traefik(process.pid, port)

@@ -118,6 +118,7 @@ def definitions() -> list[dict]:
 PLURALS = {
     "Ingress": "ingresses", "IngressClass": "ingressclasses", "Service": "services", "EndpointSlice": "endpointslices", "Secret": "secrets",
     "ConfigMap": "configmaps", "Namespace": "namespaces", "CustomResourceDefinition": "customresourcedefinitions",
+    "GatewayClass": "gatewayclasses", "Gateway": "gateways", "ListenerSet": "listenersets", "HTTPRoute": "httproutes",
 }  # fmt: skip
 
 

@@ -1,22 +1,25 @@
 """Propagation in a cluster: from the API server's answer to a write until a proxy answers right; etcd, kube-apiserver, control plane, proxy and client on one machine.
 
-`new`: an Ingress with a host of its own is created. `pointed`: a live Ingress is pointed at another Service by a PUT, under load, and every answer of that load is judged.
+`new`: an Ingress with a host of its own is created. `pointed`: a live Ingress is pointed at another Service by a patch, under load, and every answer of that load is judged.
 `removed`: the new one is deleted again. The clock starts when the API server's answer was read and stops when a polled keep-alive connection had the right answer:
 `ms` the first connection, `all_ms` the last (of ours there is one to each worker of Envoy; of Traefik four). N Ingresses have a Service, an EndpointSlice and a host each.
 
 Systems: `weir` and, as peers, Traefik's Ingress provider over the same objects, throttle 0 (`traefik`) and as it comes (`traefik-default`). In each round one system after the other
-is started, serves all, makes its share of changes and is ended: on two cores, one that ran beside another would pay for it.
+is started, serves all, comes to rest (its statuses are written), makes its share of changes and is ended: on two cores, one that ran beside another would pay for it.
+
+All of it is said of Ingresses here; `propagation_gateway` says it of HTTPRoutes (`Language`).
 """
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from bench import kube
 from bench.clients import PATIENCE, PAUSE, Connection, WrongAnswer, source_ports, until_live
-from bench.cluster import envoy, keys_of, real_api, traefik, weir
+from bench.cluster import LOAD_BALANCER, at_rest, calm, envoy, keys_of, real_api, traefik, weir
 from bench.figures import machine, rounds, save, summary, table
 from bench.stand import backends, scratch
 from weirkeeper.testing.client import Target
@@ -25,7 +28,7 @@ from weirkeeper.testing.load import Ask, Mix, Plan, load
 SHARED_CLASS = "traefik.io/ingress-controller"
 """Traefik serves classes of this controller and can be told no other; ours can."""
 
-CALM, QUIET = 1.5, 0.02
+QUIET, RESTING = 0.02, 600.0
 LOAD = Plan(target=Target(port=0), asks=(), connections=8, rate=300.0, mix=Mix.KEEP_ALIVE, token="x-answer")
 LIVE = "live.apps.example"
 
@@ -53,25 +56,48 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     changes: int
 
 
+class Language(NamedTuple):
+    """Which objects lead a host to a Service, and what systems are told so that they read them."""
+
+    lead: Callable[[str, str, str], dict]
+    """The object of this name that leads a host to a Service."""
+    frame: Callable[[], Iterator[dict]]
+    """What such objects hang on."""
+    kinds: Callable[[str], None] = lambda _: None
+    """Brings kinds to an API server that has not come with them."""
+    controller: str = SHARED_CLASS
+    flags: tuple[str, ...] = ()
+    load_balancer: str = LOAD_BALANCER
+    provider: str = "kubernetesIngress"
+    ports: Mapping[str, int] = {}
+    """Where systems must serve, where objects say it."""
+
+    def port(self, system: str) -> int:
+        return self.ports.get(system.partition("-")[0], 0)
+
+
+INGRESS = Language(lead=kube.ingress, frame=lambda: iter((kube.ingress_class(controller=SHARED_CLASS),)))
+
+
 def host(n: int) -> str:
     return f"h{n}.apps.example"
 
 
-def objects(start: int, end: int, port: int) -> Iterator[dict]:
-    """Ingresses `start` to `end` with what they need."""
+def objects(start: int, end: int, port: int, language: Language = INGRESS) -> Iterator[dict]:
+    """Hosts `start` to `end` with what they need."""
     for n in range(start, end):
         yield kube.service(f"s{n}")
         yield kube.endpoint_slice(f"s{n}", (kube.address(n),), port)
-        yield kube.ingress(f"i{n}", host(n), f"s{n}")
+        yield language.lead(f"i{n}", host(n), f"s{n}")
 
 
-def frame(ports: dict[str, int]) -> Iterator[dict]:
-    """The class, and the live Ingress with its two Services."""
-    yield kube.ingress_class(controller=SHARED_CLASS)
+def live(language: Language, ports: dict[str, int]) -> Iterator[dict]:
+    """What all hang on, and the live host with its two Services."""
+    yield from language.frame()
     for name, port in ports.items():
         yield kube.service(f"live-{name}")
         yield kube.endpoint_slice(f"live-{name}", (kube.address(100_000),), port)
-    yield kube.ingress("live", LIVE, "live-a")
+    yield language.lead("live", LIVE, "live-a")
 
 
 def short(connection: Connection, name: str) -> str:
@@ -104,8 +130,8 @@ def first_and_last(connections: list[Connection], name: str, before: set[str], a
 class Serving:
     """A system that serves the cluster now."""
 
-    def __init__(self, system: str, size: int, turn: int, api: kube.Api, port: int, connections: list[Connection]) -> None:
-        self.system, self.size, self.turn, self.api, self.port, self.connections = system, size, turn, api, port, connections
+    def __init__(self, language: Language, system: str, size: int, turn: int, api: kube.Api, port: int, connections: list[Connection]) -> None:
+        self.lead, self.system, self.size, self.turn, self.api, self.port, self.connections = language.lead, system, size, turn, api, port, connections
 
     def _row(self, change: str, moments: kube.Moments, name: str, before: set[str], after: str) -> Row:
         first, last = first_and_last(self.connections, name, before, after)
@@ -115,9 +141,9 @@ class Serving:
         )  # fmt: skip
 
     def come_and_go(self, number: int) -> Iterator[Row]:
-        """A new Ingress, then gone again, so that there are as many as before."""
+        """A new host, then gone again, so that there are as many as before."""
         name = f"n{self.turn}-{number}-{self.system}"
-        made = kube.ingress(name, f"{name}.apps.example", f"s{number * 7919 % self.size}")
+        made = self.lead(name, f"{name}.apps.example", f"s{number * 7919 % self.size}")
         yield self._row("new", self.api.create(made), f"{name}.apps.example", {"404"}, "200 a")
         time.sleep(QUIET)
         yield self._row("removed", self.api.delete(made), f"{name}.apps.example", {"200 a"}, "404")
@@ -125,7 +151,8 @@ class Serving:
 
     def point(self, number: int) -> Row:
         now, then = ("a", "b") if number % 2 == 0 else ("b", "a")
-        row = self._row("pointed", self.api.replace(kube.ingress("live", LIVE, f"live-{then}")), LIVE, {f"200 {now}"}, f"200 {then}")
+        made = self.lead("live", LIVE, f"live-{then}")
+        row = self._row("pointed", self.api.merge(made, {"spec": made["spec"]}), LIVE, {f"200 {now}"}, f"200 {then}")
         time.sleep(QUIET)
         return row
 
@@ -143,31 +170,34 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(place, kubeconfig: str, system: str, size: int, turn: int) -> Iterator[Serving]:
-    """That system, started, and every sampled host answers."""
+def serving(place, kubeconfig: str, language: Language, system: str, size: int, turn: int) -> Iterator[Serving]:
+    """That system, started: every sampled host answers, and it has come to rest."""
     with contextlib.ExitStack() as stack:
         api = kube.Api(kubeconfig)
         stack.callback(api.close)
         if system == "weir":
-            plane = stack.enter_context(weir(place, kubeconfig, controller=SHARED_CLASS))
-            engine = stack.enter_context(envoy(place, keys_of(kubeconfig, plane), plane))
-            port = plane.http
+            plane = stack.enter_context(weir(place, kubeconfig, controller=language.controller, more=language.flags))
+            keys = keys_of(kubeconfig, plane)
+            engine = stack.enter_context(envoy(place, keys, plane, load_balancer=language.load_balancer, port=language.port(system)))
+            port = engine.http
         else:
-            port = stack.enter_context(traefik(place, kubeconfig, name=system, throttle="0s" if system == "traefik" else ""))
-        for n in {0, size // 2, size - 1}:
-            until_live(port, host(n), "/", "200")
-        until_live(port, LIVE, "/", "200")
-        time.sleep(CALM)
+            throttle = "0s" if system == "traefik" else ""
+            peer = stack.enter_context(traefik(place, kubeconfig, name=system, throttle=throttle, provider=language.provider, port=language.port(system)))
+            port = peer.port
+        for name in {host(0), host(size // 2), host(size - 1), LIVE}:
+            until_live(port, name, "/", "200", RESTING)
         if system == "weir":
+            at_rest(plane, RESTING)
             connections = [Connection(port, source) for _, source in sorted(source_ports(engine, port).items())]
         else:
+            calm(peer.pid, seconds=RESTING, share=0.06)
             connections = [Connection(port) for _ in range(4)]
         for connection in connections:
             stack.callback(connection.close)
-        yield Serving(system, size, turn, api, port, connections)
+        yield Serving(language, system, size, turn, api, port, connections)
 
 
-def measured(sizes: tuple[int, ...], shares: dict[str, int], rounds: int) -> tuple[list[Row], list[Judged]]:
+def measured(sizes: tuple[int, ...], shares: dict[str, int], rounds: int, language: Language = INGRESS) -> tuple[list[Row], list[Judged]]:
     """All rows. `shares`: changes of each kind that a system makes in a round."""
     rows: list[Row] = []
     judged: list[Judged] = []
@@ -175,14 +205,15 @@ def measured(sizes: tuple[int, ...], shares: dict[str, int], rounds: int) -> tup
         place = stack.enter_context(scratch())
         ports = stack.enter_context(backends(place, "ab", ("0.0.0.0",)))
         kubeconfig = stack.enter_context(real_api()).kubeconfig()
-        kube.bulk(kubeconfig, frame(ports))
+        language.kinds(kubeconfig)
+        kube.bulk(kubeconfig, live(language, ports), 1)
         there = 0
         for size in sizes:
-            kube.bulk(kubeconfig, objects(there, size, ports["a"]))
+            kube.bulk(kubeconfig, objects(there, size, ports["a"], language))
             there = size
             for turn in range(rounds):
                 for system in list(shares) if turn % 2 == 0 else list(shares)[::-1]:
-                    with serving(place, kubeconfig, system, size, turn) as one:
+                    with serving(place, kubeconfig, language, system, size, turn) as one:
                         for number in range(shares[system]):
                             rows += one.come_and_go(number)
                         pointed, verdict = one.under_load(shares[system])
@@ -220,11 +251,16 @@ def printed(found: dict[str, dict]) -> str:
 
 
 def run(*, quick: bool) -> str:
+    return published("propagation", INGRESS, quick=quick)
+
+
+def published(name: str, language: Language, *, quick: bool) -> str:
+    """Measure, keep, print."""
     about = machine()
     if quick:
-        rows, judged = measured((10, 100), {"weir": 10, "traefik": 4, "traefik-default": 1}, 1)
+        rows, judged = measured((10, 100), {"weir": 10, "traefik": 4, "traefik-default": 1}, 1, language)
     else:
-        rows, judged = measured((10, 1000, 3000), {"weir": 20, "traefik": 8, "traefik-default": 3}, rounds(5))
+        rows, judged = measured((10, 1000, 3000), {"weir": 20, "traefik": 8, "traefik-default": 3}, rounds(5), language)
     found = figures(rows, judged)
-    save("propagation", [*rows, *judged], found, about, quick=quick)
+    save(name, [*rows, *judged], found, about, quick=quick)
     return printed(found)
