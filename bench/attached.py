@@ -9,12 +9,14 @@ twice and more; then every entry of theirs must be just what they wrote last (`t
 import asyncio
 import contextlib
 import http.client
-import ssl
+import itertools
+import socket
 import threading
 import time
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Self
 
 import aiohttp
 import msgspec
@@ -27,7 +29,11 @@ from weirkeeper.testing.ports import free_port
 
 PARALLEL, QUIET, PATIENCE = 32, 2.0, 180.0
 THEIRS = "example.com/other"
+CLOSED = "closed.example"
+"""A listener of this host has none of the routes."""
 ELSEWHERE = gateway.parent("elsewhere")
+GATEWAYS, ROUTES = (f"/apis/{gateway.GROUP}/v1/{kind}" for kind in ("gateways", "httproutes"))
+ROUTES_HERE = f"/apis/{gateway.GROUP}/v1/namespaces/default/httproutes"
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,24 +102,70 @@ class Witness(threading.Thread):
         self._line.request("GET", f"{path}?limit=1", headers=entrance.headers)
         version = msgspec.json.decode(self._line.getresponse().read())["metadata"]["resourceVersion"]
         self._line.request("GET", f"{path}?watch=true&resourceVersion={version}", headers=entrance.headers)
-        self._answer = self._line.getresponse()
-        self._socket = self._line.sock
+        self._answer, self._decoder = self._line.getresponse(), msgspec.json.Decoder(_Event)
         self.start()
 
     def run(self) -> None:
-        decoder = msgspec.json.Decoder(_Event)
-        with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException, ssl.SSLError):  # it was closed
+        with contextlib.suppress(OSError, http.client.HTTPException):  # it was closed
             while line := self._answer.readline():
-                now, event = time.monotonic(), decoder.decode(line)
+                now, event = time.monotonic(), self._decoder.decode(line)
                 status = event.object.status
-                attached = status.listeners[0].attached_routes if status.listeners else -1
+                attached = status.listeners[0].attached_routes if status.listeners else 0
                 ours = tuple(bytes(c) for one in status.parents if one.controller_name == gateway.CONTROLLER for c in one.conditions)
                 self.seen.append(Change(now, event.type, event.object.metadata.name, attached, ours))
 
     def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
+        with contextlib.suppress(OSError):
+            self._line.sock.shutdown(socket.SHUT_RDWR)
         self.join(5)
+        self._line.close()
+
+
+class Watched:
+    """The Gateway and its routes, as versions of them were told in one part of a round."""
+
+    def __init__(self, front: Witness, routes: Witness, cpu: Callable[[], float]) -> None:
+        self._front, self._routes, self._cpu = front, routes, cpu
+        self.begin()
+
+    def begin(self) -> None:
+        self._at = len(self._front.seen), len(self._routes.seen)
+        self._began, self._spent = time.monotonic(), self._cpu()
+
+    @property
+    def front(self) -> list[Change]:
+        return self._front.seen[self._at[0] :]
+
+    @property
+    def routes(self) -> list[Change]:
+        return self._routes.seen[self._at[1] :]
+
+    def settled(self, count: int) -> float:
+        """Wait until the Gateway counts so many routes and nobody has written anything for a while; when it first did."""
+        until(lambda: bool(self._front.seen) and self._front.seen[-1].attached == count, f"the Gateway counts {count} routes")
+        until(lambda: time.monotonic() - max(one.seen[-1].at for one in (self._front, self._routes) if one.seen) > QUIET, "all is quiet")
+        assert self._front.seen[-1].attached == count, self._front.seen[-1]
+        rest = list(itertools.takewhile(lambda one: one.attached == count, reversed(self.front)))
+        return rest[-1].at if rest else self._began
+
+    def written(self) -> Counter[str]:
+        """How often we wrote each route's status: by the versions whose entry of ours is another than before."""
+        last, writes = dict[str, tuple[bytes, ...]](), Counter[str]()
+        for one in self._routes.seen[: self._at[1]]:
+            last[one.name] = one.ours
+        for one in self.routes:
+            if one.type != "DELETED" and one.ours != last.get(one.name, ()):
+                writes[one.name] += 1
+            last[one.name] = one.ours
+        return writes
+
+    def row(self, turn: int, part: str, count: int, last: float, *, edits: int = 0, **more: float) -> Row:
+        """`last`: when the part's last request was answered; `edits`: versions of the Gateway that are not writes of its status."""
+        writes, took = self.written(), last - self._began
+        return Row(
+            round=turn, part=part, routes=count, took_s=took, gateway_writes=len(self.front) - edits, route_writes=sum(writes.values()),
+            most=max(writes.values(), default=0), weir_cpu_s=self._cpu() - self._spent, **more,
+        )  # fmt: skip
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
@@ -122,3 +174,134 @@ def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> Non
         if time.monotonic() > deadline:
             raise TimeoutError(f"never: {what}")
         time.sleep(0.05)
+
+
+class Stranger:
+    """A second controller: it has an entry in every route's status and writes it anew all the time, each write by the version that it has read."""
+
+    def __init__(self, entrance: kube.Entrance, names: list[str]) -> None:
+        self._entrance, self._names = entrance, names
+        self.wrote: dict[str, dict] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        until(lambda: len(self.wrote) == len(self._names) or not self._thread.is_alive(), "an entry of the second controller in every route")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+    async def _run(self) -> None:
+        connector = aiohttp.TCPConnector(limit=4, ssl=self._entrance.context)
+        async with aiohttp.ClientSession(self._entrance.url, connector=connector, headers=self._entrance.headers) as session, asyncio.TaskGroup() as group:
+            turns = ((turn, name) for turn in itertools.count() for name in self._names)
+            for _ in range(4):
+                group.create_task(self._in_turn(session, turns))
+
+    async def _in_turn(self, session: aiohttp.ClientSession, turns: Iterator[tuple[int, str]]) -> None:
+        while not self._stop.is_set():
+            turn, name = next(turns)
+            made = {"type": "Accepted", "status": "True", "reason": "Theirs", "message": f"turn {turn}", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+            await self._write(session, name, {"parentRef": ELSEWHERE, "controllerName": THEIRS, "conditions": [made]})
+
+    async def _write(self, session: aiohttp.ClientSession, name: str, entry: dict) -> None:
+        path = f"{ROUTES_HERE}/{name}"
+        while True:
+            async with session.get(path) as answer:
+                found = await answer.json()
+            others = [one for one in found.get("status", {}).get("parents", ()) if one["controllerName"] != THEIRS]
+            found["status"] = {"parents": [entry, *others]}
+            async with session.put(f"{path}/status", data=msgspec.json.encode(found)) as answer:
+                said = await answer.read()
+                if answer.status == 200:
+                    self.wrote[name] = entry
+                    return
+                if answer.status != 409:
+                    raise kube.Refusal(f"{name}: {answer.status} {said[:300]!r}")
+
+
+def one_round(turn: int, count: int, kubeconfig: str, port: int, api: kube.Api, watched: Watched) -> list[Row]:
+    """The three parts."""
+    held = [gateway.route(f"r{turn}-{n}", f"h{n}.apps.example", f"s{n % 10}", [gateway.parent()]) for n in range(count)]
+    watched.begin()
+    kube.bulk(kubeconfig, iter(held), PARALLEL)
+    last = time.monotonic()
+    counted = watched.settled(count)
+    first = {one.name: one.at for one in reversed(watched.routes) if one.ours}
+    assert len(first) == count, f"{len(first)} of {count} routes have a status"
+    rows = [watched.row(turn, "created", count, last, counted_s=counted - last, accepted_s=max(first.values()) - last)]
+    watched.begin()
+    with Stranger(kube.Entrance.of(kubeconfig), [one["metadata"]["name"] for one in held]) as stranger:
+        for host, left in ((CLOSED, 0), ("", count)):
+            front = gateway.gateway([gateway.listener(port, host=host)])
+            api.merge(front, {"spec": front["spec"]})
+            until(lambda left=left: watched.front[-1].attached == left, f"the Gateway counts {left} routes")
+            until(lambda status=str(not host): all_say(watched, count, status), "every route says so")
+    last = time.monotonic()
+    watched.settled(count)
+    theirs = {one["metadata"]["name"]: [e for e in one["status"]["parents"] if e["controllerName"] == THEIRS] for one in api.get(ROUTES)["items"]}
+    touched = sum(theirs.get(name) != [entry] for name, entry in stranger.wrote.items())
+    rows.append(watched.row(turn, "foreign", count, last, edits=2, touched=touched, theirs=len(stranger.wrote)))
+    watched.begin()
+    kube.bulk_delete(kubeconfig, held, PARALLEL)
+    last = time.monotonic()
+    counted = watched.settled(0)
+    rows.append(watched.row(turn, "deleted", count, last, counted_s=counted - last))
+    return rows
+
+
+def all_say(watched: Watched, count: int, status: str) -> bool:
+    """Whether the newest version of every route says this of being accepted."""
+    newest = {one.name: one.ours for one in watched.routes}
+    return len(newest) == count and all(_accepted(ours) == status for ours in newest.values())
+
+
+def _accepted(conditions: tuple[bytes, ...]) -> str:
+    found = {one["type"]: one["status"] for one in map(msgspec.json.decode, conditions)}
+    return found.get("Accepted", "")
+
+
+def measured(count: int, rounds: int) -> list[Row]:
+    """That many rounds."""
+    rows: list[Row] = []
+    with contextlib.ExitStack() as stack:
+        place = stack.enter_context(scratch())
+        backend = stack.enter_context(backends(place, "a", ("0.0.0.0",)))["a"]
+        kubeconfig = stack.enter_context(real_api()).kubeconfig()
+        port = SERVED[0] if kube.isolated() else free_port()
+        gateway.install_kinds(kubeconfig)
+        objects = [one for n in range(10) for one in (kube.service(f"s{n}"), kube.endpoint_slice(f"s{n}", [kube.address(n)], backend))]
+        kube.bulk(kubeconfig, [gateway.gateway_class(), gateway.gateway([gateway.listener(port)]), *objects], 1)
+        plane = stack.enter_context(weir(place, kubeconfig, more=gateway.FLAGS))
+        engine = stack.enter_context(envoy(place, keys_of(kubeconfig, plane), plane, load_balancer=gateway.LOAD_BALANCER, port=port))
+        plane.ready()
+        until(engine.listens, "the Gateway is served")
+        at_rest(plane)
+        api = kube.Api(kubeconfig)
+        stack.callback(api.close)
+        witnesses = [Witness(api.entrance, path) for path in (GATEWAYS, ROUTES)]
+        for one in witnesses:
+            stack.callback(one.close)
+        watched = Watched(*witnesses, lambda: plane.usage().cpu)
+        for turn in range(rounds):
+            for row in one_round(turn, count, kubeconfig, port, api, watched):
+                rows.append(row)
+                print(f"  {row}", flush=True)
+    return rows
+
+
+def printed(rows: list[Row]) -> str:
+    columns = [field for field in Row.__struct_fields__ if field not in ("round", "part")]
+    return table(("attached: round, part", *columns), [(f"{row.round} {row.part}", *(getattr(row, column) for column in columns)) for row in rows])
+
+
+def run(*, quick: bool) -> str:
+    about = machine()
+    rows = measured(100, 2) if quick else measured(1000, rounds(5))
+    made = sorted((row for row in rows if row.part == "created"), key=lambda row: row.counted_s)
+    found = {"median": made[len(made) // 2], "worst": made[-1], "touched": sum(row.touched for row in rows), "theirs": sum(row.theirs for row in rows)}
+    save("attached", rows, msgspec.to_builtins(found), about, quick=quick)
+    return printed(rows)

@@ -4,12 +4,10 @@ The fake API server is a process of its own; its audit says when each write of a
 so each is written only after that Envoy has taken the configuration. Between rounds all of them are deleted.
 """
 
-import asyncio
 import contextlib
 import time
 from collections import Counter
 
-import aiohttp
 import msgspec
 
 from bench import kube
@@ -42,17 +40,6 @@ def created(kubeconfig: str, held: list[dict]) -> tuple[float, float]:
     began = time.monotonic()
     kube.bulk(kubeconfig, iter(held), PARALLEL)
     return began, time.monotonic()
-
-
-def deleted(kubeconfig: str, held: list[dict]) -> None:
-    async def all_of_them() -> None:
-        entrance = kube.Entrance.of(kubeconfig)
-        async with aiohttp.ClientSession(entrance.url, headers=entrance.headers) as session:
-            for one in held:
-                async with session.delete(kube.path_of(one, one["metadata"]["name"])) as answer:
-                    assert answer.status == 200, await answer.text()
-
-    asyncio.run(all_of_them())
 
 
 def entries(api: kube.Api) -> dict[str, list[str]]:
@@ -94,7 +81,7 @@ def one_round(turn: int, count: int, server: ApiServerProcess, kubeconfig: str, 
         conflicts=sum(one["status"] == 409 for one in writes), weir_cpu_s=after - spent,
     )  # fmt: skip
     server.control("write-delay", {"seconds": 0})
-    deleted(kubeconfig, held)
+    kube.bulk_delete(kubeconfig, held)
     server.control("write-delay", {"seconds": DELAY_MS / 1000})
     return row
 

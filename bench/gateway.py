@@ -58,9 +58,9 @@ def gateway(listeners: Iterable[dict], *, name: str = FRONT, of_class: str = kub
     return {"apiVersion": f"{GROUP}/v1", "kind": "Gateway", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
 
 
-def listener(port: int, *, name: str = "http", host: str = "", secret: str = "", routes: str = "All") -> dict:
-    """A listener, with TLS where a Secret is named; `routes` says from which namespaces they come."""
-    made: dict = {"name": name, "port": port, "protocol": "HTTPS" if secret else "HTTP", "allowedRoutes": {"namespaces": {"from": routes}}}
+def listener(port: int, *, name: str = "http", host: str = "", secret: str = "") -> dict:
+    """A listener for routes of every namespace, with TLS where a Secret is named."""
+    made: dict = {"name": name, "port": port, "protocol": "HTTPS" if secret else "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}
     if host:
         made["hostname"] = host
     if secret:

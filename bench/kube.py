@@ -214,16 +214,23 @@ def bulk(kubeconfig: str, objects: Iterable[dict], parallel: int = 32) -> float:
     return time.monotonic() - began
 
 
-async def _bulk(entrance: Entrance, objects: Iterator[dict], parallel: int) -> None:
+def bulk_delete(kubeconfig: str, objects: Iterable[dict], parallel: int = 1) -> None:
+    """Delete all of them. Any refusal raises."""
+    asyncio.run(_bulk(Entrance.of(kubeconfig), iter(objects), parallel, "DELETE"))
+
+
+async def _bulk(entrance: Entrance, objects: Iterator[dict], parallel: int, method: str = "POST") -> None:
     connector = aiohttp.TCPConnector(limit=parallel, ssl=entrance.context if entrance.context is not None else False)
     async with aiohttp.ClientSession(entrance.url, connector=connector, headers=entrance.headers) as session, asyncio.TaskGroup() as group:
         for _ in range(parallel):
-            group.create_task(_create_in_turn(session, objects))
+            group.create_task(_in_turn(session, objects, method))
 
 
-async def _create_in_turn(session: aiohttp.ClientSession, objects: Iterator[dict]) -> None:
+async def _in_turn(session: aiohttp.ClientSession, objects: Iterator[dict], method: str) -> None:
     for held in objects:
-        async with session.post(path_of(held), data=msgspec.json.encode(held)) as answer:
+        creates = method == "POST"
+        path = path_of(held) if creates else path_of(held, held["metadata"]["name"])
+        async with session.request(method, path, data=msgspec.json.encode(held) if creates else None) as answer:
             said = await answer.read()
             if answer.status >= 400:
                 raise Refusal(f"{held['kind']} {held['metadata']['name']}: {answer.status} {said[:500]!r}")

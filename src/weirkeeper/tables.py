@@ -27,7 +27,7 @@ from weirkeeper.compose.certificates import (
 )
 from weirkeeper.compose.fit import Fit, fit_backend, fit_listener, fit_route, fit_virtual_host
 from weirkeeper.compose.l4 import Claim, Rank, claims, fit_l4_route, losses, settled, winner
-from weirkeeper.compose.listeners import listener_conflict
+from weirkeeper.compose.listeners import listener_conflicts
 from weirkeeper.compose.virtual_hosts import host_key, virtual_host
 from weirkeeper.controllers.base import COMMON_KINDS, CertificateWish, Controller, Inputs, Intent
 from weirkeeper.controllers.shared.backends import declare_endpoint_sets, declare_slice_findings
@@ -227,13 +227,14 @@ class Program:
     def _declare_listeners(self) -> Table[Part, Listener]:
         graph = self.graph
         by_port = graph.index("listeners_by_port", self.wished_listeners, lambda p, w: ((p.load_balancer, w.port),))
-
-        def conflict(read: Read, part: Part, listener: Listener) -> Finding | None:
-            return listener_conflict(
-                listener, [other for _, other in read.lookup(by_port, (part.load_balancer, listener.port))]
-            )
-
-        self.listener_conflicts = graph.derive("listener_conflicts", self.wished_listeners, conflict)
+        by_listener = graph.group(
+            "port_conflicts", by_port, lambda _, __, members: tuple(listener_conflicts(one for _, one in members))
+        )
+        self.listener_conflicts: Table[Part, Finding] = graph.spread(
+            "listener_conflicts",
+            by_listener,
+            lambda _, port, found: ((Part(port[0], name), finding) for name, finding in found),
+        )
         return graph.derive(
             "listeners",
             self.wished_listeners,

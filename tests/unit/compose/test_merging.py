@@ -6,7 +6,7 @@ from neutral import backend, host, hosted, origin, route
 
 from weirkeeper.compose.certificates import CertificateClaim, winning_certificate
 from weirkeeper.compose.fit import fit_backend, fit_listener, fit_route, fit_virtual_host
-from weirkeeper.compose.listeners import listener_conflict
+from weirkeeper.compose.listeners import listener_conflicts
 from weirkeeper.compose.needs import needs
 from weirkeeper.compose.virtual_hosts import host_key, virtual_host
 from weirkeeper.model.backend import BackendTls, LeastRequest
@@ -177,20 +177,30 @@ def listener(name: str, created: str = "", **more) -> Listener:
     return Listener(id=name, load_balancer="lb", group="g", port=80, origin=origin(name, created=created), **more)
 
 
+def losers(*listeners: Listener) -> dict[str, str]:
+    """Who does not stand, and what is said of it; whatever the order."""
+    found = {name: str(told.for_user) for name, told in listener_conflicts(listeners)}
+    assert found == {name: str(told.for_user) for name, told in listener_conflicts(reversed(listeners))}
+    return found
+
+
 def test_listeners_of_one_port_agree_or_the_younger_loses() -> None:
     plain, tls = listener("a", "2026-01-01T00:00:00Z"), listener("b", "2026-02-01T00:00:00Z", protocol="https")
-    assert listener_conflict(plain, [plain, tls]) is None
-    told = listener_conflict(tls, [plain, tls])
-    assert told is not None
-    assert told.effect is Effect.LISTENER_REJECTED
-    assert (
-        listener_conflict(
-            listener("c", hostname="a.example"),
-            [listener("c", hostname="a.example"), listener("a", hostname="b.example")],
-        )
-        is None
-    )
-    assert listener_conflict(listener("z"), [listener("a"), listener("z")]) is not None
+    ((name, told),) = listener_conflicts([tls, plain])
+    assert (name, told.effect, told.origin) == ("b", Effect.LISTENER_REJECTED, tls.origin)
+    assert "https and http cannot share it" in str(told.for_user)
+    assert not losers(listener("c", hostname="a.example"), listener("a", hostname="b.example"), listener("d"))
+    assert losers(listener("z"), listener("a")).keys() == {"z"}
+    assert not losers(plain, listener("d", protocol="udp"))
+
+
+def test_who_fell_stands_in_the_way_of_younger_ones() -> None:
+    first = listener("a", "2026-01-01T00:00:00Z", hostname="a.example")
+    fallen = listener("b", "2026-02-01T00:00:00Z", hostname="b.example", protocol="tcp")
+    found = losers(first, fallen, listener("c", hostname="b.example"), listener("d", hostname="a.example"))
+    assert found.keys() == {"b", "c", "d"}
+    assert str(fallen.origin) in found["c"]
+    assert str(first.origin) in found["d"]
 
 
 def test_findings_are_values() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from weirkeeper.controllers.base import HostedRoute, Intent
 from weirkeeper.controllers.gateway.classes import OurClass
-from weirkeeper.controllers.gateway.hosts import inside
+from weirkeeper.controllers.gateway.hosts import narrower
 from weirkeeper.controllers.gateway.listeners import EntryKey, Listening, PortKey
 from weirkeeper.controllers.gateway.settings import GatewaySettings
 from weirkeeper.controllers.shared.hostnames import ANY
@@ -135,14 +135,24 @@ def _shadows(members: Sequence[Judged]) -> Iterator[HostedRoute]:
 
 def _strangers(members: Sequence[Judged]) -> Iterator[HostedRoute]:
     names = {one.hostname for _, one in members}
+    named = sorted(names - {ANY})
+    precise, within = len(names) <= PRECISE, _within(named)
     for _, one in members:
         if one.hostname != ANY:
             yield _answer(one, one.hostname, NOT_FOUND)
             yield _answer(one, ANY, MISDIRECTED if ANY in names or len(names) > PRECISE else NOT_FOUND)
-        precise = len(names) <= PRECISE
-        for other in sorted(names - {one.hostname, ANY}):
-            if inside(other, one.hostname) or precise:
+        for other in named if precise or one.hostname == ANY else within.get(one.hostname, ()):
+            if other != one.hostname:
                 yield _answer(one, other, MISDIRECTED)
+
+
+def _within(names: Sequence[Hostname]) -> dict[Hostname, list[Hostname]]:
+    """The names by each wildcard that they are inside of."""
+    found = dict[Hostname, list[Hostname]]()
+    for name in names:
+        for wider in narrower(name, ANY):
+            found.setdefault(wider, []).append(name)
+    return found
 
 
 def _answer(one: Listening, host: Hostname, status: int) -> HostedRoute:
