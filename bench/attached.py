@@ -229,9 +229,9 @@ def one_round(turn: int, count: int, kubeconfig: str, port: int, api: kube.Api, 
     watched.begin()
     kube.bulk(kubeconfig, iter(held), PARALLEL)
     last = time.monotonic()
+    until(lambda: all_say(watched, count, "True"), "every route is accepted")
     counted = watched.settled(count)
     first = {one.name: one.at for one in reversed(watched.routes) if one.ours}
-    assert len(first) == count, f"{len(first)} of {count} routes have a status"
     rows = [watched.row(turn, "created", count, last, counted_s=counted - last, accepted_s=max(first.values()) - last)]
     watched.begin()
     with Stranger(kube.Entrance.of(kubeconfig), [one["metadata"]["name"] for one in held]) as stranger:

@@ -33,6 +33,7 @@ from weirkeeper.providers.envoy.translate import (
 )
 from weirkeeper.providers.envoy.translate.hosts import HostPart, group_token
 from weirkeeper.providers.envoy.translate.items import Row, item
+from weirkeeper.providers.envoy.translate.listeners import Hanging, HttpChains
 
 Items = Table[ItemKey, EngineItem]
 Place = tuple[Id, int]
@@ -92,10 +93,19 @@ class EnvoyProvider:
         return EnvoyEngine(settings)
 
     def _listeners(self, graph: Graph, composed: Composed, ports: Table[Place, Port], by_listener: Led) -> Items:
+        def spoken(read: Read, part: Part, one: Listener) -> HttpChains | None:
+            if one.protocol != "https" or one.tls is None:
+                return None
+            return listeners.http_chains(one, self.options, _defaults(read, composed, part.load_balancer))
+
+        chains = graph.derive("envoy/http-chains", composed.listeners, spoken)
+
         def rows(read: Read, place: Place, port: Port) -> Iterator[Row]:
             led = {one.id: _led(read, by_listener, place[0], one) for one in port.listeners}
+            found = ((one.id, read.get(chains, Part(place[0], one.id))) for one in port.listeners)
+            hanging = Hanging(led, {name: made for name, made in found if made is not None})
             defaults = _defaults(read, composed, place[0])
-            body = listeners.listener(place[1], port.listeners, self.options, defaults, led)
+            body = listeners.listener(place[1], port.listeners, self.options, defaults, hanging)
             needs = listeners.listener_needs(port.listeners, scoped=self.options.layout == "scoped")
             for routes in led.values():
                 needs += streams.stream_needs(routes, _known(read, composed, place[0]))

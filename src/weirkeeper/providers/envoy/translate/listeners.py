@@ -6,7 +6,7 @@ none, or no host name, get the default certificate in a chain apart. L4 routes h
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from envoy.config.core.v3 import address_pb2
@@ -18,7 +18,7 @@ from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from weirkeeper.model.filters import Timeouts
 from weirkeeper.model.listener import Listener, ListenerTls
 from weirkeeper.model.route import L4Route
-from weirkeeper.model.text import Id
+from weirkeeper.model.text import Hostname, Id
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.options import EnvoyOptions
 from weirkeeper.providers.envoy.translate.chain_matcher import chain_matcher
@@ -29,9 +29,21 @@ from weirkeeper.providers.envoy.translate.values import duration, number, packed
 
 BUFFER = 32 * 1024
 SECURE = ("https", "tls")
-Led = Mapping[Id, Sequence[L4Route]]
-"""The L4 routes of each listener, sorted by id."""
-NOTHING: Led = {}
+ON_DEMAND, FALLBACK = "on-demand", "fallback"
+
+
+class HttpChains(NamedTuple):
+    """The chains of a listener for HTTPS as bytes. Nothing of them depends on who stands beside it, and a port may have thousands: they are made where the listener changes."""
+
+    main: bytes
+    fallback: bytes | None = None
+
+
+class Hanging(NamedTuple):
+    """What the listeners of a port have, by their ids: L4 routes, sorted by id, and the chains of those for HTTPS."""
+
+    led: Mapping[Id, Sequence[L4Route]]
+    secure: Mapping[Id, HttpChains]
 
 
 def port_name(port: int) -> str:
@@ -40,7 +52,7 @@ def port_name(port: int) -> str:
 
 
 def listener(
-    port: int, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts, led: Led = NOTHING
+    port: int, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts, hanging: Hanging
 ) -> bytes:
     """The bytes of the Envoy listener of one port; the listeners come sorted by id."""
     addresses = bound(listeners, options)
@@ -57,15 +69,26 @@ def listener(
         made.listener_filters.append(_inspect("proxy-protocol", proxy_protocol_pb2.ProxyProtocol()))
     if any(one.protocol in SECURE for one in listeners):
         made.listener_filters.append(_inspect("tls-inspector", tls_inspector_pb2.TlsInspector()))
-        _secure_chains(made, listeners, options, defaults, led)
+        _secure_chains(made, listeners, options, hanging)
     elif listeners[0].protocol == "tcp":
-        route = next(iter(led.get(listeners[0].id, ())), None)
+        route = next(iter(hanging.led.get(listeners[0].id, ())), None)
         name = CLOSED if route is None else chain_name(route)
         made.filter_chains.append(stream_chain(name, route, None, logged(listeners, options.access_log)))
     else:
         made.filter_chains.append(_chain("plain", listeners[0], options, defaults, None))
-    body: bytes = made.SerializeToString(deterministic=True)
-    return body
+    return _bytes(made)
+
+
+def http_chains(one: Listener, options: EnvoyOptions, defaults: Timeouts) -> HttpChains:
+    """Its own chain, and one for connections without a server name where it has a certificate for them."""
+    tls = one.tls or ListenerTls()
+    if one.hostname:
+        return HttpChains(_bytes(_chain(_host_chain(one.hostname), one, options, defaults, _socket(tls))))
+    main = _bytes(_chain(ON_DEMAND, one, options, defaults, on_demand_socket(tls)))
+    if not tls.default_certificate:
+        return HttpChains(main)
+    default = named_socket(tls, (tls.default_certificate,))
+    return HttpChains(main, _bytes(_chain(FALLBACK, one, options, defaults, default)))
 
 
 def listener_needs(listeners: Sequence[Listener], *, scoped: bool) -> list[tuple[str, str]]:
@@ -96,16 +119,14 @@ def strict(one: Listener) -> bool:
     return bool(one.tls and one.hostname)
 
 
-def _secure_chains(
-    made: Any, listeners: Sequence[Listener], options: EnvoyOptions, defaults: Timeouts, led: Led
-) -> None:
+def _secure_chains(made: Any, listeners: Sequence[Listener], options: EnvoyOptions, hanging: Hanging) -> None:
     """Narrow names first, whatever is done with their connections; a name that belongs to a listener without a route for it is closed."""
     chosen = _Chosen()
     for one in listeners:
-        if one.protocol == "https" and one.tls is not None:
-            _http_chains(made, one, (options, defaults), chosen)
+        if one.id in hanging.secure:
+            _http_chains(made, one, hanging.secure[one.id], chosen)
     for one in listeners:
-        for route in led.get(one.id, ()):
+        for route in hanging.led.get(one.id, ()):
             _l4_chains(made, one, route, options, chosen)
         if one.protocol == "tls" and one.hostname:
             chosen.names.setdefault(one.hostname, NOBODY)
@@ -124,19 +145,19 @@ class _Chosen:
         self.fallback: str | None = None
 
 
-def _http_chains(made: Any, one: Listener, spoken: tuple[EnvoyOptions, Timeouts], chosen: _Chosen) -> None:
-    tls = one.tls or ListenerTls()
+def _http_chains(made: Any, one: Listener, chains: HttpChains, chosen: _Chosen) -> None:
     if one.hostname:
-        name = chosen.names[one.hostname] = f"host/{one.hostname}"
-        socket = _socket(tls)
+        chosen.names[one.hostname] = _host_chain(one.hostname)
     else:
-        name = chosen.rest = "on-demand"
-        socket = on_demand_socket(tls)
-        if tls.default_certificate:
-            chosen.fallback = "fallback"
-            default = named_socket(tls, (tls.default_certificate,))
-            made.filter_chains.append(_chain(chosen.fallback, one, *spoken, default))
-    made.filter_chains.append(_chain(name, one, *spoken, socket))
+        chosen.rest = ON_DEMAND
+    if chains.fallback is not None:
+        chosen.fallback = FALLBACK
+        made.filter_chains.add().MergeFromString(chains.fallback)
+    made.filter_chains.add().MergeFromString(chains.main)
+
+
+def _host_chain(host: Hostname) -> str:
+    return f"host/{host}"
 
 
 def _l4_chains(made: Any, one: Listener, route: L4Route, options: EnvoyOptions, chosen: _Chosen) -> None:
@@ -176,6 +197,11 @@ def bound(listeners: Sequence[Listener], options: EnvoyOptions) -> list[str]:
 
 def _address(address: str, port: int) -> Any:
     return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=address, port_value=port))
+
+
+def _bytes(message: Any) -> bytes:
+    body: bytes = message.SerializeToString(deterministic=True)
+    return body
 
 
 def _inspect(name: str, config: Any) -> Any:
