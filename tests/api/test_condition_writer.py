@@ -14,7 +14,7 @@ from weirkeeper.kube.errors import Conflict
 from weirkeeper.kube.gateway_types import GROUP, RESOURCES, Gateway, HTTPRoute
 from weirkeeper.kube.watch import Absent, Applied, Deleted, Listed, Reflector
 from weirkeeper.model.ids import Ref
-from weirkeeper.runtime.condition_writer import ConditionWriter
+from weirkeeper.runtime.condition_writer import PARALLEL, ConditionWriter
 from weirkeeper.runtime.leader import Leadership
 from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.metrics import Metrics
@@ -155,5 +155,33 @@ def test_a_thousand_changes_of_a_gateway_are_a_handful_of_writes():
             assert asyncio.get_running_loop().time() - last < 1.0
             written = [record for record in api.audit.writes if record.subresource == "status"]
             assert 2 <= len(written) <= 12
+
+    on_server(FAKE, scenario)
+
+
+def test_a_gateway_does_not_wait_behind_its_routes():
+    async def scenario(client, namespace, api):
+        serve(api)
+        await client.create(GATEWAY, body("Gateway", "g"), namespace)
+        routes = [f"r{number}" for number in range(40)]
+        for name in routes:
+            await client.create(ROUTE, body("HTTPRoute", name), namespace)
+        async with writing(client, namespace) as writer:
+
+            async def seen():
+                return len(writer._standing) == len(routes) + 1
+
+            await eventually(seen, 30.0, what="all of them are seen")
+            writer.wished({ref: one for name in routes for ref, one in route_wish(name, namespace).items()})
+            writer.wished(gateway_wish("g", namespace, len(routes)))
+
+            async def done():
+                return len(written()) == len(routes) + 1
+
+            def written():
+                return [record.name for record in api.audit.writes if record.subresource == "status"]
+
+            await eventually(done, 30.0, what="all of them are written")
+            assert written().index("g") < PARALLEL
 
     on_server(FAKE, scenario)

@@ -4,11 +4,13 @@ Comes in: what feeds see (`seen`), what settles wish (`wished`), on every replic
 read before a write, and nothing is sent where the status is right. What is ours in it is decided in `status/conditions.py`.
 
 Every write names the version that it was made from; a Conflict reads the object again and merges anew, so an entry that somebody else wrote in between is never lost. One object has
-one write in flight, and is written again `SPACING` later at the earliest: a thousand routes that attach to a Gateway come to a handful of writes of it.
+one write in flight, and is written again `SPACING` later at the earliest: a thousand routes that attach to a Gateway come to a handful of writes of it. What routes hang on goes before
+the routes that wait for their own, so that it says how many there are while they are still being told.
 """
 
 import asyncio
 import datetime as dt
+import itertools
 import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -29,6 +31,7 @@ from weirkeeper.runtime.writes import LedClient
 from weirkeeper.status.conditions import cleared_status, merged_status, premature
 
 Json = dict[str, Any]
+FIRST = ("GatewayClass", "Gateway", "ListenerSet")
 PARALLEL = 8
 SPACING = 0.4
 CAUTION = 20.0
@@ -43,6 +46,14 @@ class Standing(NamedTuple):
 
     version: str
     status: Json | None
+
+
+class Turn(NamedTuple):
+    """An object whose status is to be written, in the order in which they are."""
+
+    later: bool
+    number: int
+    ref: Ref
 
 
 class _Stated(msgspec.Struct):
@@ -72,7 +83,8 @@ class ConditionWriter:
         self._standing: dict[Ref, Standing] = {}
         self._wishes: dict[Ref, ConditionsWish] = {}
         self._settled = asyncio.Event()
-        self._queue: asyncio.Queue[Ref] | None = None
+        self._queue: asyncio.PriorityQueue[Turn] | None = None
+        self._turns = itertools.count()
         self._queued: set[Ref] = set()
         self._flying: set[Ref] = set()
         self._wrote: dict[Ref, tuple[int, float]] = {}
@@ -119,7 +131,7 @@ class ConditionWriter:
     async def run(self) -> None:
         """Write until cancelled. Only the leader runs this."""
         await self._settled.wait()
-        self._queue = asyncio.Queue()
+        self._queue = asyncio.PriorityQueue()
         self._queued.clear()
         self._flying.clear()
         self._cautious_until = self._clock() + self._caution
@@ -177,11 +189,11 @@ class ConditionWriter:
     def _enqueue(self, ref: Ref) -> None:
         if self._queue is not None:
             self._queued.add(ref)
-            self._queue.put_nowait(ref)
+            self._queue.put_nowait(Turn(ref.kind not in FIRST, next(self._turns), ref))
 
-    async def _work(self, queue: asyncio.Queue[Ref]) -> None:
+    async def _work(self, queue: asyncio.PriorityQueue[Turn]) -> None:
         while True:
-            ref = await queue.get()
+            ref = (await queue.get()).ref
             while (left := self._closed_until - self._clock()) > 0:  # noqa: ASYNC110 - it may be put off while we wait
                 await asyncio.sleep(left)
             self._queued.discard(ref)
