@@ -14,7 +14,7 @@ from weirkeeper.kube.errors import Conflict
 from weirkeeper.kube.gateway_types import GROUP, RESOURCES, Gateway, HTTPRoute
 from weirkeeper.kube.watch import Absent, Applied, Deleted, Listed, Reflector
 from weirkeeper.model.ids import Ref
-from weirkeeper.runtime.condition_writer import PARALLEL, ConditionWriter
+from weirkeeper.runtime.condition_writer import PARALLEL, ConditionWriter, Pace
 from weirkeeper.runtime.leader import Leadership
 from weirkeeper.runtime.logging import Log
 from weirkeeper.runtime.metrics import Metrics
@@ -112,7 +112,7 @@ def test_another_controller_that_writes_all_the_time_loses_nothing():
     async def scenario(client, namespace, api):
         serve(api)
         await client.create(ROUTE, body("HTTPRoute", "r"), namespace)
-        async with writing(client, namespace, spacing=0.0) as writer:
+        async with writing(client, namespace, pace=Pace(0.0, 0.0, 0.0)) as writer:
             for number in range(40):
                 writer.wished(route_wish("r", namespace, f"turn {number}"))
                 await write_theirs(client, namespace, number)

@@ -4,8 +4,8 @@ Comes in: what feeds see (`seen`), what settles wish (`wished`), on every replic
 read before a write, and nothing is sent where the status is right. What is ours in it is decided in `status/conditions.py`.
 
 Every write names the version that it was made from; a Conflict reads the object again and merges anew, so an entry that somebody else wrote in between is never lost. One object has
-one write in flight, and is written again `SPACING` later at the earliest: a thousand routes that attach to a Gateway come to a handful of writes of it. What routes hang on goes before
-the routes that wait for their own, so that it says how many there are while they are still being told.
+one write in flight, and is written again at a `Pace`: a thousand routes that attach to a Gateway come to a handful of writes of it, the last one as soon as no more come. What routes
+hang on goes before the routes that wait for their own.
 """
 
 import asyncio
@@ -33,12 +33,22 @@ from weirkeeper.status.conditions import cleared_status, merged_status, prematur
 Json = dict[str, Any]
 FIRST = ("GatewayClass", "Gateway", "ListenerSet")
 PARALLEL = 8
-SPACING = 0.4
 CAUTION = 20.0
 """For so long (seconds) a new leader takes nothing back for the one reason that it has not heard of an instance yet."""
 BARRED = 60.0
 ECHO = 5.0
 """For so long after a write, an older version that a watch still brings is old news; after that, the server is believed whatever it says."""
+
+
+class Pace(NamedTuple):
+    """When an object is written again (seconds): not sooner than `soonest` after the last write; then once its wish has stayed the same for `quiet`, and `latest` after the last write if it never does."""
+
+    soonest: float = 0.2
+    quiet: float = 0.1
+    latest: float = 1.0
+
+
+STEADY = Pace()
 
 
 class Standing(NamedTuple):
@@ -72,14 +82,14 @@ class ConditionWriter:
         log: Log,
         metrics: Metrics,
         cluster: str = LOCAL,
-        spacing: float = SPACING,
+        pace: Pace = STEADY,
         caution: float = CAUTION,
         clock: Callable[[], float] = lease_clock,
     ) -> None:
         """`controller` marks the entries of shared lists that are ours."""
         self._client, self._controller, self._cluster = client, controller, cluster
         self._log, self._metrics, self._clock = log, metrics, clock
-        self._spacing, self._caution = spacing, caution
+        self._pace, self._caution = pace, caution
         self._standing: dict[Ref, Standing] = {}
         self._wishes: dict[Ref, ConditionsWish] = {}
         self._settled = asyncio.Event()
@@ -88,6 +98,7 @@ class ConditionWriter:
         self._queued: set[Ref] = set()
         self._flying: set[Ref] = set()
         self._wrote: dict[Ref, tuple[int, float]] = {}
+        self._changed: dict[Ref, float] = {}
         self._later: dict[Ref, asyncio.TimerHandle] = {}
         self._backoff = Backoff(first=0.1, most=10.0, forget=1.0, chance=random.random)
         self._closed_until = 0.0
@@ -110,8 +121,8 @@ class ConditionWriter:
                 self._standing[event.ref] = Standing(version, event.object.status)
                 self._mark(event.ref)
         elif event.object is None and event.cause in GONE:
-            self._standing.pop(event.ref, None)
-            self._wrote.pop(event.ref, None)
+            for held in (self._standing, self._wrote, self._changed):
+                held.pop(event.ref, None)
 
     def _is_echo(self, ref: Ref, version: str) -> bool:
         """Whether a watch brings a version from before our own last write (versions of one kind compare as numbers, KEP-5504)."""
@@ -125,6 +136,8 @@ class ConditionWriter:
                 self._wishes.pop(ref, None)
             else:
                 self._wishes[ref] = wish
+            if ref in self._wrote:
+                self._changed[ref] = self._clock()
             self._mark(ref)
         self._settled.set()
 
@@ -176,8 +189,16 @@ class ConditionWriter:
             or self._due(ref) is None
         ):
             return
-        left = self._wrote[ref][1] + self._spacing - self._clock() if ref in self._wrote else 0.0
+        left = self._next(ref) - self._clock()
         self._put_off(ref, left) if left > 0 else self._enqueue(ref)
+
+    def _next(self, ref: Ref) -> float:
+        """When the object may be written."""
+        if ref not in self._wrote:
+            return 0.0
+        _, written = self._wrote[ref]
+        calm = self._changed.get(ref, 0.0) + self._pace.quiet
+        return max(written + self._pace.soonest, min(calm, written + self._pace.latest))
 
     def _put_off(self, ref: Ref, seconds: float) -> None:
         self._later[ref] = asyncio.get_running_loop().call_later(seconds, self._in_time, ref)
