@@ -66,8 +66,8 @@ from weirkeeper.controllers.gateway.settings import GatewaySettings
 from weirkeeper.controllers.gateway.streams import STREAMS, Around, declare_streams
 from weirkeeper.controllers.gateway.traffic_policies import Traffic, declare_traffic
 from weirkeeper.controllers.shared.parameters import GROUP as PARAMETERS_GROUP
-from weirkeeper.controllers.shared.workloads import PODS
 from weirkeeper.controllers.shared.report import field
+from weirkeeper.controllers.shared.workloads import PODS
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.conditions import Report, condition
 from weirkeeper.kube.gateway_types import (
