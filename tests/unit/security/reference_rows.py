@@ -98,8 +98,8 @@ def route(rule: str, kind: str = "HTTPRoute") -> str:
     return f"kind: {kind}\nmetadata: {{name: r, namespace: d}}\nspec: {{parentRefs: [{{name: g}}], {hosts}rules: [{{{rule}}}]}}"
 
 
-def to_services() -> Iterator[Row]:
-    """Fields of routes: a Service, or an XBackend, of somebody else."""
+def to_backends(to: str, target: tuple[str, str], there: str, marks: tuple[bytes, ...]) -> Iterator[Row]:
+    """Fields of routes that lead to a Service, or an XBackend, of somebody else."""
     mirror = f"backendRefs: [{NEAR}], filters: [{{type: RequestMirror, requestMirror: {{backendRef: {{%s}}}}}}]"
     auth = (
         f"backendRefs: [{NEAR}], filters: [{{type: ExternalAuth, externalAuth: {{protocol: %s, backendRef: {{%s}}}}}}]"
@@ -112,14 +112,13 @@ def to_services() -> Iterator[Row]:
         ("HTTPRoute", "rules[].filters[].externalAuth.backendRef", auth.replace("%s", "HTTP", 1), 500),
         ("HTTPRoute", "rules[].filters[].externalAuth.backendRef", auth.replace("%s", "GRPC", 1), 500),
     ]
-    targets = [
-        (FAR, ("", "Service"), FAR_SERVICE, SERVICE_MARKS),
-        (FAR_X, (EXPERIMENTAL, "XBackend"), FAR_BACKEND, BACKEND_MARKS),
-    ]
     for kind, place, rule, status in places:
-        for to, target, there, marks in targets:
-            scene = (gateway(), route(rule % to, kind), there)
-            yield Row(f"{kind}.spec.{place}", scene, target, marks, (kind, "r"), status=status)
+        scene = (gateway(), route(rule % to, kind), there)
+        yield Row(f"{kind}.spec.{place}", scene, target, marks, (kind, "r"), status=status)
+
+
+def of_bytes() -> Iterator[Row]:
+    """Fields of routes of bytes: a Service of somebody else."""
     for kind, protocol in PROTOCOLS.items():
         listener = f"{{name: any, port: 80, protocol: {protocol}}}"
         scene = (gateway(listener), route(f"backendRefs: [{{{FAR}}}]", kind), FAR_SERVICE)
@@ -203,7 +202,14 @@ def to_authorities() -> Iterator[Row]:
         )
 
 
-ROWS = (*to_services(), *to_secrets(), *to_authorities())
+ROWS = (
+    *to_backends(FAR, ("", "Service"), FAR_SERVICE, SERVICE_MARKS),
+    *of_bytes(),
+    *to_secrets(),
+    *to_authorities(),
+)
+ALONE = tuple(to_backends(FAR_X, (EXPERIMENTAL, "XBackend"), FAR_BACKEND, BACKEND_MARKS))
+"""What no grant opens: a backend takes routes of its own namespace alone (GEP-4894)."""
 
 
 def grant(owner: tuple[str, str], to: tuple[str, str], *, name: str = "", at: str = "e", of: str = "d") -> str:

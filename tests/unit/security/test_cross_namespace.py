@@ -6,7 +6,7 @@ from ingress_rows import ADDRESSES, CLASS, ELSEWHERE, SHOP
 from ingress_rows import ROWS as ANNOTATIONS
 from ingress_rows import Row as Annotation
 from reference_fields import reference_fields
-from reference_rows import BASE, FAR_SERVICE, NEAR, ROWS, Row, gateway, grant, route, wrong_grants
+from reference_rows import ALONE, BASE, FAR_SERVICE, NEAR, ROWS, Row, gateway, grant, route, wrong_grants
 from ring import Ring
 
 from weirkeeper.controllers.ingress.annotations import parsers
@@ -51,6 +51,16 @@ def test_a_reference_needs_the_very_consent_that_it_asks_for(row: Row) -> None:
         followed(ring, row)
         ring.drop(right)
         refused(ring, row)
+
+
+@pytest.mark.parametrize("row", ALONE, ids=lambda row: row.field)
+def test_a_backend_is_its_own_namespaces_alone_whatever_is_granted(row: Row) -> None:
+    ring = Ring(*BASE, *row.scene)
+    for consent in (*wrong_grants(row).values(), grant(row.owner, row.to)):
+        ring.put(consent)
+        refused(ring, row)
+        ring.drop(consent)
+    followed(Ring(*BASE, *(one.replace("namespace: e", "namespace: d") for one in row.scene)), row)
 
 
 @pytest.mark.parametrize("row", NOWHERE, ids=lambda row: row.field)
