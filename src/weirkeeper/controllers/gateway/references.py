@@ -99,17 +99,24 @@ class Gathered:
     def session(self, backends: Sequence[BackendReference]) -> Affinity | None:
         """What these backends wish of sessions: an XBackend of its own, or a policy about Services: the first that wishes for any, for all of them."""
         refs = [referred(self.route, one, "Service") for one in backends]
-        kept = [found.session for ref in refs if (found := self.read.get(self.externals, ref)) is not None]
-        if len(refs) > 1 and any(kept):
+        kept = next((found for ref in refs if (found := self._kept(ref)) is not None), None)
+        if kept is not None and len(refs) > 1:
             # It may not say which of several backends a client comes to (GEP-1619, v1.7), and one for a whole rule would.
             raise WrongMatch("the session of an XBackend needs a rule with one backend here")
-        if any(kept):
-            return kept[0]
+        if kept is not None:
+            return kept
         for ref in refs:
             policy = policy_of(self.read, self.traffic, ref, "")
             if policy is not None and policy.session is not None:
                 return session_of(policy, len(refs))
         return None
+
+    def _kept(self, ref: Ref) -> Affinity | None:
+        """The session of an XBackend that the route may lead to."""
+        if (ref.group, ref.kind) != EXTERNAL or ref.namespace != self.route.namespace:
+            return None
+        found = self.read.get(self.externals, ref)
+        return None if found is None else found.session
 
     def stream_backend(self, one: BackendReference, transport: Transport, *, opened: bool = False) -> Id | None:
         """The backend of a reference for bytes: what its Service says of HTTP is between it and its clients. Bytes of a connection whose TLS was ``opened`` go on as policies say."""
