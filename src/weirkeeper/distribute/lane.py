@@ -52,6 +52,7 @@ class Lane:
         self.groups: deque[tuple[Row, ...]] = deque()
         self.suspected: dict[str, str | None] = {}
         self.doubtful: set[str] = set()
+        self.leaving: set[str] = set()
         self.greet = wildcard
 
     def send(self, nonce: str, sent: Sent) -> None:
@@ -61,6 +62,7 @@ class Lane:
             self.forced.discard(row.name)
             if row.item is None:
                 self.latest.pop(row.name, None)
+                self.leaving.add(row.name)
             else:
                 self.latest[row.name] = row.item.version
                 self.doubtful.add(row.name)
@@ -73,6 +75,7 @@ class Lane:
             self.doubtful.discard(row.name)
             if row.item is None:
                 self.have.pop(row.name, None)
+                self.leaving.discard(row.name)
             else:
                 self.have[row.name] = row.item
             if self.sent_at.get(row.name) == sent.order:
@@ -105,6 +108,7 @@ class Lane:
 
     def fall_back(self, name: str) -> None:
         """The newest version of this name did not arrive: what the engine had before is what it has."""
+        self.leaving.discard(name)
         have = self.have.get(name)
         if have is None:
             self.latest.pop(name, None)
@@ -118,6 +122,7 @@ class Lane:
             table.pop(name, None)
         self.forced.discard(name)
         self.blocked.discard(name)
+        self.leaving.discard(name)
 
     def busy(self) -> bool:
         """Whether anything of this kind is still on its way."""

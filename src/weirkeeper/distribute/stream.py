@@ -519,7 +519,8 @@ class DeltaStream:
             return (have is not None and name in lane.latest) or (wished is None and not hard)
         if lane.latest[name] != wished.version:
             return False
-        return have == wished.version or (kind == CDS and self._warm(lane, name, wished))
+        held = have == wished.version and name not in lane.leaving  # else it was taken away, and comes anew
+        return held or (kind == CDS and self._warm(lane, name, wished))
 
     def _warm(self, lane: Lane, name: str, item: EngineItem) -> bool:
         """The ACK of this cluster may be muted by another; its assignment and secrets were taken after it was sent, which proves it too."""

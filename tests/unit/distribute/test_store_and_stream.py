@@ -232,6 +232,22 @@ def test_a_cluster_stays_while_an_unanswered_version_may_need_it() -> None:
     assert set(engine.held[CDS]) == {"c1"}
 
 
+def test_a_cluster_that_comes_back_while_it_goes_is_waited_for() -> None:
+    """What the engine acknowledged before it was told to forget it says nothing of what comes after."""
+    shelf, engine = scene("h")
+    wish(shelf, engine, (CDS, "c2"), None)
+    engine.settle()
+    engine.now = 100
+    assert engine.speak(), "the drain time is over: it goes, and the engine has not answered yet"
+    wish(shelf, engine, (CDS, "c2"), item("1"))
+    wish(shelf, engine, (SRDS, "h"), item("2", (CDS, "c2")))
+    while engine.speak():
+        pass
+    engine.settle()
+    assert engine.served["h"].needs == ((CDS, "c2"),)
+    assert set(engine.held[CDS]) == {"c1", "c2"}
+
+
 def silent() -> tuple[Shelf, DeltaStream, str]:
     """A stream whose engine has read two new clusters, asked for the assignment of one, and says nothing of the clusters."""
     shelf = shelf_of({(CDS, name): item("1", (EDS, name)) for name in ("good", "bad")})
