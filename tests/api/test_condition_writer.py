@@ -40,7 +40,7 @@ def theirs(number):
 
 
 @contextlib.asynccontextmanager
-async def writing(client, namespace, **options) -> AsyncIterator[ConditionWriter]:
+async def writing(client, namespace, kinds=((ROUTE, HTTPRoute), (GATEWAY, Gateway)), **options) -> AsyncIterator[ConditionWriter]:
     """A leader that writes, fed by watches as the program feeds it."""
     log, metrics = Log(io.StringIO()), Metrics()
     leadership = Leadership(
@@ -59,7 +59,6 @@ async def writing(client, namespace, **options) -> AsyncIterator[ConditionWriter
                 case Listed():
                     listed.set()
 
-    kinds = ((ROUTE, HTTPRoute), (GATEWAY, Gateway))
     watches = [Reflector(client, resource, type=kind, namespace=namespace, tell=tell) for resource, kind in kinds]
     tasks = [asyncio.create_task(one.run()) for one in watches]
     tasks.append(asyncio.create_task(leadership.run(writer.run)))
