@@ -18,7 +18,7 @@ from weirkeeper.reconcile import Reconciler
 @functools.cache
 def read(text: str) -> tuple[dict, ...]:
     """The objects in a text."""
-    return tuple(one for one in yaml.safe_load_all(text) if one)
+    return tuple(one for one in yaml.load_all(text, yaml.CSafeLoader) if one)
 
 
 class Ring:

@@ -16,7 +16,7 @@ from weirkeeper.compose.explain import answer, request_of
 from weirkeeper.providers.memory import MemoryProvider
 from weirkeeper.testing.certificates import Authority
 
-SEQUENCES, LENGTH = 1000, 4
+SEQUENCES, LENGTH = 1000, 3
 ANCIENT, VICTIMS, LATER = "2000-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "2026-06-01T00:00:00Z"
 KEYS = Authority("site").issue("*.example")
 CERTIFICATE = f"""

@@ -51,7 +51,7 @@ SPACES = tuple(
     )
 )
 SECTIONS = ("http", "a", "a.http.80", "listener", "https", "80", "x-a", "clients", "ListenerSet", "a-b")
-RULES = tuple(f"{rule:03}/{match:03}" for rule in range(8) for match in range(8))
+RULES = tuple(f"{rule:03}/{match:03}" for rule in range(8) for match in range(8))[:57]
 CLASS = OurClass(name="weir", origin=Origin(ref=Ref(kind="GatewayClass", name="weir")))
 
 
