@@ -53,13 +53,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     weir_cpu_s: float = 0.0
 
 
-class _Meta(msgspec.Struct):
+class _Meta(msgspec.Struct, rename="camel"):
     name: str = ""
+    resource_version: str = ""
+
+
+class _Condition(msgspec.Struct, frozen=True, rename="camel"):
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    observed_generation: int = 0
+    last_transition_time: str = ""
 
 
 class _Parent(msgspec.Struct, rename="camel"):
     controller_name: str = ""
-    conditions: list[msgspec.Raw] = []
+    conditions: tuple[_Condition, ...] = ()
 
 
 class _Listener(msgspec.Struct, rename="camel"):
@@ -88,7 +98,11 @@ class Change(msgspec.Struct, frozen=True):
     type: str
     name: str
     attached: int
-    ours: tuple[bytes, ...]
+    ours: tuple[_Condition, ...]
+
+    @property
+    def accepted(self) -> str:
+        return next((one.status for one in self.ours if one.type == "Accepted"), "")
 
 
 class Witness(threading.Thread):
@@ -97,28 +111,40 @@ class Witness(threading.Thread):
     def __init__(self, entrance: kube.Entrance, path: str) -> None:
         super().__init__(daemon=True)
         self.seen: list[Change] = []
+        self.newest: dict[str, Change] = {}
+        self._path, self._headers, self._closed = path, entrance.headers, False
         where = urllib.parse.urlsplit(entrance.url)
         self._line = http.client.HTTPSConnection(where.hostname, where.port, context=entrance.context)
-        self._line.request("GET", f"{path}?limit=1", headers=entrance.headers)
-        version = msgspec.json.decode(self._line.getresponse().read())["metadata"]["resourceVersion"]
-        self._line.request("GET", f"{path}?watch=true&resourceVersion={version}", headers=entrance.headers)
-        self._answer, self._decoder = self._line.getresponse(), msgspec.json.Decoder(_Event)
+        self._line.request("GET", f"{path}?limit=1", headers=self._headers)
+        self._version = msgspec.json.decode(self._line.getresponse().read())["metadata"]["resourceVersion"]
         self.start()
 
     def run(self) -> None:
-        with contextlib.suppress(OSError, http.client.HTTPException):  # it was closed
-            while line := self._answer.readline():
-                now, event = time.monotonic(), self._decoder.decode(line)
-                status = event.object.status
-                attached = status.listeners[0].attached_routes if status.listeners else 0
-                ours = tuple(bytes(c) for one in status.parents if one.controller_name == gateway.CONTROLLER for c in one.conditions)
-                self.seen.append(Change(now, event.type, event.object.metadata.name, attached, ours))
+        """Watch, and again from there when the server ends it, as it does with who does not keep up."""
+        decoder = msgspec.json.Decoder(_Event)
+        while not self._closed:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                self._line.request("GET", f"{self._path}?watch=true&resourceVersion={self._version}", headers=self._headers)
+                answer = self._line.getresponse()
+                while line := answer.readline():
+                    self._note(time.monotonic(), decoder.decode(line))
+            self._line.close()
+
+    def _note(self, now: float, event: _Event) -> None:
+        meta, status = event.object.metadata, event.object.status
+        attached = status.listeners[0].attached_routes if status.listeners else 0
+        ours = tuple(c for one in status.parents if one.controller_name == gateway.CONTROLLER for c in one.conditions)
+        self.newest[meta.name] = change = Change(now, event.type, meta.name, attached, ours)
+        self.seen.append(change)
+        self._version = meta.resource_version
+        if event.type == "DELETED":
+            del self.newest[meta.name]
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
+        self._closed = True
+        with contextlib.suppress(OSError, AttributeError):
             self._line.sock.shutdown(socket.SHUT_RDWR)
-        self.join(5)
-        self._line.close()
+        self.join(10)
 
 
 class Watched:
@@ -142,15 +168,25 @@ class Watched:
 
     def settled(self, count: int) -> float:
         """Wait until the Gateway counts so many routes and nobody has written anything for a while; when it first did."""
-        until(lambda: bool(self._front.seen) and self._front.seen[-1].attached == count, f"the Gateway counts {count} routes")
+        self.counts(count)
         until(lambda: time.monotonic() - max(one.seen[-1].at for one in (self._front, self._routes) if one.seen) > QUIET, "all is quiet")
-        assert self._front.seen[-1].attached == count, self._front.seen[-1]
+        assert self._front.newest[gateway.FRONT].attached == count, self._front.newest
         rest = list(itertools.takewhile(lambda one: one.attached == count, reversed(self.front)))
         return rest[-1].at if rest else self._began
 
+    def counts(self, count: int) -> None:
+        """Wait until the Gateway counts so many routes."""
+        newest = self._front.newest
+        until(lambda: gateway.FRONT in newest and newest[gateway.FRONT].attached == count, f"the Gateway counts {count} routes")
+
+    def all_say(self, count: int, accepted: str) -> bool:
+        """Whether the newest version of every route says this of being accepted."""
+        found = tuple(self._routes.newest.values())
+        return len(found) == count and all(one.accepted == accepted for one in found)
+
     def written(self) -> Counter[str]:
         """How often we wrote each route's status: by the versions whose entry of ours is another than before."""
-        last, writes = dict[str, tuple[bytes, ...]](), Counter[str]()
+        last, writes = dict[str, tuple[_Condition, ...]](), Counter[str]()
         for one in self._routes.seen[: self._at[1]]:
             last[one.name] = one.ours
         for one in self.routes:
@@ -229,7 +265,7 @@ def one_round(turn: int, count: int, kubeconfig: str, port: int, api: kube.Api, 
     watched.begin()
     kube.bulk(kubeconfig, iter(held), PARALLEL)
     last = time.monotonic()
-    until(lambda: all_say(watched, count, "True"), "every route is accepted")
+    until(lambda: watched.all_say(count, "True"), "every route is accepted")
     counted = watched.settled(count)
     first = {one.name: one.at for one in reversed(watched.routes) if one.ours}
     rows = [watched.row(turn, "created", count, last, counted_s=counted - last, accepted_s=max(first.values()) - last)]
@@ -238,8 +274,8 @@ def one_round(turn: int, count: int, kubeconfig: str, port: int, api: kube.Api, 
         for host, left in ((CLOSED, 0), ("", count)):
             front = gateway.gateway([gateway.listener(port, host=host)])
             api.merge(front, {"spec": front["spec"]})
-            until(lambda left=left: watched.front[-1].attached == left, f"the Gateway counts {left} routes")
-            until(lambda status=str(not host): all_say(watched, count, status), "every route says so")
+            watched.counts(left)
+            until(lambda status=str(not host): watched.all_say(count, status), "every route says so")
     last = time.monotonic()
     watched.settled(count)
     theirs = {one["metadata"]["name"]: [e for e in one["status"]["parents"] if e["controllerName"] == THEIRS] for one in api.get(ROUTES)["items"]}
@@ -251,17 +287,6 @@ def one_round(turn: int, count: int, kubeconfig: str, port: int, api: kube.Api, 
     counted = watched.settled(0)
     rows.append(watched.row(turn, "deleted", count, last, counted_s=counted - last))
     return rows
-
-
-def all_say(watched: Watched, count: int, status: str) -> bool:
-    """Whether the newest version of every route says this of being accepted."""
-    newest = {one.name: one.ours for one in watched.routes}
-    return len(newest) == count and all(_accepted(ours) == status for ours in newest.values())
-
-
-def _accepted(conditions: tuple[bytes, ...]) -> str:
-    found = {one["type"]: one["status"] for one in map(msgspec.json.decode, conditions)}
-    return found.get("Accepted", "")
 
 
 def measured(count: int, rounds: int) -> list[Row]:
