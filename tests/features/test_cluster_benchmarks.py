@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench import b2, b4, b5, b9, propagation
+from bench import attached, b2, b4, b5, b9, listenersets, propagation, propagation_gateway
 from bench.state import Shape
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
@@ -34,14 +34,34 @@ def test_a_storm_reaches_every_host():
 
 
 @pytest.mark.cluster
-def test_changes_propagate_and_no_request_fails():
-    rows, judged = propagation.measured((4,), {"weir": 2}, 1)
+@pytest.mark.parametrize("language", [lambda: propagation.INGRESS, propagation_gateway.routes], ids=["Ingress", "Gateway"])
+def test_changes_propagate_and_no_request_fails(language):
+    rows, judged = propagation.measured((4,), {"weir": 2}, 1, language())
     assert sorted(row.change for row in rows) == ["new", "new", "pointed", "pointed", "removed", "removed"]
     assert all(row.from_request_ms > row.ms and row.all_ms >= row.ms for row in rows)
     (verdict,) = judged
     assert (verdict.failures, verdict.changes) == (0, 2)
     assert verdict.requests > 0
     assert set(propagation.figures(rows, judged)) == {"4 new weir", "4 pointed weir", "4 removed weir"}
+
+
+@pytest.mark.cluster
+def test_routes_are_counted_and_foreign_entries_stay():
+    created, foreign, deleted = attached.measured(6, 1)
+    assert (created.part, created.route_writes, created.most) == ("created", 6, 1)
+    assert 1 <= created.gateway_writes <= 6
+    assert (foreign.theirs, foreign.touched) == (6, 0)
+    assert foreign.route_writes >= 12
+    assert deleted.gateway_writes >= 1
+
+
+@pytest.mark.cluster
+def test_listener_sets_are_programmed():
+    rows, seen = listenersets.measured(listenersets.Shape(sets=3, routes=2, namespaces=2), 1)
+    assert [row.phase for row in rows] == ["first answers", "all answer", "programmed", "at rest", "one more route", "one more ListenerSet"]
+    assert all(len(row.ms) == 1 and row.ms[0] > 0 for row in rows[-2:])
+    assert rows[3].status_writes >= 3 + 6 + 1
+    assert seen["shape"]["sets"] == 3
 
 
 @pytest.mark.cluster
