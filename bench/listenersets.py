@@ -168,18 +168,16 @@ class Running:
 
     def row(self, phase: str, ms: list[float] | None = None) -> Row:
         ours, theirs = self.plane.usage(), self.engine.usage()
-        row = Row(
+        return Row(
             phase=phase, seconds=round(time.monotonic() - self.began, 1), ms=[round(one, 2) for one in ms or ()],
             weir_rss_mb=round(ours.rss / 2**20, 1), weir_pss_mb=round(ours.pss / 2**20, 1), weir_peak_mb=round(status_kib(self.plane.pid, "VmHWM") / 1024, 1),
             envoy_rss_mb=round(theirs.rss / 2**20, 1), envoy_peak_mb=round(status_kib(self.engine.pid, "VmHWM") / 1024, 1), weir_cpu_s=round(ours.cpu, 1),
             envoy_cpu_s=round(theirs.cpu, 1), status_writes=int(self.plane.number("status_writes_total")),
         )  # fmt: skip
-        print(f"  {row}", flush=True)
-        return row
 
 
-def measured(shape: Shape, changes: int) -> tuple[list[Row], dict]:
-    """All phases, and how long it took to create everything."""
+def measured(shape: Shape, changes: int) -> Iterator[Row]:
+    """All phases, each as soon as it is over; the first is how long it took to create everything."""
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(scratch())
         backend = stack.enter_context(backends(place, "a", ("0.0.0.0",)))["a"]
@@ -187,15 +185,13 @@ def measured(shape: Shape, changes: int) -> tuple[list[Row], dict]:
         port, authority = SERVED[1] if kube.isolated() else free_port(), Authority()
         gateway.install_kinds(kubeconfig)
         kube.bulk(kubeconfig, frame(shape, authority, SERVED[0] if kube.isolated() else free_port()), 1)
-        loaded = kube.bulk(kubeconfig, objects(shape, 0, shape.sets, port, backend))
-        print(f"  loaded in {loaded:.0f} s", flush=True)
+        yield Row(phase="created", seconds=round(kube.bulk(kubeconfig, objects(shape, 0, shape.sets, port, backend)), 1))
         running = stack.enter_context(started(place, kubeconfig))
         api = kube.Api(kubeconfig)
         stack.callback(api.close)
         context = ssl.create_default_context(cadata=authority.pem().decode())
-        rows = [*first_load(running, shape, port, context, api)]
-        rows += one_more(running, shape, changes, (port, backend), context, api)
-    return rows, {"shape": shape._asdict(), "loaded_s": round(loaded, 1), "published": PUBLISHED}
+        yield from first_load(running, shape, port, context, api)
+        yield from one_more(running, shape, changes, (port, backend), context, api)
 
 
 @contextlib.contextmanager
@@ -251,7 +247,10 @@ def printed(rows: list[Row]) -> str:
 
 
 def run(*, quick: bool) -> str:
-    about = machine()
-    rows, seen = measured(Shape(60, 4, 5), 3) if quick else measured(Shape(), 10)
-    save("listenersets", rows, seen, about, quick=quick)
-    return f"{printed(rows)}\n{seen}"
+    about, rows = machine(), list[Row]()
+    shape, changes = (Shape(60, 4, 5), 3) if quick else (Shape(), 10)
+    for row in measured(shape, changes):
+        print(f"  {row}", flush=True)
+        rows.append(row)  # kept at once: a run takes long, and one that is ended early has said something too
+        save("listenersets", rows, {"shape": shape._asdict(), "published": PUBLISHED}, about, quick=quick)
+    return printed(rows)
