@@ -2,8 +2,8 @@
 
 Built as the benchmark whose figures stand beside ours (howardjohn/gateway-api-bench, "ListenerSet Scale"): a ListenerSet has one listener for HTTPS with a host of its own and its namespace's certificate,
 its routes have that host and a path each, and lead to a Service of one endpoint. All objects are there before the control plane and Envoy are started, at the same moment. Moments, in seconds from that start:
-`all_s`: every host made a handshake and answered 200 at its last route's path; `programmed_s`: every ListenerSet is `Programmed` and counts 16 routes, every route is accepted. Memory is that of the processes:
-when all answered, at the most, and at rest. Then, at rest: one more route, and one more ListenerSet with a route, from the API server's answer to the first 200.
+`all answer`: every host made a handshake and answered 200 at its last route's path; `programmed`: every ListenerSet is `Programmed` and counts 16 routes; `routes told`: every route's own status says that it is
+accepted; `at rest`. Each with the memory of the processes, then and at the most. Last, at rest: one more route, and one more ListenerSet with a route, from the API server's answer to the first 200.
 """
 
 import contextlib
@@ -151,13 +151,17 @@ def says(conditions: list[_Condition], of_type: str) -> bool:
     return any((one.type, one.status) == (of_type, "True") for one in conditions)
 
 
-def told(api: kube.Api, shape: Shape) -> bool:
-    """Whether every status is right."""
+def programmed(api: kube.Api, shape: Shape) -> bool:
+    """Whether every ListenerSet is, with all of its routes."""
     sets = statuses(api, "listenersets")
-    if not all(says(one.conditions, "Programmed") and [at.attached_routes for at in one.listeners] == [shape.routes] for one in sets):
-        return False
+    good = (says(one.conditions, "Programmed") and [at.attached_routes for at in one.listeners] == [shape.routes] for one in sets)
+    return len(sets) == shape.sets and all(good)
+
+
+def routes_told(api: kube.Api, shape: Shape) -> bool:
+    """Whether every route is accepted, in its own words."""
     routes = statuses(api, "httproutes")
-    return len(sets) == shape.sets and len(routes) == shape.sets * shape.routes and all(one.parents and says(one.parents[0].conditions, "Accepted") for one in routes)
+    return len(routes) == shape.sets * shape.routes and all(one.parents and says(one.parents[0].conditions, "Accepted") for one in routes)
 
 
 class Running:
@@ -209,13 +213,14 @@ def first_load(running: Running, shape: Shape, port: int, context: ssl.SSLContex
         if n == 0:
             yield running.row("first answers")
     yield running.row("all answer")
-    deadline = time.monotonic() + PATIENCE
-    while not told(api, shape):
-        running.plane.alive()
-        if time.monotonic() > deadline:
-            raise TimeoutError("the statuses never say so")
-        time.sleep(1.0)
-    yield running.row("programmed")
+    for phase, true, pause in (("programmed", programmed, 1.0), ("routes told", routes_told, 5.0)):
+        deadline = time.monotonic() + PATIENCE
+        while not true(api, shape):
+            running.plane.alive()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"never: {phase}")
+            time.sleep(pause)
+        yield running.row(phase)
     at_rest(running.plane, PATIENCE)
     yield running.row("at rest")
 
