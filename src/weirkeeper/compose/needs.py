@@ -72,6 +72,8 @@ def _holds(need: Need, part: object) -> bool:
     """Whether this value of the field needs it: any value that is not the default, or one of those that the mark names."""
     if need.only:
         return part in need.only
+    if need.beyond:
+        return isinstance(part, tuple) and not set(part) <= set(need.beyond)
     return not need.above or (isinstance(part, tuple) and len(part) > need.above)
 
 

@@ -32,11 +32,14 @@ class Feature(Value, frozen=True, kw_only=True):
 
 
 class Need(msgspec.Struct, frozen=True):
-    """The mark on a field or variant: a value here needs this feature; with ``only`` just these values do, with ``above`` a tuple of more members."""
+    """The mark on a field or variant: a value here needs this feature; with ``only`` just these values do, with ``above`` a tuple of more members, with
+    ``beyond`` a tuple of other members than these.
+    """
 
     feature: str
     only: tuple[str, ...] = ()
     above: int = 0
+    beyond: tuple[int, ...] = ()
 
 
 def _features(kind: FeatureKind, rows: dict[str, str]) -> dict[str, Feature]:
@@ -68,10 +71,13 @@ FEATURES: dict[str, Feature] = {
             "HTTPRouteRequestMirror": "Requests are copied to a second backend.",
             "HTTPRouteRequestMultipleMirrors": "Requests are copied to several backends.",
             "HTTPRouteRequestPercentageMirror": "A share of requests is copied to a second backend.",
+            "GRPCRouteRequestMirror": "Calls by gRPC are copied to a second backend.",
             "HTTPRouteRequestTimeout": "The whole request has a time limit.",
             "HTTPRouteBackendTimeout": "One try at a backend has a time limit.",
             "IdleTimeout": "A stream without bytes is ended after a time.",
             "HTTPRouteRetry": "Failed requests are tried again.",
+            "RetryStatuses": "Other answers than 500, 502, 503 and 504 are tried again.",
+            "RetryBackoff": "There is a pause between tries.",
             "RetryBudget": "The share of requests that may be retries is limited.",
             "WeightedBackends": "Traffic is split between backends by weight.",
             "RefusedShare": "A share of requests that leads nowhere is answered 500.",

@@ -71,11 +71,12 @@ class UrlRewrite(Value, frozen=True, kw_only=True):
 
 
 class Mirror(Value, frozen=True, kw_only=True):
-    """A copy of the request for a second backend, whose answer is thrown away."""
+    """A copy of the request for a second backend, whose answer is thrown away. ``calls``: requests are calls by gRPC, which may be streams."""
 
     backend: Id
     share: Annotated[Fraction | None, Need("HTTPRouteRequestPercentageMirror")] = None
     host: Authority | None = None
+    calls: Annotated[bool, Need("GRPCRouteRequestMirror")] = False
 
 
 class Cors(Value, frozen=True, kw_only=True):
@@ -236,10 +237,10 @@ class Retry(Value, frozen=True, kw_only=True):
     """When and how often a failed request is tried again. ``conditions``: connect, reset, 5xx, gateway-error, refused-stream, and gRPC codes."""
 
     attempts: int
-    statuses: tuple[int, ...] = ()
+    statuses: Annotated[tuple[int, ...], Need("RetryStatuses", beyond=(500, 502, 503, 504))] = ()
     conditions: tuple[RetryCondition, ...] = ()
     per_try: Milliseconds | None = None
-    backoff: Milliseconds | None = None
+    backoff: Annotated[Milliseconds | None, Need("RetryBackoff")] = None
     non_idempotent: bool = False
 
 

@@ -1,4 +1,4 @@
-"""A limit of bodies holds for those that say no length, whatever the method, by HTTP/2, beside copies and with a body read whole."""
+"""A limit of bodies holds for those that say no length, whatever the method, by HTTP/2, beside copies and with a body read whole. A copy has its request's body, however long it is."""
 
 import subprocess
 from collections.abc import Iterator
@@ -11,10 +11,12 @@ from weirkeeper.testing.certificates import Authority
 from weirkeeper.testing.conformance import Site
 from weirkeeper.testing.conformance.backends import running_backends
 from weirkeeper.testing.conformance.stage import running_stage
+from weirkeeper.testing.eventually import poll_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("nginx-bodies")]
 
-WISHES = {"plain": {}, "copied": {"mirror-target": "http://b.bodies.svc.cluster.local:80"}}
+COPIED = {"mirror-target": "http://b.bodies.svc.cluster.local:80"}
+WISHES = {"plain": {}, "copied": COPIED, "whole": {**COPIED, "proxy-body-size": "0"}}
 
 
 @pytest.fixture(scope="module")
@@ -43,28 +45,31 @@ def site() -> Iterator[Site]:
         yield made
 
 
-@pytest.mark.parametrize("name", WISHES)
+@pytest.mark.parametrize("name", ["plain", "copied"])
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize(("size", "status"), [(900, "200"), (5000, "413")])
 def test_a_body_without_a_length(site: Site, name: str, version: str, method: str, size: int, status: str) -> None:
+    assert status_of(site, name, "/", b"x" * size, version, "-X", method) == status
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+def test_a_copy_has_the_whole_body(site: Site, version: str) -> None:
+    """Also where it says no length and is too long for memory."""
+    path, body = f"/whole{version}", bytes(range(256)) * 2000
+    assert status_of(site, "whole", path, body, version, "-X", "POST") == "200"
+
+    def copies() -> list[bytes]:
+        return [one.body for one in site.backends.b.requests if one.path == path]
+
+    poll_until(copies, what="the copy came")
+    assert copies() == [body]
+    assert [one.body for one in site.backends.a.requests if one.path == path] == [body]
+
+
+def status_of(site: Site, name: str, path: str, body: bytes, *more: str) -> str:
+    """The status that a client gets who sends this and does not say how long it is."""
     host, port = f"{name}.{site.host}", site.stage.https_port
-    command = [
-        "curl",
-        "-sk",
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{http_code}",
-        "-m",
-        "10",
-        version,
-        "-X",
-        method,
-        "-H",
-        "Expect:",
-        "-T",
-        "-",
-    ]
-    command += ["--resolve", f"{host}:{port}:127.0.0.1", f"https://{host}:{port}/"]
-    assert subprocess.run(command, input=b"x" * size, capture_output=True, check=False).stdout.decode() == status
+    command = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-m", "30", *more, "-H", "Expect:", "-T", "-"]
+    command += ["--resolve", f"{host}:{port}:127.0.0.1", f"https://{host}:{port}{path}"]
+    return subprocess.run(command, input=body, capture_output=True, check=False).stdout.decode()

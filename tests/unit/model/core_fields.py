@@ -45,7 +45,7 @@ _CORE = {
     "Redirect": "host to status",
     "RequestAs": "host method",
     "Respond": "status content_type",
-    "Retry": "attempts statuses conditions per_try backoff non_idempotent",
+    "Retry": "attempts conditions per_try non_idempotent",
     "RetryBudget": "percent at_least",
     "Route": "id rule_name match action rewrite auth rate_limits timeouts affinity upgrades protocol priority",
     "RouteMatch": "path",

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from weirkeeper.model.text import Label
 
 _OWN = """
-Gateway ReferenceGrant HTTPRoute GRPCRoute ListenerSet GatewayPort8080 GatewayHTTPListenerIsolation GatewayHTTPSListenerDetectMisdirectedRequests
-GatewayAddressEmpty GatewayStaticAddresses HTTPRouteNamedRouteRule GRPCRouteNamedRouteRule HTTPRouteParentRefPort HTTPRouteDestinationPortMatching
+Gateway ReferenceGrant HTTPRoute ListenerSet GatewayPort8080 GatewayHTTPListenerIsolation GatewayHTTPSListenerDetectMisdirectedRequests
+GatewayAddressEmpty GatewayStaticAddresses HTTPRouteNamedRouteRule HTTPRouteParentRefPort HTTPRouteDestinationPortMatching
 """
 OWN = tuple(_OWN.split())
 """Those that need nothing of an engine but what every one has."""
@@ -26,6 +26,8 @@ TLSRouteModeTerminate UDPRoute
 """
 BY_ENGINE = {
     **{name: name for name in _SAME.split()},
+    "GRPCRoute": "BackendProtocolGRPC",
+    "GRPCRouteNamedRouteRule": "BackendProtocolGRPC",
     "GatewayBackendClientCertificate": "BackendClientCertificate",
     "GatewayFrontendClientCertificateValidation": "ClientCertificateValidation",
     "HTTPRoute303RedirectStatusCode": "HTTPRoutePathRedirect",

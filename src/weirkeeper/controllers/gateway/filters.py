@@ -132,7 +132,7 @@ def _mirror(one: RequestMirror, gathered: Gathered, *, grpc: bool) -> Mirror | N
     backend = gathered.backend(one.backend_ref, grpc=grpc)
     if backend is None:
         return None
-    return Mirror(backend=backend, share=_share(one))
+    return Mirror(backend=backend, share=_share(one), calls=grpc)
 
 
 def _share(one: RequestMirror) -> Fraction | None:

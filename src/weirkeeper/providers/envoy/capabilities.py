@@ -7,7 +7,7 @@ SUPPORTED = """
 RegexPathMatch StringPrefixPathMatch HTTPRouteHeaderMatching RegexHeaderMatch HTTPRouteQueryParamMatching HTTPRouteMethodMatching SchemeMatch
 RegexHostMatch HTTPRouteRequestHeaderModification HTTPRouteResponseHeaderModification HTTPRouteBackendRequestHeaderModification
 HTTPRouteHostRewrite HTTPRoutePathRewrite RegexPathRewrite HTTPRouteSchemeRedirect HTTPRoutePortRedirect HTTPRoutePathRedirect RegexRedirect
-HTTPRouteRequestMirror HTTPRouteRequestMultipleMirrors HTTPRouteRequestPercentageMirror HTTPRouteRequestTimeout HTTPRouteBackendTimeout IdleTimeout HTTPRouteRetry RetryBudget
+HTTPRouteRequestMirror HTTPRouteRequestMultipleMirrors HTTPRouteRequestPercentageMirror GRPCRouteRequestMirror HTTPRouteRequestTimeout HTTPRouteBackendTimeout IdleTimeout HTTPRouteRetry RetryStatuses RetryBudget
 WeightedBackends RefusedShare CookieAffinity HeaderSession HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing DirectResponse
 BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket BackendProtocolGRPC DnsBackend ServiceAddressBackend
 ActiveHealthChecks PassiveHealthChecks CircuitBreakers SlowStart BackendProxyProtocol HTTPRouteCORS PrefixXForwarded
@@ -23,6 +23,7 @@ CAPABILITIES = Capabilities(
     version="1.40",
     supported=frozenset(SUPPORTED.split()),
     degrades={
+        "RetryBackoff": "a pause is as long as chance makes it: up to that long at first, longer from try to try",
         "PeakEwma": "the one of two endpoints with fewer requests under way is chosen, whatever their latency",
         "IpRulesStatus": "refused addresses get 403",
     },

@@ -7,7 +7,7 @@ SUPPORTED = """
 RegexPathMatch StringPrefixPathMatch HTTPRouteHeaderMatching RegexHeaderMatch HTTPRouteQueryParamMatching RegexHostMatch HTTPRouteMethodMatching SchemeMatch SourceIpMatch
 HTTPRouteRequestHeaderModification HTTPRouteResponseHeaderModification HTTPRouteBackendRequestHeaderModification
 HTTPRouteHostRewrite HTTPRoutePathRewrite RegexPathRewrite RegexRedirect HTTPRouteSchemeRedirect HTTPRoutePortRedirect HTTPRoutePathRedirect DirectResponse
-IdleTimeout WeightedBackends RefusedShare CookieAffinity HeaderSession HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing PeakEwma
+HTTPRouteRequestMirror HTTPRouteRequestMultipleMirrors HTTPRouteRequestPercentageMirror HTTPRouteRetry IdleTimeout WeightedBackends RefusedShare CookieAffinity HeaderSession HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing PeakEwma
 BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket DnsBackend ServiceAddressBackend
 ActiveHealthChecks PassiveHealthChecks SlowStart HTTPRouteCORS CookieRewrite PrefixXForwarded LocationRewrite BufferedRequests
 IpRules IpRulesStatus ExternalAuth ExternalAuthHost ExternalAuthMethod ExternalAuthSignIn BasicAuth BasicAuthRealm LocalRateLimit ConnectionLimit RateLimitExceptions RequestBodyLimit
@@ -28,14 +28,13 @@ CAPABILITIES = Capabilities(
         "CircuitBreakers": "the requests under way to a backend are limited; retries and connections are not counted apart",
         "HTTPRouteRequestTimeout": "each wait for the backend is limited, not the request as a whole",
         "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",
-        "HTTPRouteRetry": "of answers only 403, 404, 429, 500 and 502 to 504 are tried again, and without a pause",
+        "RetryStatuses": "of answers only 403, 404, 429, 500 and 502 to 504 are tried again",
+        "RetryBackoff": "there is no pause between tries",
         "ExternalAuthOriginal": "of bodies at most 64 KiB can be shown to the service, and only those that say their length; others are refused",
         "RetryBudget": "how often each request is tried again is limited, not the share of all",
         "BackendTLSPolicySANValidation": "of several names only the first is compared, and the backend is asked for by it; one that is to be known by a URI is not reached",
         "CustomErrorPages": "of the load balancer's own errors only those are replaced that come of a Service without endpoints",
-        "HTTPRouteRequestMirror": "a request is copied when its body has a length, of at most 64 KiB",
-        "HTTPRouteRequestMultipleMirrors": "a request is copied when its body has a length, of at most 64 KiB",
-        "HTTPRouteRequestPercentageMirror": "a request is copied when its body has a length, of at most 64 KiB",
+        "GRPCRouteRequestMirror": "calls are not copied",
     },
     limits=Limits(password_schemes=SCHEMES),
     config_updates=UpdateStyle.HITLESS_RELOAD,

@@ -38,6 +38,7 @@ from weirkeeper.providers.haproxy.translate.items import Section, bundle_file, c
 from weirkeeper.providers.haproxy.translate.probes import probe
 from weirkeeper.providers.haproxy.translate.quoting import argument, literal, word
 from weirkeeper.providers.haproxy.translate.redirects import answered, redirected, refused
+from weirkeeper.providers.waits import ends_tries, shortest
 
 CONNECT, IDLE = 5000, 60_000
 RETRIED = frozenset({401, 403, 404, 408, 425, 500, 501, 502, 503, 504})
@@ -93,7 +94,7 @@ def forwarding(route: Route, share: WeightedBackend, backend: Backend, around: A
         *copied(route.mirrors, around.asked_of),
         *_balance(backend, route),
         *_times(route.timeouts, around.defaults, backend),
-        *_retries(route.retry),
+        *_retries(route.retry, late=ends_tries(route.timeouts, around.defaults, route.retry)),
         *probe(backend),
         *pages_told(route.error_pages, around.asked_of),
         *remembered(route),
@@ -188,24 +189,24 @@ def _cookie(wished: CookieAffinity) -> Iterator[str]:
 
 
 def _times(wished: Timeouts, defaults: Timeouts, backend: Backend) -> Iterator[str]:
-    """The limit on each wait for the backend: the shortest of those that are wished. An upgraded connection has the idle limit alone."""
+    """The limit on each wait for the backend. An upgraded connection has the idle limit alone."""
     idle = wished.idle if wished.idle is not None else defaults.idle
-    whole = wished.request if wished.request is not None else defaults.request
-    each = wished.backend_request if wished.backend_request is not None else defaults.backend_request
-    known = [limit for limit in (idle, whole, each) if limit]
-    if known and min(known) != IDLE:
-        yield f"timeout server {min(known)}ms"
+    wait = shortest(wished, defaults) or IDLE
+    if wait != IDLE:
+        yield f"timeout server {wait}ms"
     if idle and idle != IDLE:
         yield f"timeout tunnel {idle}ms"
     if backend.connect_timeout != CONNECT:
         yield f"timeout connect {max(backend.connect_timeout, 1)}ms"
 
 
-def _retries(wished: Retry | None) -> Iterator[str]:
+def _retries(wished: Retry | None, *, late: bool) -> Iterator[str]:
+    """``late``: a try that takes too long is one that failed."""
     if wished is None:
         return
     names = [name for condition in wished.conditions for name in CONDITIONS.get(condition, ())]
     names += [str(status) for status in wished.statuses if status in RETRIED]
+    names += ["response-timeout"] * late
     yield f"retries {max(wished.attempts, 0)}"
     yield "retry-on " + (" ".join(dict.fromkeys(names)) or "conn-failure")
     if not wished.non_idempotent:

@@ -1,5 +1,6 @@
 -- What is asked of others on the way: whether a request may pass, a copy of it. Whoever is asked is asked through this NGINX itself, by a socket that only its user opens;
 -- so endpoints, TLS and limits of time are those of any backend. In: a wish, a request. Out: a refusal, or nothing.
+local bodies = require("weir.bodies")
 local SOCKET, TO = "unix:ask.sock", "x-weirkeeper-to"
 local PATIENCE, MOST = 5000, 65536
 local PASSED = { "cookie", "accept", "user-agent", "x-request-id", "origin", "referer" }
@@ -18,8 +19,8 @@ local function sent(method, target, headers, body)
   for name, value in pairs(headers) do
     for _, one in ipairs(type(value) == "table" and value or { value }) do lines[#lines + 1] = name .. ": " .. clean(one) end
   end
-  if body then lines[#lines + 1] = "content-length: " .. #body end
-  return table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or "")
+  if body then lines[#lines + 1] = "content-length: " .. body.size end
+  return table.concat(lines, "\r\n") .. "\r\n\r\n"
 end
 
 local function answer(socket)
@@ -45,7 +46,7 @@ local function ask(to, method, target, headers, timeout, body)
   socket:settimeout(timeout)
   if not socket:connect(SOCKET) then return nil end
   headers[TO] = to
-  local ok = socket:send(sent(method, target, headers, body))
+  local ok = socket:send(sent(method, target, headers, body)) and (not body or bodies.send(body, socket))
   local got = ok and answer(socket)
   socket:close()
   return got
@@ -97,7 +98,7 @@ local function asked_body(one, request)
   if not one.body_bytes then return nil end
   local length = length_of(request)
   if not length or length > MOST then return nil, { status = 413 } end
-  return (read(length) or ""):sub(1, one.body_bytes)
+  return bodies.of((read(length) or ""):sub(1, one.body_bytes))
 end
 
 local function sign_in(one, request)
@@ -111,7 +112,8 @@ local function whole_body(most, request)
   if not most then return nil end
   local length = length_of(request)
   if not length or length > math.min(most, MOST) then return nil, { status = 413 } end
-  return read(length)
+  local text = read(length)
+  return text and bodies.of(text)
 end
 
 -- Names of headers that a request gets of a service's answer: those that it wishes for, or all but those that speak of the answer itself.
@@ -173,18 +175,23 @@ function asking.authorized(one, request)
   return { status = 500 }
 end
 
--- Copies go on their own, once the request is as its backend sees it; one with a body that does not fit into memory is not copied.
+local function copy(_, body, ...)
+  ask(...)
+  bodies.let_go(body)
+end
+
+-- Copies go on their own, once the request is as its backend sees it. Calls by gRPC are not copied, for they would have to end before they begin.
 function asking.copied(mirrors, request)
-  local length = mirrors and length_of(request)
-  if not length or length > MOST then return end
+  if bodies.lasts(request) then return end
   for _, one in ipairs(mirrors) do
     local share = one.share and one.share.numerator / math.max(one.share.denominator or 100, 1) or 1
-    if math.random() < share then
-      local body = read(length)
+    local body = math.random() < share and bodies.read()
+    if body then
       local headers = plain(request:headers())
       headers.host = one.host or request.sent_host
       headers["x-forwarded-for"], headers["x-forwarded-proto"] = request.forwarded_for, request.scheme
-      ngx.timer.at(0, function(_, ...) ask(...) end, one.backend, request.method, request.sent_target, headers, PATIENCE, body)
+      local ok = ngx.timer.at(0, copy, body, one.backend, request.method, request.sent_target, headers, PATIENCE, body.size > 0 and body or nil)
+      if not ok then bodies.let_go(body) end
     end
   end
 end

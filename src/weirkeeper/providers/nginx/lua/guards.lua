@@ -1,6 +1,7 @@
 -- Who may pass, and how often. In: a route, a request. Out: a refusal as a table (status and headers), or nothing. What is not known refuses everybody.
 local addresses = require("weir.addresses")
 local asking = require("weir.asking")
+local bodies = require("weir.bodies")
 local cors = require("weir.cors")
 local lru = require("resty.lrucache")
 local passwords = require("weir.passwords")
@@ -98,17 +99,10 @@ local function body(route, request)
   if not limit then return nil end
   local length = tonumber(request:header("content-length"))
   if length then return length > limit and { status = 413 } or nil end
-  if not route.buffer_requests then return nil end
-  ngx.req.read_body()
-  local held = ngx.req.get_body_data()
-  local size = held and #held or 0
-  local file = not held and ngx.req.get_body_file()
-  if file then
-    local open = io.open(file, "rb")
-    size = open and open:seek("end") or math.huge
-    if open then open:close() end
-  end
-  return size > limit and { status = 413 } or nil
+  if not route.buffer_requests and (not route.mirrors or bodies.lasts(request)) then return nil end
+  local held = bodies.read()
+  bodies.let_go(held)
+  return (not held or held.size > limit) and { status = 413 } or nil
 end
 
 -- Makes the guards of a route ready.

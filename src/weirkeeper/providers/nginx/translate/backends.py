@@ -64,10 +64,12 @@ def way_of(
     retry: Retry | None = None,
     pages: ErrorPages | None = None,
     body: int | None = None,
+    *,
+    late: bool = False,
 ) -> Way:
-    """What a request that goes there needs of the file."""
+    """What a request that goes there needs of the file. ``late``: a try that takes too long is one that failed."""
     tls = wished.tls if wished else None
-    again = _again(retry)
+    again = _again(retry, late=late)
     return Way(
         again=again if again != ("error",) else (),
         body=body,
@@ -146,12 +148,13 @@ def _name(tls: BackendTls) -> str | None:
     return next(iter(tls.san_dns), NOBODY if tls.san_uri else tls.server_name)
 
 
-def _again(wished: Retry | None) -> tuple[str, ...]:
+def _again(wished: Retry | None, *, late: bool) -> tuple[str, ...]:
     if wished is None:
         return ()
     words = {word for condition in wished.conditions for word in CONDITIONS.get(condition, ())}
     words |= {f"http_{status}" for status in wished.statuses if status in STATUSES}
     words = words or {"error", "timeout"}
+    words |= {"timeout"} if late else set()
     return tuple(sorted(words | ({"non_idempotent"} if wished.non_idempotent else set())))
 
 

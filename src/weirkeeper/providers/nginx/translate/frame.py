@@ -82,6 +82,8 @@ def _http(chosen: Frame, mark: str, *, listens: bool) -> Iterator[str]:
         "lua_regex_match_limit 10000;",
         "lua_regex_cache_max_entries 8192;",
         "lua_socket_log_errors off;",
+        "lua_max_pending_timers 1024;",
+        "lua_max_running_timers 1024;",
         f'init_by_lua_block {{ require("resty.core") require("weir.lead") require("weir.certificates") require("weir.control"){GUARDED if listens else ""} }}',
         f'init_worker_by_lua_block {{ require("weir.turn").begin("{word(mark)}") require("weir.probing").begin() }}',
         (

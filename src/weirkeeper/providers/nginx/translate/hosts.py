@@ -15,6 +15,7 @@ from weirkeeper.model.secret import Secret
 from weirkeeper.model.text import Id
 from weirkeeper.providers.nginx.translate.backends import Revoked, way_of
 from weirkeeper.providers.nginx.translate.items import ORDINARY, Way, digest
+from weirkeeper.providers.waits import ends_tries, shortest
 
 WAIT = 60_000
 TOLD_TO_PEOPLE = (
@@ -58,11 +59,13 @@ def _route(
     found: dict[str, Any] = msgspec.to_builtins(route, enc_hook=_opened)
     found = {name: value for name, value in found.items() if name not in TOLD_TO_PEOPLE}
     found["id"] = digest(route.id)
-    wait = _wait(route.timeouts, defaults)
+    wait = shortest(route.timeouts, defaults) or WAIT
+    late = ends_tries(route.timeouts, defaults, route.retry)
     if wait != WAIT:
         found["wait"] = wait
     for share in found["action"].get("backends", ()):
-        way = way_of(backend_of(Id(share["backend"])), revoked, route.retry, route.error_pages, route.body_limit)
+        backend = backend_of(Id(share["backend"]))
+        way = way_of(backend, revoked, route.retry, route.error_pages, route.body_limit, late=late)
         if way != ORDINARY:
             ways[way.name] = way
             share["via"] = way.name
@@ -71,19 +74,6 @@ def _route(
         if backend is not None and backend.requests_as is not None:
             one["as"] = msgspec.to_builtins(backend.requests_as)
     return found
-
-
-def _wait(wished: Timeouts, defaults: Timeouts) -> int:
-    """The limit on each wait for the backend: the shortest of those that are wished."""
-    limits = [
-        mine if mine is not None else other
-        for mine, other in (
-            (wished.idle, defaults.idle),
-            (wished.request, defaults.request),
-            (wished.backend_request, defaults.backend_request),
-        )
-    ]
-    return min((limit for limit in limits if limit), default=WAIT)
 
 
 def _opened(value: object) -> object:

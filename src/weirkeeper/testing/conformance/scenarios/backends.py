@@ -248,24 +248,25 @@ def _calls(site: Site) -> list[Manifest]:
     return [*site.service("calls", site.backends.a.port, app_protocol="grpc"), *secret, route]
 
 
+async def call(site: Site, method: str) -> tuple[int | None, tuple[bytes, ...]]:
+    """A call by gRPC of one message. Where HTTP/2 is spoken only by TLS, by TLS."""
+    clear = site.exact("BackendProtocolGRPC")
+    address, port = site.stage.rig.reach(site.stage.http_port if clear else site.stage.https_port)
+    tls = None if clear else ClientTls(sni=site.host, alpn=("h2",))
+    async with Http2Connection(Target(port=port, address=address, tls=tls)) as two:
+        reply = await grpc_unary(two, method, b"message", host=site.host)
+        return reply.status, reply.messages
+
+
 @needs(
     "a backend speaks gRPC",
     "BackendProtocolGRPC",
     _calls,
 )
 def grpc(site: Site) -> None:
-    """Where HTTP/2 is spoken only by TLS, by TLS."""
     clear = site.exact("BackendProtocolGRPC")
     site.until(lambda got: got.status == 200, scheme="http" if clear else "https")
-    address, port = site.stage.rig.reach(site.stage.http_port if clear else site.stage.https_port)
-    tls = None if clear else ClientTls(sni=site.host, alpn=("h2",))
-
-    async def call() -> tuple[int | None, tuple[bytes, ...]]:
-        async with Http2Connection(Target(port=port, address=address, tls=tls)) as two:
-            reply = await grpc_unary(two, "/shop.Cart/Add", b"message", host=site.host)
-            return reply.status, reply.messages
-
-    assert asyncio.run(call()) == (0, (b"message",))
+    assert asyncio.run(call(site, "/shop.Cart/Add")) == (0, (b"message",))
 
 
 @needs(

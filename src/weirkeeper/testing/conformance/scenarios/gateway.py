@@ -1,5 +1,7 @@
 """What Gateway API's extended features ask of an engine beyond what Ingresses do: its own conformance suite asks the same in a cluster."""
 
+import asyncio
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -25,6 +27,7 @@ from weirkeeper.model.value import Milliseconds
 from weirkeeper.testing.client import Response
 from weirkeeper.testing.conformance.backends import SECURE_NAME
 from weirkeeper.testing.conformance.scenario import Ask, needs
+from weirkeeper.testing.conformance.scenarios.backends import call
 from weirkeeper.testing.conformance.scenarios.changing import came
 from weirkeeper.testing.conformance.site import Manifest, Site
 from weirkeeper.testing.eventually import poll_until
@@ -187,6 +190,51 @@ def tried_again(site: Site) -> None:
     if site.exact("HTTPRouteRequestTimeout"):
         assert site.get("/limited?status=503&delay=0.25").status == 504, "tries end with the request's own limit"
     assert {site.get("/gone", method="POST").status for _ in range(20)} == {200}
+
+
+def _again(site: Site) -> Iterator[Route]:
+    wished = Retry(attempts=2, statuses=(418, 503), backoff=Milliseconds(200))
+    yield site.route(_below("/status"), retry=wished)
+
+
+@needs(
+    "a request is tried again after any status, and after a pause",
+    "HTTPRouteRetry RetryStatuses RetryBackoff",
+    lambda site: [site.neutral(*_again(site))],
+    probe=Ask(path="/status"),
+)
+def tried_after_a_pause(site: Site) -> None:
+    site.answers("a", "/status")
+    for status, every in ((503, True), (418, site.exact("RetryStatuses"))):
+        before, began = came(site.backends.a, site.host), time.monotonic()
+        assert site.get(f"/status?status={status}").status == status
+        assert came(site.backends.a, site.host) - before == (3 if every else 1), status
+        assert time.monotonic() - began >= 0.4 or not site.exact("RetryBackoff")
+
+
+def _calls(site: Site) -> Manifest:
+    copies = (Mirror(backend=site.backend_id("witness"), calls=True),)
+    return site.neutral(
+        site.route(to="callee", mirrors=copies),
+        backends=[site.backend(name, protocol="grpc") for name in ("callee", "witness")],
+        endpoints={"callee": (site.backends.a.port,), "witness": (site.backends.b.port,)},
+    )
+
+
+@needs(
+    "calls by gRPC are copied",
+    "BackendProtocolGRPC HTTPRouteRequestMirror GRPCRouteRequestMirror",
+    lambda site: [_calls(site)],
+)
+def copied_calls(site: Site) -> None:
+    site.answers("a")
+    if not (site.exact("BackendProtocolGRPC") and site.exact("GRPCRouteRequestMirror")):
+        return
+    assert asyncio.run(call(site, "/shop.Cart/Add")) == (0, (b"message",))
+    poll_until(
+        lambda: any((one.host, one.path) == (site.host, "/shop.Cart/Add") for one in site.backends.b.requests),
+        what="a copy came",
+    )
 
 
 KNOWN = {
