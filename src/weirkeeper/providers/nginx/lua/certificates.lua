@@ -1,5 +1,6 @@
 -- The certificate for the name that a TLS client asks for. In: entries "c:" (chain and key) and "n:" (whose name is which). Out: a certificate in the handshake, or its end.
 local ssl = require("ngx.ssl")
+local ports = require("weir.ports")
 local store = require("weir.store")
 local certificates = {}
 
@@ -18,9 +19,8 @@ local function named(name)
 end
 
 local function of_port(port, name)
-  for _, policy in ipairs(port.policies or {}) do
-    if policy.hostname == name then return policy.certificate or named(name) end
-  end
+  local policy = (port.policies or {})[ports.policy(port, name)]
+  if policy then return policy.certificate or named(name) end
   return name and named(name) or port.default_certificate
 end
 

@@ -6,7 +6,7 @@
 local answers, asking, balance = require("weir.answers"), require("weir.asking"), require("weir.balance")
 local addresses, balancer, members = require("weir.addresses"), require("ngx.balancer"), require("weir.members")
 local guards, matching, paths = require("weir.guards"), require("weir.matching"), require("weir.paths")
-local Request, store = require("weir.request"), require("weir.store")
+local ports, Request, store = require("weir.ports"), require("weir.request"), require("weir.store")
 local lead = {}
 local kept, number = {}, 0
 local PLAIN = { match = matching.ready({}) }
@@ -195,20 +195,12 @@ local function forward(request)
   if share.via then return jump(request, share.via) end
 end
 
--- Which policy a name has at a port: 0 is that of all others.
-local function policy_of(port, name)
-  for at, policy in ipairs(port.policies or {}) do
-    if policy.hostname == name then return at end
-  end
-  return 0
-end
-
 -- The access phase of "/" at a port.
 function lead.request(port_number, policy)
   store.refresh()
   local port = store.get("p:", port_number)
   if not port then return answers.give({ status = UNAVAILABLE }) end
-  if port.tls and policy_of(port, ngx.var.ssl_server_name) ~= policy then return answers.give({ status = MISDIRECTED }) end
+  if port.tls and ports.policy(port, ngx.var.ssl_server_name) ~= policy then return answers.give({ status = MISDIRECTED }) end
   local request = Request.of(port)
   local at = policy > 0 and port.policies[policy] or port
   if not request or at.refused then return answers.give({ status = 400 }) end
@@ -235,7 +227,7 @@ end
 function lead.unverified(port_number, policy)
   store.refresh()
   local port = store.get("p:", port_number)
-  if port and policy_of(port, ngx.var.ssl_server_name) ~= policy then return answers.give({ status = MISDIRECTED }) end
+  if port and ports.policy(port, ngx.var.ssl_server_name) ~= policy then return answers.give({ status = MISDIRECTED }) end
   return ngx.exit(444)
 end
 
