@@ -34,3 +34,16 @@ def test_no_name_is_ours_and_the_core_of_http_is_there(provider) -> None:
     assert claimed < CORE | EXTENDED | IN_NO_PROFILE
     assert {"Gateway", "HTTPRoute", "ReferenceGrant"} < claimed
     assert "GatewayInfrastructure" not in claimed
+
+
+@pytest.mark.parametrize(
+    ("provider", "number"), [(HAPROXY, 35), (NGINX, 35)], ids=lambda one: getattr(one, "name", one)
+)
+def test_how_many_of_the_extended_names_are_claimed(provider, number) -> None:
+    assert len(EXTENDED & set(supported(provider.capabilities.supported, fleets=True))) == number
+
+
+def test_calls_are_claimed_where_clients_may_make_them_without_tls() -> None:
+    """NGINX 1.22 speaks HTTP/2 by TLS alone."""
+    assert "GRPCRoute" in supported(HAPROXY.capabilities.supported)
+    assert "GRPCRoute" not in supported(NGINX.capabilities.supported)

@@ -9,8 +9,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from core_fields import CORE
 from model_types import fields, structs
 
-from weirkeeper.compose.needs import SKIPPED, marks
+from weirkeeper.compose.needs import SKIPPED, marks, needs
 from weirkeeper.model.features import FEATURES
+from weirkeeper.model.filters import Retry
 from weirkeeper.providers.envoy import PROVIDER as ENVOY
 from weirkeeper.providers.memory import PROVIDER as MEMORY
 
@@ -29,7 +30,9 @@ def test_every_field_is_marked_or_core() -> None:
         for struct, name, hint in fields()
         if struct not in NOT_PROGRAMMED | VARIANTS and name not in SKIPPED and not marks(hint)
     }
-    assert unmarked - CORE == set(), "mark it with a Need, or list it in core_fields.py: every engine must be able to do it"
+    assert unmarked - CORE == set(), (
+        "mark it with a Need, or list it in core_fields.py: every engine must be able to do it"
+    )
 
 
 def test_no_core_field_is_listed_that_is_gone() -> None:
@@ -55,3 +58,10 @@ def test_providers_declare_known_features(provider) -> None:
     assert can.supported - FEATURES.keys() == set()
     assert can.degrades.keys() - FEATURES.keys() == set()
     assert can.supported & can.degrades.keys() == set(), "a feature is supported or approximated, not both"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "found"), [((), []), ((500, 503), []), ((503, 429), [("RetryStatuses", "statuses")])]
+)
+def test_what_is_beyond_a_mark(statuses, found) -> None:
+    assert list(needs(Retry(attempts=1, statuses=statuses))) == found
