@@ -1,6 +1,6 @@
 """Cross-origin requests by policy (Fetch standard, 3.2). In: the policy of a route. Out: rules: preflight requests are answered here, before anybody asks for a password.
 
-An origin that the policy does not name gets no header: its browser refuses. An answer's own allowance is replaced, so a backend cannot widen the policy.
+An origin that the policy does not name gets no header, and its preflight comes to no backend: its browser refuses. An answer's own allowance is replaced, so a backend cannot widen the policy.
 """
 
 from collections.abc import Iterator
@@ -28,6 +28,7 @@ def asked(policy: Cors | None) -> Iterator[str]:
     headers.append(("max-age", "" if policy.max_age is None else str(policy.max_age // 1000)))
     said = " ".join(f"hdr access-control-{name} {word(value)}" for name, value in headers if value)
     yield f"http-request return status 204 {said} hdr vary origin if {_PREFLIGHT} {_ALLOWED}"
+    yield f"http-request return status 204 hdr vary origin if {_PREFLIGHT} {{ req.hdr(origin) -m found }}"
 
 
 def _listed(names: tuple[str, ...]) -> str:

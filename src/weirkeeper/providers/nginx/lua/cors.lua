@@ -23,7 +23,8 @@ end
 function cors.preflight(policy, request)
   if not policy then return nil end
   request.origin = allowed(policy, request)
-  if request.method ~= "OPTIONS" or not request:header("access-control-request-method") or not request.origin then return nil end
+  if request.method ~= "OPTIONS" or not request:header("access-control-request-method") or not request:header("origin") then return nil end
+  if not request.origin then return { status = 204, headers = { vary = "origin" } } end
   return {
     status = 204,
     headers = {
