@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 LOOK, AGAIN, MOMENT = 1.0, 5.0, 0.1
 """How often an engine is looked at while nothing happens, how long before what failed is tried again, and how long between two attempts to reach it (seconds)."""
+BUSY = 5
+"""The least time between two reloads is so many times what the last one took, where that is less than was chosen."""
 BIND_TRIES, BIND_PAUSE = 10, 0.05
 NOTHING = Sentence("")
 ObserveItem = Callable[[ItemObservation], None]
@@ -246,8 +248,10 @@ class Keeping(ABC, Generic[Held]):
         """Whether it is too early for another attempt."""
         return asyncio.get_running_loop().time() < self._not_before
 
-    def _reloaded(self) -> None:
-        self._next_reload = asyncio.get_running_loop().time() + self._between
+    def _reloaded(self, began: float) -> None:
+        """Where a reload is quick the next one is soon allowed: what waits for it may be what keeps somebody out."""
+        now = asyncio.get_running_loop().time()
+        self._next_reload = now + min(self._between, BUSY * (now - began))
 
     def _pause(self) -> float:
         """Seconds until the next reload is allowed."""

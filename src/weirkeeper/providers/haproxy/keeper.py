@@ -144,6 +144,7 @@ class Keeper(Keeping[Held]):
 
     async def _reload(self, causes: tuple[Cause, ...]) -> None:
         """A new generation from files; what it complains about is taken out, until it takes the rest."""
+        began = asyncio.get_running_loop().time()
         self.reloads.update(causes)
         log.info("haproxy of %s: a new generation, because %s", self.name, "; ".join(CAUSES[cause] for cause in causes))
         await self._refuse_foreign()
@@ -169,7 +170,7 @@ class Keeper(Keeping[Held]):
         self._held = held_of(self.wished, self._chosen)
         self._binds = binds(self.wished)
         self.wished.settle()
-        self._reloaded()
+        self._reloaded(began)
         self._programmed()
         self._serving()
 

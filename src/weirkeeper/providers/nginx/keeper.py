@@ -138,6 +138,7 @@ class Keeper(Keeping[Held]):
 
     async def _reload(self, held: Held, wanted: Wanted) -> None:
         """Another file; where NGINX complains, what is new in it is taken out, until it takes the rest."""
+        began = asyncio.get_running_loop().time()
         if held.file.settings != GATE:  # to open it is a part of the start
             self.reloads.update(wanted.causes)
         log.info(
@@ -149,7 +150,7 @@ class Keeper(Keeping[Held]):
             said = await self._offered(file)
             if not said:
                 self._held, self._mark = Held(held.entries, file, binds(file.ports), held.file.ports), mark(file)
-                self._reloaded()
+                self._reloaded(began)
                 self._serving()
                 return
             if not self._reject(said):
