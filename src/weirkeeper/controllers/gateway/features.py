@@ -18,8 +18,7 @@ OF_FLEETS = ("GatewayInfrastructure",)
 """What needs instances that we start."""
 
 _SAME = """
-BackendTLSPolicy BackendTLSPolicySANValidation GatewayFrontendClientCertificateValidationInsecureFallback HTTPRouteBackendProtocolH2C
-HTTPRouteBackendProtocolWebSocket HTTPRouteBackendRequestHeaderModification HTTPRouteBackendTimeout HTTPRouteCORS HTTPRouteHostRewrite HTTPRouteMethodMatching
+BackendTLSPolicy BackendTLSPolicySANValidation GatewayFrontendClientCertificateValidationInsecureFallback HTTPRouteBackendProtocolWebSocket HTTPRouteBackendRequestHeaderModification HTTPRouteBackendTimeout HTTPRouteCORS HTTPRouteHostRewrite HTTPRouteMethodMatching
 HTTPRoutePathRedirect HTTPRoutePathRewrite HTTPRoutePortRedirect HTTPRouteQueryParamMatching HTTPRouteRequestMirror HTTPRouteRequestMultipleMirrors
 HTTPRouteRequestPercentageMirror HTTPRouteRequestTimeout HTTPRouteResponseHeaderModification HTTPRouteRetry HTTPRouteSchemeRedirect TCPRoute TLSRoute
 TLSRouteModeTerminate UDPRoute
@@ -27,6 +26,7 @@ TLSRouteModeTerminate UDPRoute
 BY_ENGINE = {
     **{name: name for name in _SAME.split()},
     "GRPCRoute": "BackendProtocolGRPC",
+    "HTTPRouteBackendProtocolH2C": "HTTPRouteBackendProtocolH2C BackendProtocolGRPC",
     "GRPCRouteNamedRouteRule": "BackendProtocolGRPC",
     "GatewayBackendClientCertificate": "BackendClientCertificate",
     "GatewayFrontendClientCertificateValidation": "ClientCertificateValidation",
@@ -37,10 +37,10 @@ BY_ENGINE = {
     "HTTPRouteRetryConnectionError": "HTTPRouteRetry",
     "TLSRouteModeMixed": "TLSPassthrough",
 }
-"""Gateway API's name, and the feature of ours that it takes."""
+"""Gateway API's name, and the features of ours that it takes. Where gRPC is served to the letter, clients may speak HTTP/2 without TLS: its test of backends that do asks so."""
 
 
 def supported(features: Collection[str], *, fleets: bool = False) -> tuple[Label, ...]:
     """The names that can be claimed with an engine that has these features; ``fleets``: whether we start instances."""
-    by_engine = (name for name, need in BY_ENGINE.items() if need in features)
+    by_engine = (name for name, need in BY_ENGINE.items() if set(need.split()) <= set(features))
     return tuple(Label(name) for name in sorted([*OWN, *by_engine, *(OF_FLEETS if fleets else ())]))

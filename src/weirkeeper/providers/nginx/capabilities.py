@@ -7,7 +7,7 @@ SUPPORTED = """
 RegexPathMatch StringPrefixPathMatch HTTPRouteHeaderMatching RegexHeaderMatch HTTPRouteQueryParamMatching RegexHostMatch HTTPRouteMethodMatching SchemeMatch SourceIpMatch
 HTTPRouteRequestHeaderModification HTTPRouteResponseHeaderModification HTTPRouteBackendRequestHeaderModification
 HTTPRouteHostRewrite HTTPRoutePathRewrite RegexPathRewrite RegexRedirect HTTPRouteSchemeRedirect HTTPRoutePortRedirect HTTPRoutePathRedirect DirectResponse
-HTTPRouteRequestMirror HTTPRouteRequestMultipleMirrors HTTPRouteRequestPercentageMirror HTTPRouteRetry IdleTimeout WeightedBackends RefusedShare CookieAffinity HeaderSession HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing PeakEwma
+HTTPRouteRequestMirror HTTPRouteRequestMultipleMirrors HTTPRouteRequestPercentageMirror HTTPRouteRetry HTTPRouteRequestTimeout IdleTimeout WeightedBackends RefusedShare CookieAffinity HeaderSession HeaderAffinity SourceIpAffinity ConsistentHash LeastRequest RandomBalancing PeakEwma
 BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSocket DnsBackend ServiceAddressBackend
 ActiveHealthChecks PassiveHealthChecks SlowStart HTTPRouteCORS CookieRewrite PrefixXForwarded LocationRewrite BufferedRequests
 IpRules IpRulesStatus ExternalAuth ExternalAuthHost ExternalAuthMethod ExternalAuthSignIn BasicAuth BasicAuthRealm LocalRateLimit ConnectionLimit RateLimitExceptions RequestBodyLimit
@@ -26,7 +26,6 @@ CAPABILITIES = Capabilities(
     degrades={
         "BackendProtocolGRPC": "clients are spoken to by HTTP/2 only where they come by TLS",
         "CircuitBreakers": "the requests under way to a backend are limited; retries and connections are not counted apart",
-        "HTTPRouteRequestTimeout": "each wait for the backend is limited, not the request as a whole",
         "HTTPRouteBackendTimeout": "each wait for the backend is limited, not the try as a whole",
         "RetryStatuses": "of answers only 403, 404, 429, 500 and 502 to 504 are tried again",
         "RetryBackoff": "there is no pause between tries",

@@ -13,6 +13,7 @@ local PLAIN = { match = matching.ready({}) }
 local MISSING, MISDIRECTED, REFUSED, UNAVAILABLE = 404, 421, 500, 503
 local NONE = {}
 local CONNECT, WAIT = 5000, 60000 -- as the file has them
+local LEAST, LATE = 0.001, 504
 local WATCHED = { ["least-request"] = true, ewma = true }
 
 store.ready["h:"] = function(host)
@@ -186,6 +187,7 @@ local function forward(request)
   if share.request_headers then request:edit(share.request_headers) end
   if route.forwarded_prefix then ngx.req.set_header("x-forwarded-prefix", route.forwarded_prefix) end
   if route.rewrite and route.rewrite.host then request.sent_host = route.rewrite.host end
+  if route.limit then request.ends = ngx.req.start_time() + route.limit / 1000 end
   request.given = nil
   if route.buffer_requests then ngx.req.read_body() end
   if route.mirrors then asking.copied(route.mirrors, request) end
@@ -299,19 +301,44 @@ function lead.balance()
   if request.order then request.order[#request.order + 1] = endpoint end
   if WATCHED[backend.balancing] then balance.begun(endpoint.name) end
   if route.wait or backend.connect ~= CONNECT then
-    local wait = (route.wait or WAIT) / 1000
-    balancer.set_timeouts(backend.connect / 1000, wait, wait)
+    local connect, wait = backend.connect / 1000, (route.wait or WAIT) / 1000
+    if request.ends then
+      local rest = math.max(request.ends - ngx.now(), LEAST)
+      connect, wait = math.min(connect, rest), math.min(wait, rest)
+    end
+    balancer.set_timeouts(connect, wait, wait)
   end
   local ok, why = balancer.set_current_peer(endpoint.address, endpoint[2])
   if not ok then ngx.log(ngx.ERR, "an endpoint cannot be used: ", why) end
 end
 
+-- Whether the request's own limit has passed, and nothing says so yet.
+local function late(request)
+  return request.ends and request.forwarded and ngx.now() > request.ends and ngx.status ~= LATE
+end
+
+-- In place of an answer that begins too late.
+local function too_late(request)
+  request.late = true
+  for name in pairs(ngx.resp.get_headers(0)) do
+    if name ~= "connection" and name ~= "transfer-encoding" then ngx.header[name] = nil end
+  end
+  ngx.status, ngx.header["content-length"] = LATE, 0
+end
+
+-- Every part of an answer that has a limit: one that goes on for too long is broken off.
+function lead.passed()
+  local request = current()
+  if not request then return end
+  if request.late then ngx.arg[1] = "" elseif late(request) then return ngx.ERROR end
+end
+
 -- An answer without a date gets one (RFC 9110, 6.6.1); ``server`` is who answers, where the backend does not say.
 function lead.finish(server)
-  local header = ngx.header
+  local header, request = ngx.header, current()
+  if request and late(request) then too_late(request) end
   if not header.Date then header.Date = ngx.http_time(ngx.time()) end
   if server and not header.Server then header.Server = server end
-  local request = current()
   if request and request.route ~= PLAIN then answers.finish(request) end
 end
 

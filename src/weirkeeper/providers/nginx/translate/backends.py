@@ -66,11 +66,13 @@ def way_of(
     body: int | None = None,
     *,
     late: bool = False,
+    timed: bool = False,
 ) -> Way:
-    """What a request that goes there needs of the file. ``late``: a try that takes too long is one that failed."""
+    """What a request that goes there needs of the file. ``late``: a try that takes too long is one that failed; ``timed``: the request has a limit of its own."""
     tls = wished.tls if wished else None
     again = _again(retry, late=late)
     return Way(
+        timed=timed,
         again=again if again != ("error",) else (),
         body=body,
         codes=tuple(sorted(set(pages.codes))) if pages else (),

@@ -265,7 +265,8 @@ def _tls(wished: Secured, port: Port, number: int) -> Iterator[str]:
     if port.validates:  # a session that is resumed would not be verified (CVE-2025-23419)
         yield "ssl_session_tickets off;"
     if wished.verify:
-        yield f"ssl_client_certificate {word(wished.trust)};"
+        if wished.trust:
+            yield f"ssl_client_certificate {word(wished.trust)};"
         yield f"ssl_verify_client {wished.verify};"
         yield f"ssl_verify_depth {DEEPEST if wished.depth is None else wished.depth};"
         if wished.revoked:
@@ -280,6 +281,8 @@ def _ways(ways: Iterable[Way]) -> Iterator[str]:
         yield f"location {way.name} {{"
         if way.body is not None:  # none at all is any number to NGINX
             yield f"  client_max_body_size {max(way.body, 1)};"
+        if way.timed:
+            yield '  body_filter_by_lua_block { return require("weir.lead").passed() }'
         if way.again:
             if not way.http2:
                 yield "  proxy_request_buffering on;"

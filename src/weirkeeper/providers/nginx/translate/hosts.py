@@ -61,11 +61,14 @@ def _route(
     found["id"] = digest(route.id)
     wait = shortest(route.timeouts, defaults) or WAIT
     late = ends_tries(route.timeouts, defaults, route.retry)
+    limit = route.timeouts.request if route.timeouts.request is not None else defaults.request
+    if limit:
+        found["limit"] = limit
     if wait != WAIT:
         found["wait"] = wait
     for share in found["action"].get("backends", ()):
         backend = backend_of(Id(share["backend"]))
-        way = way_of(backend, revoked, route.retry, route.error_pages, route.body_limit, late=late)
+        way = way_of(backend, revoked, route.retry, route.error_pages, route.body_limit, late=late, timed=bool(limit))
         if way != ORDINARY:
             ways[way.name] = way
             share["via"] = way.name

@@ -24,9 +24,10 @@ Row = tuple[ItemKey, EngineItem]
 class Way(Value, frozen=True, kw_only=True):
     """What a request needs that NGINX can only be told in its file: a named location. Equal ones are one.
 
-    ``again`` are words of ``proxy_next_upstream``; ``codes`` are answers that pages replace; ``body`` is how many bytes one may have; ``trust`` is a bundle's file or the platform's, empty: nothing is verified.
+    ``timed``: the request has a limit of its own. ``again`` are words of ``proxy_next_upstream``; ``codes`` are answers that pages replace; ``body`` is how many bytes one may have; ``trust`` is a bundle's file or the platform's, empty: nothing is verified.
     """
 
+    timed: bool = False
     again: tuple[str, ...] = ()
     codes: tuple[int, ...] = ()
     body: int | None = None

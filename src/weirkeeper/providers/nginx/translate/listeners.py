@@ -78,15 +78,21 @@ def _policy(one: Listener, tls: ListenerTls, revoked: Revoked) -> Policy:
 
 def _secured(tls: ListenerTls, revoked: Revoked) -> Secured:
     asked = tls.client_validation
+    trust = asked.trust if asked and not _unasked(asked) else None
     return Secured(
         versions=versions(tls.min_version, tls.max_version),
         ciphers=tls.ciphers,
         curves=tls.curves,
         verify=VERIFY[asked.mode] if asked else "",
-        trust=bundle_file(asked.trust) if asked else "",
-        revoked=bool(asked and revoked(asked.trust)),
+        trust=bundle_file(trust) if trust is not None else "",
+        revoked=trust is not None and revoked(trust),
         depth=asked.depth if asked else None,
     )
+
+
+def _unasked(asked: ClientValidation) -> bool:
+    """Whether nobody asks if a certificate holds. NGINX lets in whose authority it does not know, but nobody whose authority only has the name of one that it knows."""
+    return asked.mode == "allow-insecure-fallback" and not asked.forward_details
 
 
 def _validation(tls: ListenerTls | None) -> ClientValidation | None:
