@@ -33,7 +33,7 @@ class Cause(StrEnum):
 CAUSES: Mapping[Cause, str] = {
     Cause.START: "there was none that could be programmed",
     Cause.LISTENERS: "addresses, ports, TLS versions, ciphers or client certificates of listeners changed",
-    Cause.WAYS: "a route retries, replaces errors, limits bodies, verifies a backend or speaks HTTP/2 to it in a way that none did before",
+    Cause.WAYS: "a route retries, replaces errors, limits bodies or the time of requests, verifies a backend or speaks HTTP/2 to it in a way that none did before",
     Cause.AUTHORITIES: "authorities or revocations changed",
     Cause.SETTINGS: "what the installation chooses, or this program, is another",
 }
