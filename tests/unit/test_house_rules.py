@@ -60,9 +60,7 @@ def test_every_module_says_why_it_exists(source: tuple[Path, ast.Module]) -> Non
 def test_names_say_something(source: tuple[Path, ast.Module]) -> None:
     named = [node.name.lower().strip("_") for node in ast.walk(source[1]) if isinstance(node, ast.ClassDef)]
     assert source[0].stem not in BANNED_NAMES
-    assert [
-        name for name in named if name in BANNED_NAMES - {"handle"} or name.endswith(("manager", "helper", "utils"))
-    ] == []
+    assert [name for name in named if name in BANNED_NAMES - {"handle"} or name.endswith(("manager", "helper", "utils"))] == []
 
 
 def test_nothing_is_random_or_timed_in_the_core(source: tuple[Path, ast.Module]) -> None:

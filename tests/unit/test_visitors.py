@@ -128,10 +128,7 @@ async def open_ones(connections) -> int:
 
 async def lives(port: int) -> float:
     began = time.monotonic()
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"http://127.0.0.1:{port}/livez", timeout=aiohttp.ClientTimeout(PATIENCE)) as got,
-    ):
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/livez", timeout=aiohttp.ClientTimeout(PATIENCE)) as got:
         assert got.status == 200
     return time.monotonic() - began
 
@@ -142,30 +139,18 @@ def close(connections) -> None:
 
 
 def cut_off(metrics: Metrics, why: str) -> float:
-    rows = [
-        one
-        for one in metrics.text().splitlines()
-        if one.startswith("weirkeeper_connections_cut_off_total") and f'why="{why}"' in one
-    ]
+    rows = [one for one in metrics.text().splitlines() if one.startswith("weirkeeper_connections_cut_off_total") and f'why="{why}"' in one]
     return float(rows[0].rpartition(" ")[2]) if rows else 0.0
 
 
-@pytest.mark.parametrize(
-    "peers", [["127.0.0.1"], ["127.0.0.2"], [f"127.0.0.{n}" for n in range(2, 12)]], ids=["own", "other", "many"]
-)
+@pytest.mark.parametrize("peers", [["127.0.0.1"], ["127.0.0.2"], [f"127.0.0.{n}" for n in range(2, 12)]], ids=["own", "other", "many"])
 def test_probes_are_answered_in_a_flood_and_the_flood_does_not_grow(peers):
     async def story():
         async with health(LONG) as (made, metrics):
-            flood = [
-                one
-                for peer in peers
-                for one in await silent(made.port, 400 // len(peers), peer, b"GET /livez HTTP/1.1\r\nhost: x\r\n")
-            ]
+            flood = [one for peer in peers for one in await silent(made.port, 400 // len(peers), peer, b"GET /livez HTTP/1.1\r\nhost: x\r\n")]
             try:
                 assert await lives(made.port) < PATIENCE
-                await eventually(
-                    lambda: open_ones_at_most(flood, LONG.most), PATIENCE, what="few are left of the flood", pause=0.2
-                )
+                await eventually(lambda: open_ones_at_most(flood, LONG.most), PATIENCE, what="few are left of the flood", pause=0.2)
                 assert cut_off(metrics, "crowd") >= 400 - LONG.most
             finally:
                 close(flood)
@@ -278,11 +263,7 @@ def test_plain_words_to_tls_and_sudden_ends_leave_nobody_behind():
 
 
 def test_an_engine_that_says_nothing_is_cut_off_by_its_own_port_too(monkeypatch):
-    monkeypatch.setattr(
-        door,
-        "_OPTIONS",
-        [(name, 500 if name == "grpc.server_handshake_timeout_ms" else value) for name, value in door._OPTIONS],
-    )
+    monkeypatch.setattr(door, "_OPTIONS", [(name, 500 if name == "grpc.server_handshake_timeout_ms" else value) for name, value in door._OPTIONS])
 
     async def story():
         made = door.Door(lambda _load_balancer, _node: door.Away("nobody is served here"))

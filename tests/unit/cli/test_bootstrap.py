@@ -12,16 +12,7 @@ GOOD = ("--load-balancer", "ingress/public", "--control-plane", "weirkeeper.syst
 
 
 def test_it_names_the_node_its_addresses_and_every_way_to_the_control_plane() -> None:
-    more = (
-        "--control-plane",
-        "[2001:db8::1]:18000",
-        "--instance",
-        "pod-1",
-        "--address",
-        "192.0.2.1",
-        "--address",
-        "::1",
-    )
+    more = ("--control-plane", "[2001:db8::1]:18000", "--instance", "pod-1", "--address", "192.0.2.1", "--address", "::1")
     found = CliRunner().invoke(app, ["bootstrap", *GOOD, *more, "--folder", "/tls", "--admin-socket", "/run/a.sock"])
     assert found.exit_code == 0, found.output
     document = json.loads(found.output)
@@ -30,10 +21,7 @@ def test_it_names_the_node_its_addresses_and_every_way_to_the_control_plane() ->
     assert document["admin"]["address"] == {"pipe": {"path": "/run/a.sock", "mode": 0o600}}
     (cluster,) = document["static_resources"]["clusters"]
     assert cluster["type"] == "STRICT_DNS"
-    ends = [
-        end["endpoint"]["address"]["socket_address"]
-        for end in cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
-    ]
+    ends = [end["endpoint"]["address"]["socket_address"] for end in cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]]
     assert ends == [
         {"address": "weirkeeper.system.svc", "port_value": 18000},
         {"address": "2001:db8::1", "port_value": 18000},

@@ -24,9 +24,7 @@ def test_check_names_code_object_field_line_and_remedy(weir, shop: Path) -> None
     said = weir("check", shop)
     assert said.code == 1
     lines = said.out.splitlines()
-    assert lines[0].startswith(
-        "shop.yaml:16: error WK201 Ingress default/shop spec.rules[0].http.paths[1].backend.service.name: "
-    )
+    assert lines[0].startswith("shop.yaml:16: error WK201 Ingress default/shop spec.rules[0].http.paths[1].backend.service.name: ")
     assert lines[1].startswith("    → ")
     assert lines[-1] == "5 objects, 1 host: 1 error, 0 warnings"
 
@@ -38,13 +36,9 @@ def test_check_says_the_same_as_json(weir, shop: Path) -> None:
     (finding,) = said.json["findings"]
     assert said.json["errors"] == 1
     assert (finding["code"], finding["name"]) == ("WK201", "SERVICE_NOT_FOUND")
-    assert finding["object"] == {
-        "cluster": "local",
-        "group": "networking.k8s.io",
-        "kind": "Ingress",
-        "namespace": "default",
-        "name": "shop",
-    } or (finding["object"]["name"] == "shop")
+    assert finding["object"] == {"cluster": "local", "group": "networking.k8s.io", "kind": "Ingress", "namespace": "default", "name": "shop"} or (
+        finding["object"]["name"] == "shop"
+    )
     assert (finding["file"], finding["line"]) == ("shop.yaml", 16)
     assert finding["field"] == "spec.rules[0].http.paths[1].backend.service.name"
     assert finding["remedy"]
@@ -82,10 +76,8 @@ def test_a_wrong_type_is_told_with_its_line(weir, shop: Path) -> None:
 
 
 def test_strict_counts_warnings(weir, shop: Path) -> None:
-    annotated = (
-        (shop / "shop.yaml")
-        .read_text()
-        .replace("  name: shop\n", "  name: shop\n  annotations: {nginx.ingress.kubernetes.io/rewrit-target: /}\n")
+    annotated = (shop / "shop.yaml").read_text().replace(
+        "  name: shop\n", "  name: shop\n  annotations: {nginx.ingress.kubernetes.io/rewrit-target: /}\n"
     )
     (shop / "shop.yaml").write_text(annotated)
     said = weir("check", shop)
@@ -215,19 +207,7 @@ def test_explain_as_json(weir, shop: Path) -> None:
 
 
 def test_explain_takes_method_headers_and_source(weir, shop: Path) -> None:
-    said = weir(
-        "explain",
-        "http://10.0.0.9/cart",
-        shop,
-        "-X",
-        "post",
-        "-H",
-        "Host: shop.example",
-        "--source",
-        "192.0.2.9",
-        "-o",
-        "json",
-    )
+    said = weir("explain", "http://10.0.0.9/cart", shop, "-X", "post", "-H", "Host: shop.example", "--source", "192.0.2.9", "-o", "json")
     request = said.json["answers"][0]["request"]
     assert (request["method"], request["host"], request["source"]) == ("POST", "shop.example", "192.0.2.9")
 
@@ -255,14 +235,7 @@ def test_explain_of_what_is_no_question(weir, arguments: list[str], why: str) ->
 
 def test_features_is_a_matrix_that_a_pipe_can_read(weir) -> None:
     lines = [line.split("\t") for line in weir("features").out.splitlines() if "\t" in line]
-    assert [
-        "RegexPathMatch",
-        "envoy=yes",
-        "haproxy=yes",
-        "memory=yes",
-        "nginx=yes",
-        "Paths are matched by regular expression (RE2).",
-    ] in lines
+    assert ["RegexPathMatch", "envoy=yes", "haproxy=yes", "memory=yes", "nginx=yes", "Paths are matched by regular expression (RE2)."] in lines
     only = weir("features", "--provider", "envoy", "--lacking", "-o", "json").json
     assert {row["providers"]["envoy"] for row in only["features"]} == {"close", "no"}
     assert weir("features", "--provider", "zeppelin").code == 2
@@ -300,10 +273,7 @@ def test_every_command_is_in_the_page() -> None:
     ("path", "found"),
     [
         ("spec.rules[0].http.paths[12].path", ("spec", "rules", 0, "http", "paths", 12, "path")),
-        (
-            "metadata.annotations[nginx.ingress.kubernetes.io/x]",
-            ("metadata", "annotations", "nginx.ingress.kubernetes.io/x"),
-        ),
+        ("metadata.annotations[nginx.ingress.kubernetes.io/x]", ("metadata", "annotations", "nginx.ingress.kubernetes.io/x")),
         ('data["tls.crt"]', ("data", "tls.crt")),
         ("", ()),
     ],

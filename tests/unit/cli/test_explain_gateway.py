@@ -104,19 +104,7 @@ def explained(weir, served: Path):
 
 
 def words(one: dict) -> set[str]:
-    return {
-        " ".join(
-            (
-                word["object"]["kind"],
-                word["object"]["name"],
-                word.get("part", ""),
-                word["type"],
-                word.get("status", ""),
-                word.get("reason", ""),
-            )
-        )
-        for word in one["objects"]
-    }
+    return {" ".join((word["object"]["kind"], word["object"]["name"], word.get("part", ""), word["type"], word.get("status", ""), word.get("reason", ""))) for word in one["objects"]}
 
 
 def test_a_rule_is_named_with_its_route_listener_conditions_and_consent(weir, served: Path, explained) -> None:
@@ -136,11 +124,7 @@ def test_a_reference_without_consent_is_500_and_says_so(explained) -> None:
     code, one = explained("http://blog.example/", "--header", "X-Next: yes")
     assert (code, one["status"]) == (0, 500)
     assert not any(word["type"] == "Grant" for word in one["objects"])
-    (wrong,) = [
-        word
-        for word in one["objects"]
-        if word["type"] == "ResolvedRefs" and word["status"] == "False" and word["object"]["kind"] == "HTTPRoute"
-    ]
+    (wrong,) = [word for word in one["objects"] if word["type"] == "ResolvedRefs" and word["status"] == "False" and word["object"]["kind"] == "HTTPRoute"]
     assert "nobody" in wrong["message"]
 
 
@@ -154,9 +138,7 @@ def test_a_route_that_is_not_attached_is_named_with_the_reason(explained) -> Non
 def test_a_listener_without_its_certificate_says_so(explained) -> None:
     code, one = explained("https://shop.example/")
     assert code == 1
-    assert any(
-        word.startswith("Gateway front listener sealed ResolvedRefs False InvalidCertificateRef") for word in words(one)
-    )
+    assert any(word.startswith("Gateway front listener sealed ResolvedRefs False InvalidCertificateRef") for word in words(one))
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,7 @@ def test_explain_live_says_what_objects_of_gateway_api_say(weir, state: Path, sh
     (shop / "gateway.yaml").write_text(weir("migrate", "ingress", shop).out)
 
     def told() -> dict[tuple[str, str], str]:
-        said = weir("explain", "http://shop.example:80/cart", "--live", "--state-dir", state, "-o", "json").json[
-            "answers"
-        ]
+        said = weir("explain", "http://shop.example:80/cart", "--live", "--state-dir", state, "-o", "json").json["answers"]
         words = [word for one in said if one["load_balancer"].startswith("gateway/") for word in one["objects"]]
         return {(word["object"]["kind"], word["type"]): word["status"] for word in words}
 

@@ -23,11 +23,7 @@ def test_what_is_made_can_be_checked_and_explained(weir, shop: Path) -> None:
 
 
 def test_what_has_no_equivalent_is_exit_code_1_and_stands_in_the_report(weir, shop: Path, tmp_path: Path) -> None:
-    text = (
-        (shop / "shop.yaml")
-        .read_text()
-        .replace("  name: shop\n", f"  name: shop\n  annotations: {{{NGINX}limit-rps: '5'}}\n")
-    )
+    text = (shop / "shop.yaml").read_text().replace("  name: shop\n", f"  name: shop\n  annotations: {{{NGINX}limit-rps: '5'}}\n")
     (shop / "shop.yaml").write_text(text)
     report, folder = tmp_path / "report.txt", tmp_path / "made"
     said = weir("migrate", "ingress", shop, "--report", report, "-o", folder)
@@ -38,16 +34,7 @@ def test_what_has_no_equivalent_is_exit_code_1_and_stands_in_the_report(weir, sh
     assert [(one["field"], one["outcome"]) for one in entries] == [(f"{NGINX}limit-rps", "no equivalent")]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("gateway", "."),
-        ("ingress",),
-        ("ingress", ".", "--live"),
-        ("ingress", "no-such-folder"),
-        ("ingress", ".", "--context", "x"),
-    ],
-)
+@pytest.mark.parametrize("arguments", [("gateway", "."), ("ingress",), ("ingress", ".", "--live"), ("ingress", "no-such-folder"), ("ingress", ".", "--context", "x")])
 def test_a_wrong_wish_is_exit_code_2(weir, arguments: tuple[str, ...]) -> None:
     assert weir("migrate", *arguments).code == 2
 

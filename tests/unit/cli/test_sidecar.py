@@ -16,13 +16,7 @@ from weirkeeper.testing.eventually import eventually
 
 NOWHERE = Path("/nonexistent/admin.sock")
 SETTINGS = SidecarSettings(
-    load_balancer="ingress/a",
-    instance="i",
-    servers=("127.0.0.1:1",),
-    server_name="s",
-    token_file="t",
-    authority_file="a",
-    folder="f",
+    load_balancer="ingress/a", instance="i", servers=("127.0.0.1:1",), server_name="s", token_file="t", authority_file="a", folder="f"
 )
 
 

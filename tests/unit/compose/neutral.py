@@ -13,9 +13,7 @@ PATHS = {"=": ExactPath, "~": RegexPath, "^": StringPrefix}
 
 
 def origin(name: str = "shop", path: str = "", created: str = "", kind: str = "Ingress") -> Origin:
-    return Origin(
-        ref=Ref(group="networking.k8s.io", kind=kind, namespace="default", name=name), path=path, created_at=created
-    )
+    return Origin(ref=Ref(group="networking.k8s.io", kind=kind, namespace="default", name=name), path=path, created_at=created)
 
 
 def path(text: str):
@@ -23,9 +21,7 @@ def path(text: str):
     return PATHS[text[0]](value=text[1:]) if text[0] in PATHS else SegmentPrefix(value=text)
 
 
-def route(
-    name: str, where: str = "/", to: str = "web", *, created: str = "", object_name: str = "shop", **more
-) -> Route:
+def route(name: str, where: str = "/", to: str = "web", *, created: str = "", object_name: str = "shop", **more) -> Route:
     fields = {"action": Forward(backends=(WeightedBackend(backend=to),)), "created_at": created, **more}
     match = fields.pop("match", None) or RouteMatch(path=path(where))
     return Route(id=name, match=match, origin=origin(object_name, f"spec.{name}", created), **fields)
@@ -37,12 +33,7 @@ def hosted(one: Route, hostname: str = "shop.example", labels: int | None = None
 
 def host(hostname: str, *routes: Route, labels: int | None = None) -> VirtualHost:
     return VirtualHost(
-        id=joined("main", hostname),
-        load_balancer="lb",
-        group="main",
-        hostname=hostname,
-        wildcard_labels=labels,
-        routes=routes,
+        id=joined("main", hostname), load_balancer="lb", group="main", hostname=hostname, wildcard_labels=labels, routes=routes
     )
 
 
@@ -53,9 +44,7 @@ def backend(name: str, **more) -> Backend:
 def config(*hosts: VirtualHost, backends=(), endpoint_sets=(), certificates=(), **more) -> LoadBalancerConfig:
     front = origin("class", kind="IngressClass")
     plain = Listener(id="http", load_balancer="lb", group="main", port=80, origin=front)
-    secure = Listener(
-        id="https", load_balancer="lb", group="main", port=443, protocol="https", tls=ListenerTls(), origin=front
-    )
+    secure = Listener(id="https", load_balancer="lb", group="main", port=443, protocol="https", tls=ListenerTls(), origin=front)
     return LoadBalancerConfig(
         load_balancer=LoadBalancer(id="lb", origin=front),
         listeners=(plain, secure),

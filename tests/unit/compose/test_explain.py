@@ -208,11 +208,7 @@ def test_headers(match, inverted, value, fits) -> None:
     [
         (RouteMatch(methods=("POST", "PUT")), ask("http://a/"), "method"),
         (RouteMatch(methods=("GET",)), ask("http://a/"), None),
-        (
-            RouteMatch(headers=(HeaderMatch(name="X-A", match=Exactly(value="1,2")),)),
-            ask("http://a/", "x-a: 1", "X-A: 2"),
-            None,
-        ),
+        (RouteMatch(headers=(HeaderMatch(name="X-A", match=Exactly(value="1,2")),)), ask("http://a/", "x-a: 1", "X-A: 2"), None),
         (RouteMatch(headers=(HeaderMatch(name="X-A", match=Exactly(value="1")),)), ask("http://a/"), "header"),
         (RouteMatch(headers=(HeaderMatch(name="Host", match=Exactly(value="a:81")),)), ask("http://a:81/"), None),
         (RouteMatch(cookies=(CookieMatch(name="c", value="1"),)), ask("http://a/", "Cookie: b=2; c=1"), None),
@@ -239,10 +235,7 @@ def test_the_first_condition_that_fails_is_named(match, request_, aspect) -> Non
 def test_every_route_is_told_and_why_it_lost() -> None:
     routes = (
         route("exact", "=/cart/health"),
-        route(
-            "canary",
-            match=RouteMatch(path=SegmentPrefix(value="/cart"), headers=(HeaderMatch(name="x", match=Present()),)),
-        ),
+        route("canary", match=RouteMatch(path=SegmentPrefix(value="/cart"), headers=(HeaderMatch(name="x", match=Present()),))),
         route("cart", "/cart"),
         route("twin", "/cart", object_name="other"),
         route("rest", "/"),
@@ -258,27 +251,20 @@ def test_every_route_is_told_and_why_it_lost() -> None:
 
 
 def test_backends_with_share_and_endpoints() -> None:
-    split = route(
-        "split", action=Forward(backends=(WeightedBackend(backend="web", weight=3), WeightedBackend(backend="next")))
-    )
+    split = route("split", action=Forward(backends=(WeightedBackend(backend="web", weight=3), WeightedBackend(backend="next"))))
     whole = config(
         host("a", split), backends=(backend("web"), backend("next", protocol="h2c")),
         endpoint_sets=(endpoints("web", "10.0.0.1", "10.0.0.2"), endpoints("next", "10.0.0.3")),
     )  # fmt: skip
     seen = answer(whole, ask("http://a/"))
-    assert [(b.id, b.share, b.protocol, b.usable) for b in seen.backends] == [
-        ("web", 75, "http1", 2),
-        ("next", 25, "h2c", 1),
-    ]
+    assert [(b.id, b.share, b.protocol, b.usable) for b in seen.backends] == [("web", 75, "http1", 2), ("next", 25, "h2c", 1)]
     assert seen.status is None
     assert seen.summary == "forwarded to web (75 %) or next (25 %)"
 
 
 def test_guards_are_said_in_the_first_line() -> None:
     def seen(**guards: object) -> Answer:
-        whole = config(
-            host("a", route("r", **guards)), backends=(backend("web"),), endpoint_sets=(endpoints("web", "10.0.0.1"),)
-        )
+        whole = config(host("a", route("r", **guards)), backends=(backend("web"),), endpoint_sets=(endpoints("web", "10.0.0.1"),))
         return answer(whole, ask("http://a/"))
 
     closed = seen(auth=(Deny(),))
@@ -337,9 +323,7 @@ def test_answers_of_its_own(action, status, said) -> None:
 
 
 def certificate(name: str, *names: str, default: bool = False) -> Certificate:
-    return Certificate(
-        id=name, chain="", key=Secret("k"), names=names, default=default, origin=origin(name, kind="Secret")
-    )
+    return Certificate(id=name, chain="", key=Secret("k"), names=names, default=default, origin=origin(name, kind="Secret"))
 
 
 def test_the_certificate_by_name_then_wildcard_then_default() -> None:

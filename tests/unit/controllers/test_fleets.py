@@ -140,9 +140,7 @@ def test_redirects_go_to_the_port_that_was_chosen():
     assert {to.port for to in redirects(made.intents()["i"])} == {8443}
 
 
-@pytest.mark.parametrize(
-    "more", [{}, {"weirkeeper.io/load-balancer": "team"}, {"weirkeeper.io/load-balancer": "shared"}]
-)
+@pytest.mark.parametrize("more", [{}, {"weirkeeper.io/load-balancer": "team"}, {"weirkeeper.io/load-balancer": "shared"}])
 def test_ports_of_a_load_balancer_that_others_share_are_its_owners(more):
     notes = {"http.port": "8080", "weirkeeper.io/https-port": "8443", **more}
     made = world(notes)

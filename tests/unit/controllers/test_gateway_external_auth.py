@@ -76,7 +76,9 @@ OTHER = "kind: Service\nmetadata: {name: shop, namespace: other}\nspec: {ports: 
 
 
 def test_a_service_of_another_namespace_with_its_grant() -> None:
-    (auth,) = found("protocol: HTTP, backendRef: {name: shop, namespace: other, port: 80}", BACKEND, GRANT, OTHER).auth
+    (auth,) = found(
+        "protocol: HTTP, backendRef: {name: shop, namespace: other, port: 80}", BACKEND, GRANT, OTHER
+    ).auth
     assert auth.backend == "other/shop/80"
 
 

@@ -105,26 +105,5 @@ def test_what_is_said_is_gateway_apis() -> None:
     """Reasons of Gateway API's own (v1.6 and v1.7, apis/v1)."""
     words = {word for one in EXPECTED.values() for word in one.partition(":")[0].split()} - {"well", "untold"}
     assert words <= set(
-        [
-            "UnsupportedValue",
-            "BackendNotFound",
-            "InvalidKind",
-            "RefNotPermitted",
-            "UnsupportedProtocol",
-            "NoMatchingParent",
-            "NotAllowedByListeners",
-            "NoMatchingListenerHostname",
-            "ListenersNotValid",
-            "PortUnavailable",
-            "UnsupportedAddress",
-            "InvalidCertificateRef",
-            "ProtocolConflict",
-            "HostnameConflict",
-            "InvalidRouteKinds",
-            "InvalidParameters",
-            "NoValidCACertificate",
-            "InvalidCACertificateRef",
-            "NotAllowed",
-            "Invalid",
-        ]
+        ["UnsupportedValue", "BackendNotFound", "InvalidKind", "RefNotPermitted", "UnsupportedProtocol", "NoMatchingParent", "NotAllowedByListeners", "NoMatchingListenerHostname", "ListenersNotValid", "PortUnavailable", "UnsupportedAddress", "InvalidCertificateRef", "ProtocolConflict", "HostnameConflict", "InvalidRouteKinds", "InvalidParameters", "NoValidCACertificate", "InvalidCACertificateRef", "NotAllowed", "Invalid"]
     )

@@ -61,12 +61,7 @@ class Wire:
 @pytest.fixture
 def shelf() -> Shelf:
     made = Shelf()
-    for key, what in {
-        FRONT: item("f"),
-        (BACKEND, "b"): item("b"),
-        (VIRTUAL_HOST, "g|h"): item("h", (BACKEND, "b")),
-        (LISTENER, "80"): item("l"),
-    }.items():
+    for key, what in {FRONT: item("f"), (BACKEND, "b"): item("b"), (VIRTUAL_HOST, "g|h"): item("h", (BACKEND, "b")), (LISTENER, "80"): item("l")}.items():
         made.put(key, what)
     return made
 
@@ -86,9 +81,7 @@ def test_what_ails_an_engine_is_told_on_the_stream_and_on_the_next_ones(shelf: S
     assert [request.node.trouble for raw in one.agent.begun() if (request := wire.request(raw)).node] == [""]
 
 
-def test_a_control_plane_that_does_not_know_the_youngest_kind_ends_its_rounds(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_control_plane_that_does_not_know_the_youngest_kind_ends_its_rounds(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     older = NEUTRAL[:-1]
     monkeypatch.setattr(stream, "NEUTRAL", older)
     monkeypatch.setattr(kinds, "ORDER", tuple(kind for kind in kinds.ORDER if kind not in NEUTRAL or kind in older))
@@ -112,9 +105,7 @@ def test_requests_are_what_protobuf_reads() -> None:
 
 
 def test_responses_of_protobuf_are_read() -> None:
-    made = discovery_pb2.DeltaDiscoveryResponse(
-        type_url=BACKEND, nonce="3", system_version_info="8", removed_resources=["gone"]
-    )
+    made = discovery_pb2.DeltaDiscoveryResponse(type_url=BACKEND, nonce="3", system_version_info="8", removed_resources=["gone"])
     one = made.resources.add(name="n", version="v")
     one.resource.type_url, one.resource.value = BACKEND, b"body"
     found = response(made.SerializeToString())
@@ -139,12 +130,7 @@ def test_changes_of_one_time_are_one_round_and_nobody_waits_for_an_answer(shelf:
     shelf.put((BACKEND, "b"), None)
     shelf.put((VIRTUAL_HOST, "g|h"), None)
     (found,) = wired.rounds()
-    assert dict(found.changes) == {
-        (BACKEND, "new"): b"n",
-        (VIRTUAL_HOST, "g|new"): b"nh",
-        (BACKEND, "b"): None,
-        (VIRTUAL_HOST, "g|h"): None,
-    }
+    assert dict(found.changes) == {(BACKEND, "new"): b"n", (VIRTUAL_HOST, "g|new"): b"nh", (BACKEND, "b"): None, (VIRTUAL_HOST, "g|h"): None}
     for number in range(20):
         shelf.put((BACKEND, "new"), item(f"n{number}"))
         assert len(wired.rounds()) == 1, "without an answer to any"
@@ -200,9 +186,7 @@ def test_what_the_engine_refuses_is_tried_alone_and_its_last_good_form_takes_its
     shelf.put((VIRTUAL_HOST, "g|good"), item("good"))
     for _ in range(4):
         for found in wired.rounds():
-            wired.answer(
-                found, {(VIRTUAL_HOST, "g|h"): "no"} if wired.held.get((VIRTUAL_HOST, "g|h")) == b"bad" else None
-            )
+            wired.answer(found, {(VIRTUAL_HOST, "g|h"): "no"} if wired.held.get((VIRTUAL_HOST, "g|h")) == b"bad" else None)
     assert wired.held[VIRTUAL_HOST, "g|h"] == b"h"
     assert wired.held[VIRTUAL_HOST, "g|good"] == b"good"
     assert [event.name for event in wired.events if isinstance(event, Rejected)] == ["g|h"]
@@ -218,9 +202,7 @@ def test_a_refused_host_keeps_the_backend_of_its_older_form(shelf: Shelf) -> Non
     shelf.put((BACKEND, "b"), None)
     for _ in range(4):
         for found in wired.rounds():
-            wired.answer(
-                found, {(VIRTUAL_HOST, "g|h"): "no"} if wired.held.get((VIRTUAL_HOST, "g|h")) == b"bad" else None
-            )
+            wired.answer(found, {(VIRTUAL_HOST, "g|h"): "no"} if wired.held.get((VIRTUAL_HOST, "g|h")) == b"bad" else None)
     assert (wired.held[VIRTUAL_HOST, "g|h"], wired.held[BACKEND, "b"]) == (b"h", b"b")
     shelf.put((VIRTUAL_HOST, "g|h"), item("fixed", (BACKEND, "other")))
     for found in wired.rounds():

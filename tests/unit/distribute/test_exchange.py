@@ -52,15 +52,8 @@ async def desk(keys: AuthorityKeys | None = None) -> AsyncIterator[tuple[int, Au
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def ask(
-    port: int, authority: AuthorityKeys, token: str | None, load_balancer: str, **more: Any
-) -> tuple[int, str]:
-    body = {
-        "load_balancer": load_balancer,
-        "instance": "pod-1",
-        "csr": more.pop("csr", None) or new_request()[1],
-        **more,
-    }
+async def ask(port: int, authority: AuthorityKeys, token: str | None, load_balancer: str, **more: Any) -> tuple[int, str]:
+    body = {"load_balancer": load_balancer, "instance": "pod-1", "csr": more.pop("csr", None) or new_request()[1], **more}
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
     context = client_context(None, authority.bundle.encode())
     async with aiohttp.ClientSession() as session:
@@ -145,9 +138,7 @@ def test_buckets_refill_and_forget() -> None:
     assert [buckets.wait("a", 1) for _ in range(3)] == [0, 0, 0], "the least recent are forgotten"
 
 
-@pytest.mark.parametrize(
-    "rule", ["edge/envoy", "envoy=web", "edge/en voy=web", "edge/envoy=", "edge/envoy=a b", "/x=web"]
-)
+@pytest.mark.parametrize("rule", ["edge/envoy", "envoy=web", "edge/en voy=web", "edge/envoy=", "edge/envoy=a b", "/x=web"])
 def test_a_wrong_rule_is_refused(rule: str) -> None:
     assert isinstance(accounts_from([rule]), Refused)
 

@@ -123,9 +123,7 @@ def test_an_instance_cannot_forge_a_line_with_its_name() -> None:
 def test_the_metadata_of_a_real_node_is_read() -> None:
     request = discovery_pb2.DeltaDiscoveryRequest(type_url="t")
     request.node.id, request.node.user_agent_name = "web/pod-1", "envoy"
-    request.node.metadata.update(
-        {"a": {"weirkeeper.addresses": ["9.9.9.9"]}, "weirkeeper.addresses": ["192.0.2.1", "::1", 7]}
-    )
+    request.node.metadata.update({"a": {"weirkeeper.addresses": ["9.9.9.9"]}, "weirkeeper.addresses": ["192.0.2.1", "::1", 7]})
     node = wire.request(request.SerializeToString()).node
     assert node is not None
     assert node.addresses == ("192.0.2.1", "::1", "")

@@ -255,9 +255,7 @@ def test_two_followers_of_one_name_do_not_take_turns(caplog: pytest.LogCaptureFi
 
                     await eventually(refused, what="the log says so")
                     await rows(leader, instance("e2"))
-                    assert all(
-                        row.instance == "e2" for row in leader.front.heard if isinstance(row, InstanceObservation)
-                    )
+                    assert all(row.instance == "e2" for row in leader.front.heard if isinstance(row, InstanceObservation))
                 await rows(leader, instance("e2"))
             async with first.following(leader):
                 await rows(leader, instance("e1"))
@@ -319,11 +317,7 @@ ROWS = st.one_of(
 )
 
 
-@given(
-    st.lists(
-        st.one_of(st.tuples(st.just("see"), ROWS), st.tuples(st.sampled_from(["tell", "lose"]), st.none())), max_size=40
-    )
-)
+@given(st.lists(st.one_of(st.tuples(st.just("see"), ROWS), st.tuples(st.sampled_from(["tell", "lose"]), st.none())), max_size=40))
 def test_the_leader_ends_with_what_the_follower_sees(steps: list[tuple[str, Row | None]]) -> None:
     """Whatever is seen, told in batches, or lost and told whole again: in the end the leader has the follower's standing rows, and no other."""
     present, ledger, front, sees = Present("b"), Ledger(), Front(), Front()

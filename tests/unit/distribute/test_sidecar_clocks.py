@@ -27,9 +27,7 @@ async def review(_token: str) -> ServiceAccount:
 
 
 @asynccontextmanager
-async def control_plane(
-    folder: Path, life: dt.timedelta = LEAF_LIFE, keys: AuthorityKeys | None = None
-) -> AsyncIterator[SidecarSettings]:
+async def control_plane(folder: Path, life: dt.timedelta = LEAF_LIFE, keys: AuthorityKeys | None = None) -> AsyncIterator[SidecarSettings]:
     keys = keys or new_authority(dt.datetime.now(dt.UTC))
     exchange = Exchange(lambda: keys, review, lambda: {"edge/envoy": frozenset("*")}, life=life)
     desk = Desk("127.0.0.1:0", OwnTls(keys, ()), exchange, None)
@@ -63,9 +61,7 @@ def kept(settings: SidecarSettings) -> Held:
 
 
 @pytest.mark.parametrize("off", [20 * HOUR, -20 * HOUR, 40 * HOUR], ids=["ahead", "behind", "ahead of the end"])
-def test_a_certificate_is_asked_for_once_in_its_life_whatever_our_clock_says(
-    tmp_path: Path, off: float, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_certificate_is_asked_for_once_in_its_life_whatever_our_clock_says(tmp_path: Path, off: float, caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         async with control_plane(tmp_path) as settings:
             async with running(settings, off) as one:
@@ -100,13 +96,7 @@ def test_it_is_renewed_before_its_end_whatever_our_clock_says(tmp_path: Path, of
     asyncio.run(story())
 
 
-@pytest.mark.parametrize(
-    ("off", "says"),
-    [
-        (3 * BACKDATE, "not valid yet: the clock of this machine is behind"),
-        (-3 * LEAF_LIFE, "has expired: the clock of this machine is ahead"),
-    ],
-)
+@pytest.mark.parametrize(("off", "says"), [(3 * BACKDATE, "not valid yet: the clock of this machine is behind"), (-3 * LEAF_LIFE, "has expired: the clock of this machine is ahead")])
 def test_a_control_plane_whose_certificate_does_not_hold_here_is_named_with_both_clocks(
     tmp_path: Path, off: dt.timedelta, says: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -75,13 +75,7 @@ def test_many_slips_are_not_all_said():
 
 
 def test_every_common_kind_is_known():
-    others = [
-        "Node",
-        "Deployment",
-        "StatefulSet",
-        "DaemonSet",
-        "Pod",
-    ]  # read for what we need of them: their spelling is not our business
+    others = ["Node", "Deployment", "StatefulSet", "DaemonSet", "Pod"]  # read for what we need of them: their spelling is not our business
     assert [kind.kind for kind in KINDS.values() if known_fields(kind) is None] == others
     assert known_fields(Kind(group="x.example", version="v1", kind="X", type=COMMON_KINDS[0].type)) is None
 

@@ -335,10 +335,7 @@ def test_each_part_of_its_pod_is_probed_by_itself(provider):
 
 def test_a_fleet_beside_its_gateway_is_whole_there():
     beside = msgspec.structs.replace(
-        wish("gateway/shop/web"),
-        namespace=Name("shop"),
-        labels=(("team", "a"), (INSTALL, "x")),
-        annotations=(("k", "v"),),
+        wish("gateway/shop/web"), namespace=Name("shop"), labels=(("team", "a"), (INSTALL, "x")), annotations=(("k", "v"),)
     )
     made = fleet_objects(PLACE, beside, {"ca.crt": "roots"})
     assert {key.namespace for key in made} == {"shop"} == {body["metadata"]["namespace"] for body in made.values()}

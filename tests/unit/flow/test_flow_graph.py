@@ -395,11 +395,7 @@ class TestFailure:
         assert g.settle().failures.keys() == {"left"}, "it is tried again"
         g.put(numbers, "b", 2)
         settled = g.settle()
-        assert (settled.failures, set(settled.changes(shown)), g.rows(shown)) == (
-            {},
-            {"b", "c"},
-            {"a": "2", "b": "1", "c": "1"},
-        )
+        assert (settled.failures, set(settled.changes(shown)), g.rows(shown)) == ({}, {"b", "c"}, {"a": "2", "b": "1", "c": "1"})
         assert g.difference(g.fresh()) == ()
         fresh = g.fresh()
         fresh.put(numbers, "b", 0)

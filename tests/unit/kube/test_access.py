@@ -153,10 +153,7 @@ def kubeconfig(path: Path, server: str) -> Path:
 
 
 def test_the_first_that_there_is(tmp_path: Path) -> None:
-    given, variable = (
-        kubeconfig(tmp_path / "given", "https://given"),
-        kubeconfig(tmp_path / "variable", "https://variable"),
-    )
+    given, variable = kubeconfig(tmp_path / "given", "https://given"), kubeconfig(tmp_path / "variable", "https://variable")
     home = tmp_path / "home"
     kubeconfig(home / ".kube" / "config", "https://home")
     (tmp_path / "pod").mkdir()

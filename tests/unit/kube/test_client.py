@@ -48,9 +48,7 @@ async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIte
         tasks.add(task)
         try:
             while head := (await reader.readuntil(b"\r\n\r\n")).decode():
-                length = next(
-                    (int(line[15:]) for line in head.split("\r\n") if line.lower().startswith("content-length:")), 0
-                )
+                length = next((int(line[15:]) for line in head.split("\r\n") if line.lower().startswith("content-length:")), 0)
                 heads.append(head + (await reader.readexactly(length)).decode())
                 await answer(reader, writer, heads[-1])
                 await writer.drain()
@@ -222,13 +220,7 @@ def test_through_a_proxy_only_the_server_sees_the_token(tmp_path: Path) -> None:
                 await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
 
             async with serving(connect) as (proxy, _):
-                reached = Access(
-                    "https://api.invalid",
-                    proxy=proxy,
-                    server_name="127.0.0.1",
-                    trust=Trust(authority.pem()),
-                    credentials=Tokens("t"),
-                )
+                reached = Access("https://api.invalid", proxy=proxy, server_name="127.0.0.1", trust=Trust(authority.pem()), credentials=Tokens("t"))
                 async with Client(reached) as client:
                     await client.get_path("/version")
             return heads
@@ -298,13 +290,9 @@ def test_a_401_is_told_when_that_does_not_do(tokens: tuple[str, ...]) -> None:
 def test_what_is_asked() -> None:
     async def scenario(client: Client, heads: list[str]) -> list[str]:
         await client.delete(SERVICE, "a", "b", uid="u")
-        await client.patch(
-            SERVICE, "a", {"x": 1}, "b", "status", content_type="application/json-patch+json", query={"force": "true"}
-        )
+        await client.patch(SERVICE, "a", {"x": 1}, "b", "status", content_type="application/json-patch+json", query={"force": "true"})
         with pytest.raises(BadAnswer):
-            async for _ in client.pages(
-                KNOWN["", "Namespace"], type=Namespace, resource_version="0", label_selector="a in (b,c)"
-            ):
+            async for _ in client.pages(KNOWN["", "Namespace"], type=Namespace, resource_version="0", label_selector="a in (b,c)"):
                 pass
         return heads
 

@@ -27,9 +27,7 @@ def service(name: str = "a", **more: Any) -> dict[str, Any]:
 
 
 def listed(*items: object, **metadata: str) -> bytes:
-    return bytes_of(
-        {"kind": "ServiceList", "apiVersion": "v1", "metadata": {"resourceVersion": "9", **metadata}, "items": items}
-    )
+    return bytes_of({"kind": "ServiceList", "apiVersion": "v1", "metadata": {"resourceVersion": "9", **metadata}, "items": items})
 
 
 def test_an_item_of_a_list_gets_its_kind_and_cluster() -> None:
@@ -53,20 +51,7 @@ def test_one_that_does_not_fit_is_a_problem_and_its_neighbours_are_there() -> No
     assert "spec.ports[0].port" in broken.problem
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {},
-        [],
-        7,
-        "x",
-        None,
-        {"metadata": None},
-        {"metadata": {}},
-        {"metadata": {"name": 5}},
-        {"metadata": {"name": ["a"]}},
-    ],
-)
+@pytest.mark.parametrize("odd", [{}, [], 7, "x", None, {"metadata": None}, {"metadata": {}}, {"metadata": {"name": 5}}, {"metadata": {"name": ["a"]}}])
 def test_odd_items_are_problems(odd: object) -> None:
     page = SERVICES.page(listed(odd, service("b")))
     assert page.items[0].object is None
@@ -139,34 +124,12 @@ def test_an_error_event_is_the_failure_that_it_tells() -> None:
     assert (seen.status, seen.reason, seen.message) == (410, "Expired", "too old")
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"",
-        b"{",
-        b"null",
-        b'{"type":"ADDED"}',
-        b'{"type":"NEW","object":{}}',
-        b'{"type":"BOOKMARK","object":5}',
-        b"\xff\xfe",
-    ],
-)
+@pytest.mark.parametrize("line", [b"", b"{", b"null", b'{"type":"ADDED"}', b'{"type":"NEW","object":{}}', b'{"type":"BOOKMARK","object":5}', b"\xff\xfe"])
 def test_a_line_that_is_no_event_is_a_value_too(line: bytes) -> None:
     assert isinstance(SERVICES.event(line), BadAnswer)
 
 
-@given(
-    st.binary(max_size=200)
-    | st.recursive(
-        st.none() | st.integers() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["metadata", "name", "spec", "data", "type", "object", "kind"]), inner, max_size=4
-            )
-        ),
-    ).map(bytes_of)
-)
+@given(st.binary(max_size=200) | st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["metadata", "name", "spec", "data", "type", "object", "kind"]), inner, max_size=4)).map(bytes_of))
 def test_nothing_that_comes_makes_an_item_or_an_event_raise(body: bytes) -> None:
     decoder = Decoder(KNOWN["", "Secret"], Secret)
     item = decoder.item(body)
@@ -175,29 +138,14 @@ def test_nothing_that_comes_makes_an_item_or_an_event_raise(body: bytes) -> None
 
 
 def test_metadata_alone() -> None:
-    body = {
-        "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": {"name": "shop", "labels": {"a": "b"}},
-    }
+    body = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "shop", "labels": {"a": "b"}}}
     found = Decoder(KNOWN["", "Namespace"], Namespace).item(bytes_of(body)).object
     assert found is not None
     assert (found.ref, found.metadata.labels) == (Ref(kind="Namespace", name="shop"), {"a": "b"})
 
 
 def test_failures_from_bodies() -> None:
-    told = status_failure(
-        bytes_of(
-            {
-                "kind": "Status",
-                "code": 429,
-                "reason": "TooManyRequests",
-                "message": "later",
-                "details": {"retryAfterSeconds": 3},
-            }
-        ),
-        429,
-    )
+    told = status_failure(bytes_of({"kind": "Status", "code": 429, "reason": "TooManyRequests", "message": "later", "details": {"retryAfterSeconds": 3}}), 429)
     assert isinstance(told, TooManyRequests)
     assert (told.retry_after, str(told)) == (3, "429 TooManyRequests: later")
     assert isinstance(status_failure(b"404 page not found\n", 404), NotFound)

@@ -63,10 +63,7 @@ def ask(scenario: Callable[[], Any]) -> Any:
 
 
 def test_a_token_is_kept_until_shortly_before_it_expires(tmp_path: Path) -> None:
-    path = program(
-        tmp_path,
-        "answer(token=f'token-{number}', expirationTimestamp='2026-11-21T13:00:00Z' if number == 1 else '2026-11-21T14:00:00Z')",
-    )
+    path = program(tmp_path, "answer(token=f'token-{number}', expirationTimestamp='2026-11-21T13:00:00Z' if number == 1 else '2026-11-21T14:00:00Z')")
     clocks = Clocks()
     one = credentials(path, clocks)
 
@@ -109,13 +106,7 @@ def test_many_requests_share_one_run(tmp_path: Path) -> None:
 
 def test_a_run_outlives_the_request_that_wanted_it(tmp_path: Path) -> None:
     fifo = tmp_path / "go"
-    one = credentials(
-        program(
-            tmp_path,
-            f"import os\nos.path.exists({str(fifo)!r}) or sys.stdin.read()\nwhile not os.path.exists({str(fifo)!r}): pass\nanswer(token='t')",
-        ),
-        Clocks(),
-    )
+    one = credentials(program(tmp_path, f"import os\nos.path.exists({str(fifo)!r}) or sys.stdin.read()\nwhile not os.path.exists({str(fifo)!r}): pass\nanswer(token='t')"), Clocks())
 
     async def scenario() -> None:
         with pytest.raises(TimeoutError):
@@ -143,9 +134,7 @@ def test_a_certificate(tmp_path: Path) -> None:
 
 
 def test_what_the_program_is_told(tmp_path: Path) -> None:
-    body = (
-        "answer(token=','.join([sys.argv[1], os.environ['REGION'], os.environ['KUBERNETES_EXEC_INFO'].encode().hex()]))"
-    )
+    body = "answer(token=','.join([sys.argv[1], os.environ['REGION'], os.environ['KUBERNETES_EXEC_INFO'].encode().hex()]))"
     program(tmp_path, body)
     (tmp_path / "config").write_text(json.dumps({
         "clusters": [{"name": "c", "cluster": {
@@ -189,9 +178,7 @@ def test_a_failure_is_told_and_not_repeated_at_once(tmp_path: Path) -> None:
 
 
 def test_an_old_token_holds_while_the_program_fails(tmp_path: Path) -> None:
-    path = program(
-        tmp_path, "answer(token='t', expirationTimestamp='2026-11-21T12:10:00Z') if number == 1 else sys.exit(1)"
-    )
+    path = program(tmp_path, "answer(token='t', expirationTimestamp='2026-11-21T12:10:00Z') if number == 1 else sys.exit(1)")
     clocks = Clocks()
     one = credentials(path, clocks)
 
@@ -244,14 +231,8 @@ def test_closing_ends_the_program(tmp_path: Path) -> None:
         (b'{"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential"}', "must print"),
         (b'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "Secret"}', "must print"),
         (b'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}', "neither"),
-        (
-            b'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"clientKeyData": "s3cret"}}',
-            "without",
-        ),
-        (
-            b'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": ["s3cret"]}}',
-            "printed no",
-        ),
+        (b'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"clientKeyData": "s3cret"}}', "without"),
+        (b'{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": ["s3cret"]}}', "printed no"),
     ],
 )
 def test_unusable_output_is_named_and_never_repeated(output: bytes, why: str) -> None:

@@ -43,12 +43,7 @@ def header(access: Access) -> str | None:
 
 def test_a_token() -> None:
     access = read(config())
-    assert (access.server, access.namespace, header(access), access.proxy) == (
-        "https://api:6443",
-        "shop",
-        "Bearer t0ken",
-        None,
-    )
+    assert (access.server, access.namespace, header(access), access.proxy) == ("https://api:6443", "shop", "Bearer t0ken", None)
 
 
 def test_texts_stay_texts() -> None:
@@ -66,10 +61,7 @@ def test_a_server_without_scheme_gets_tls() -> None:
 
 
 def test_a_path_of_the_server_stays() -> None:
-    assert (
-        read(config(cluster={"server": "https://rancher/k8s/clusters/c-1/"})).server
-        == "https://rancher/k8s/clusters/c-1"
-    )
+    assert read(config(cluster={"server": "https://rancher/k8s/clusters/c-1/"})).server == "https://rancher/k8s/clusters/c-1"
 
 
 def test_nobody_needs_a_user() -> None:
@@ -90,11 +82,7 @@ def test_another_context_is_chosen_by_name() -> None:
 
 
 def test_the_authority_and_the_certificate_go_into_the_context() -> None:
-    cluster = {
-        "server": "https://a",
-        "certificate-authority-data": encoded(AUTHORITY.pem()),
-        "tls-server-name": "inner",
-    }
+    cluster = {"server": "https://a", "certificate-authority-data": encoded(AUTHORITY.pem()), "tls-server-name": "inner"}
     user = {"client-certificate-data": encoded(CLIENT.certificate), "client-key-data": encoded(CLIENT.key)}
     access = read(config(user, cluster))
     context = asyncio.run(access.ssl_context())
@@ -106,12 +94,7 @@ def test_the_authority_and_the_certificate_go_into_the_context() -> None:
 
 def test_paths_start_at_the_file(tmp_path: Path) -> None:
     (tmp_path / "pki").mkdir()
-    for name, content in {
-        "ca.crt": AUTHORITY.pem(),
-        "u.crt": CLIENT.certificate,
-        "u.key": CLIENT.key,
-        "token": b"from-file\n",
-    }.items():
+    for name, content in {"ca.crt": AUTHORITY.pem(), "u.crt": CLIENT.certificate, "u.key": CLIENT.key, "token": b"from-file\n"}.items():
         (tmp_path / "pki" / name).write_bytes(content)
     cluster = {"server": "https://a", "certificate-authority": "pki/ca.crt"}
     user = {"client-certificate": "pki/u.crt", "client-key": "pki/u.key", "tokenFile": "pki/token"}
@@ -298,18 +281,12 @@ def test_the_watch_on_files_sees_files(tmp_path: Path) -> None:
 def test_each_may_be_allowed_alone(allowed: Allowed, name: str) -> None:
     read(TENANT[name][0], remote=True, allowed=allowed)
     with pytest.raises(AccessRefused):
-        read(
-            TENANT["tokenFile"][0] if name != "as-groups" else TENANT["auth-provider"][0], remote=True, allowed=allowed
-        )
+        read(TENANT["tokenFile"][0] if name != "as-groups" else TENANT["auth-provider"][0], remote=True, allowed=allowed)
 
 
 def test_a_tenants_token_and_certificate_are_taken() -> None:
     cluster = {"server": "https://a", "certificate-authority-data": encoded(AUTHORITY.pem())}
-    user = {
-        "client-certificate-data": encoded(CLIENT.certificate),
-        "client-key-data": encoded(CLIENT.key),
-        "token": "t",
-    }
+    user = {"client-certificate-data": encoded(CLIENT.certificate), "client-key-data": encoded(CLIENT.key), "token": "t"}
     access = read(config(user, cluster), remote=True)
     assert header(access) == "Bearer t"
     assert asyncio.run(access.ssl_context()) is not None

@@ -96,9 +96,7 @@ def aggregated(group: str, *versions: tuple[str, list[tuple[str, str]]]) -> dict
 
 def test_the_preferred_version_or_the_asked_one() -> None:
     routes = [("httproutes", "HTTPRoute")]
-    server = Server(
-        {"/api": aggregated(""), "/apis": aggregated("g.io", ("v1", routes), ("v1beta1", [*routes, ("olds", "Old")]))}
-    )
+    server = Server({"/api": aggregated(""), "/apis": aggregated("g.io", ("v1", routes), ("v1beta1", [*routes, ("olds", "Old")]))})
     assert asyncio.run(discovered(server)) == {
         ("g.io", "HTTPRoute"): Resource("g.io", "v1", "httproutes", "HTTPRoute"),
         ("g.io", "Old"): Resource("g.io", "v1beta1", "olds", "Old"),

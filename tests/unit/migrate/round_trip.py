@@ -32,12 +32,7 @@ def program(controller: str, documents: Iterable[Document]) -> Reconciler:
     parts = plugins(Settings(controllers=(controller,), providers=("memory",), state_directory=""))
     found = Reconciler(parts.controllers, parts.providers)
     decoder = Decoder(found.kinds)
-    seen = [
-        Seen(ref=one.ref, object=one.object)
-        for document in documents
-        for one in decoder.objects(document)
-        if one.ref is not None and one.object is not None
-    ]
+    seen = [Seen(ref=one.ref, object=one.object) for document in documents for one in decoder.objects(document) if one.ref is not None and one.object is not None]
     found.receive([*seen, Synced(feed="test", kinds=tuple(kind.kind for kind in found.kinds.values()))])
     found.settle()
     return found
@@ -55,9 +50,7 @@ def migration(documents: Sequence[Document], choices: Choices = Choices()) -> Mi
     return migrated(program("ingress", documents), choices)
 
 
-def pairs(
-    documents: Sequence[Document], choices: Choices = Choices()
-) -> list[tuple[LoadBalancerConfig, LoadBalancerConfig]]:
+def pairs(documents: Sequence[Document], choices: Choices = Choices()) -> list[tuple[LoadBalancerConfig, LoadBalancerConfig]]:
     """Each load balancer of the Ingresses with its Gateway, by their order."""
     old = program("ingress", documents)
     new = program("gateway", [*documents, *migrated(old, choices).manifests])
@@ -72,27 +65,21 @@ def differences(documents: Sequence[Document], choices: Choices = Choices()) -> 
             asked += 1
             before, after = said(answer(old, request)), said(answer(new, request))
             if before != after:
-                found.append(
-                    f"{request.scheme}://{request.host}{request.path} {request.headers}: {before}, then {after}"
-                )
+                found.append(f"{request.scheme}://{request.host}{request.path} {request.headers}: {before}, then {after}")
     return asked, found
 
 
 def said(one: Answer) -> object:
     """What a client and a backend see of an answer; what lets nobody in, or shows a certificate for other names, is `UNSERVED` in both worlds."""
     shown = one.certificate.names if one.certificate is not None else ()
-    if one.listener is None or (
-        one.request.scheme == "https" and not any(covers(name, one.request.host) for name in shown)
-    ):
+    if one.listener is None or (one.request.scheme == "https" and not any(covers(name, one.request.host) for name in shown)):
         return UNSERVED
     guarded = {setting.field for setting in one.settings} & {"auth", "ip_rules"}
     if guarded or (one.status or 0) in {500, 503, 404, 421}:
         return UNSERVED
     if one.status is not None:
         return one.status, re.sub(r"(\w+)://([^/]+)(/.*)", r"\1, \2, \3", re.sub(r", port \d+", "", one.summary))
-    return one.backend_path, tuple(
-        sorted((backend.id.partition("~")[0], backend.share) for backend in one.backends if backend.share)
-    )
+    return one.backend_path, tuple(sorted((backend.id.partition("~")[0], backend.share) for backend in one.backends if backend.share))
 
 
 def requests(config: LoadBalancerConfig) -> Iterator[Request]:
@@ -100,15 +87,7 @@ def requests(config: LoadBalancerConfig) -> Iterator[Request]:
     for host in config.virtual_hosts:
         name = {"*": "elsewhere.example"}.get(host.hostname, host.hostname.replace("*.", "one."))
         paths = {path for route in host.routes for path in around(route.match.path)} | {"/", "/other"}
-        headers = {
-            (),
-            *(
-                (f"{one.name}: {one.match.value}",)
-                for route in host.routes
-                for one in route.match.headers
-                if isinstance(one.match, Exactly)
-            ),
-        }
+        headers = {(), *((f"{one.name}: {one.match.value}",) for route in host.routes for one in route.match.headers if isinstance(one.match, Exactly))}
         headers |= {(f"Cookie: a=b; {one.name}={one.value}",) for route in host.routes for one in route.match.cookies}
         headers |= {(*one, *other) for one, other in itertools.combinations(sorted(headers), 2) if len(headers) < 8}
         for scheme, path, lines in itertools.product(("http", "https"), sorted(paths), sorted(headers)):
@@ -119,15 +98,8 @@ def requests(config: LoadBalancerConfig) -> Iterator[Request]:
 
 def around(match: Any) -> list[str]:
     """Paths near a condition."""
-    text = (
-        re.split(r"[(\[\\$.*+?]", match.value)[0].rstrip("/")
-        if isinstance(match, RegexPath)
-        else match.value.rstrip("/")
-    )
-    return [
-        path if path.startswith("/") else f"/{path}"
-        for path in (text, f"{text}/", f"{text}/x", f"{text}/x/y", f"{text}q")
-    ]
+    text = re.split(r"[(\[\\$.*+?]", match.value)[0].rstrip("/") if isinstance(match, RegexPath) else match.value.rstrip("/")
+    return [path if path.startswith("/") else f"/{path}" for path in (text, f"{text}/", f"{text}/x", f"{text}/x/y", f"{text}q")]
 
 
 def as_json(one: Migration) -> Any:

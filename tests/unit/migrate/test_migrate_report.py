@@ -11,14 +11,7 @@ from weirkeeper.migrate.notes import Outcome
 PREFIX = "nginx.ingress.kubernetes.io/"
 
 
-def ingress(
-    notes: dict[str, str] | None = None,
-    name: str = "shop",
-    namespace: str = "shop",
-    host: str = "shop.example",
-    path: str = "/",
-    **spec: object,
-) -> dict:
+def ingress(notes: dict[str, str] | None = None, name: str = "shop", namespace: str = "shop", host: str = "shop.example", path: str = "/", **spec: object) -> dict:
     backend = {"service": {"name": "web", "port": {"number": 80}}}
     rules = [{"host": host, "http": {"paths": [{"path": path, "pathType": "Prefix", "backend": backend}]}}]
     annotations = {PREFIX + key: text for key, text in (notes or {}).items()}
@@ -38,10 +31,7 @@ def only(kind: str, *documents: dict, **choices: object) -> dict:
 
 
 def outcomes(notes: dict[str, str], **choices: object) -> dict[str, Outcome]:
-    return {
-        one.field.removeprefix(PREFIX): one.outcome
-        for one in migration([ingress(notes)], Choices(**choices)).report.entries
-    }
+    return {one.field.removeprefix(PREFIX): one.outcome for one in migration([ingress(notes)], Choices(**choices)).report.entries}
 
 
 def rule(notes: dict[str, str], **choices: object) -> dict:
@@ -80,143 +70,69 @@ def test_an_annotation_has_its_outcome(notes: dict[str, str], said: Outcome) -> 
     assert outcomes(notes)[next(iter(notes))] == said
 
 
-@pytest.mark.parametrize(
-    "notes",
-    [
-        {"allowlist-source-range": "10.0.0.0/8"},
-        {"denylist-source-range": "10.0.0.0/8"},
-        {"auth-type": "digest", "auth-secret": "x"},
-        {"auth-url": "http://auth.shop.svc:80/"},
-    ],
-)
+@pytest.mark.parametrize("notes", [{"allowlist-source-range": "10.0.0.0/8"}, {"denylist-source-range": "10.0.0.0/8"}, {"auth-type": "digest", "auth-secret": "x"}, {"auth-url": "http://auth.shop.svc:80/"}])
 def test_a_guard_without_equivalent_lets_nobody_in(notes: dict[str, str]) -> None:
     assert set(rule(notes)) == {"matches"}, "a rule without backends and filters is answered 500"
 
 
 def test_the_experimental_channel_says_more() -> None:
-    notes = {
-        "affinity": "cookie",
-        "session-cookie-name": "kept",
-        "session-cookie-max-age": "172800",
-        "proxy-next-upstream": "http_503 non_idempotent",
-        "auth-url": "http://auth.shop.svc:80/ask",
-    }
+    notes = {"affinity": "cookie", "session-cookie-name": "kept", "session-cookie-max-age": "172800", "proxy-next-upstream": "http_503 non_idempotent", "auth-url": "http://auth.shop.svc:80/ask"}
     made = rule(notes, channel=Channel.EXPERIMENTAL)
-    assert made["sessionPersistence"] == {
-        "sessionName": "kept",
-        "type": "Cookie",
-        "cookieConfig": {"lifetimeType": "Permanent"},
-        "absoluteTimeout": "48h",
-    }
+    assert made["sessionPersistence"] == {"sessionName": "kept", "type": "Cookie", "cookieConfig": {"lifetimeType": "Permanent"}, "absoluteTimeout": "48h"}
     assert made["retry"] == {"attempts": 2, "codes": [503]}
-    assert made["filters"] == [
-        {
-            "type": "ExternalAuth",
-            "externalAuth": {"protocol": "HTTP", "backendRef": {"name": "auth", "port": 80}, "http": {"path": "/ask"}},
-        }
-    ]
+    assert made["filters"] == [{"type": "ExternalAuth", "externalAuth": {"protocol": "HTTP", "backendRef": {"name": "auth", "port": 80}, "http": {"path": "/ask"}}}]
     told = outcomes(notes)
     assert {told["affinity"], told["proxy-next-upstream"]} == {Outcome.NOTHING}, "nobody passes in the standard channel"
     assert told["auth-url"] == Outcome.CLOSED
 
 
 def test_a_certificate_in_another_namespace_needs_a_grant() -> None:
-    two = [
-        ingress(tls=[{"hosts": ["shop.example"], "secretName": "held"}]),
-        ingress(name="blog", namespace="blog", host="blog.example"),
-    ]
+    two = [ingress(tls=[{"hosts": ["shop.example"], "secretName": "held"}]), ingress(name="blog", namespace="blog", host="blog.example")]
     grant = only("ReferenceGrant", *two)
     assert grant["metadata"]["namespace"] == "shop"
-    assert grant["spec"] == {
-        "from": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "default"}],
-        "to": [{"group": "", "kind": "Secret", "name": "held"}],
-    }
+    assert grant["spec"] == {"from": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "default"}], "to": [{"group": "", "kind": "Secret", "name": "held"}]}
     gateway = only("Gateway", *two)
-    selector = {
-        "matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["blog", "shop"]}]
-    }
-    assert [one["allowedRoutes"]["namespaces"] for one in gateway["spec"]["listeners"]] == [
-        {"from": "Selector", "selector": selector}
-    ] * 2
+    selector = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["blog", "shop"]}]}
+    assert [one["allowedRoutes"]["namespaces"] for one in gateway["spec"]["listeners"]] == [{"from": "Selector", "selector": selector}] * 2
     assert of_kind("ReferenceGrant", *two, per=Per.NAMESPACE) == []
     assert {one["metadata"]["namespace"] for one in of_kind("Gateway", *two, per=Per.NAMESPACE)} == {"shop", "blog"}
 
 
 def test_what_a_gateway_has_no_room_for_goes_into_listener_sets() -> None:
     hosts = [f"h{number}.example" for number in range(70)]
-    many = [
-        ingress(name=f"i{i}", host=host, tls=[{"hosts": [host], "secretName": "held"}]) for i, host in enumerate(hosts)
-    ]
+    many = [ingress(name=f"i{i}", host=host, tls=[{"hosts": [host], "secretName": "held"}]) for i, host in enumerate(hosts)]
     gateway, more = only("Gateway", *many), only("ListenerSet", *many)
     assert (len(gateway["spec"]["listeners"]), len(more["spec"]["listeners"])) == (64, 7)
     assert gateway["spec"]["allowedListeners"] == {"namespaces": {"from": "Same"}}
-    parents = [
-        parent["name"]
-        for route in of_kind("HTTPRoute", *many)
-        for parent in route["spec"]["parentRefs"]
-        if parent.get("kind") == "ListenerSet"
-    ]
+    parents = [parent["name"] for route in of_kind("HTTPRoute", *many) for parent in route["spec"]["parentRefs"] if parent.get("kind") == "ListenerSet"]
     assert parents == [more["metadata"]["name"]] * 7
 
 
 def test_many_paths_become_several_routes() -> None:
-    services = [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": f"s{i}", "namespace": "shop"},
-            "spec": {"ports": [{"port": 80}]},
-        }
-        for i in range(40)
-    ]
+    services = [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"s{i}", "namespace": "shop"}, "spec": {"ports": [{"port": 80}]}} for i in range(40)]
     one = ingress()
-    one["spec"]["rules"][0]["http"]["paths"] = [
-        {"path": f"/p{i:02}", "pathType": "Prefix", "backend": {"service": {"name": f"s{i}", "port": {"number": 80}}}}
-        for i in range(40)
-    ]
+    one["spec"]["rules"][0]["http"]["paths"] = [{"path": f"/p{i:02}", "pathType": "Prefix", "backend": {"service": {"name": f"s{i}", "port": {"number": 80}}}} for i in range(40)]
     routes = of_kind("HTTPRoute", one, *services)
-    assert [(route["metadata"]["name"], len(route["spec"]["rules"])) for route in routes] == [
-        ("shop-01", 16),
-        ("shop-02", 16),
-        ("shop-03", 8),
-    ]
+    assert [(route["metadata"]["name"], len(route["spec"]["rules"])) for route in routes] == [("shop-01", 16), ("shop-02", 16), ("shop-03", 8)]
 
 
 def test_tls_to_backends_becomes_a_policy() -> None:
     from weirkeeper.testing.certificates import Authority  # noqa: PLC0415 - only here is an authority made
 
     pem = Authority("backends").pem().decode()
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "trust", "namespace": "shop"},
-        "stringData": {"ca.crt": pem},
-    }
-    notes = {
-        "backend-protocol": "HTTPS",
-        "proxy-ssl-secret": "trust",
-        "proxy-ssl-verify": "on",
-        "proxy-ssl-name": "web.internal",
-    }
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "trust", "namespace": "shop"}, "stringData": {"ca.crt": pem}}
+    notes = {"backend-protocol": "HTTPS", "proxy-ssl-secret": "trust", "proxy-ssl-verify": "on", "proxy-ssl-name": "web.internal"}
     found = migration([ingress(notes), secret])
     policy = next(one for one in found.manifests if one["kind"] == "BackendTLSPolicy")
     held = next(one for one in found.manifests if one["kind"] == "ConfigMap")
     assert policy["spec"]["targetRefs"] == [{"group": "", "kind": "Service", "name": "web", "sectionName": "port-80"}]
-    assert policy["spec"]["validation"] == {
-        "hostname": "web.internal",
-        "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": held["metadata"]["name"]}],
-    }
+    assert policy["spec"]["validation"] == {"hostname": "web.internal", "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": held["metadata"]["name"]}]}
     assert held["data"] == {"ca.crt": pem}
     assert found.report.undone == []
 
 
 def test_a_class_of_somebody_else_is_said() -> None:
-    theirs = {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "IngressClass",
-        "metadata": {"name": "nginx"},
-        "spec": {"controller": "example.com/other"},
-    }
+    theirs = {"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}, "spec": {"controller": "example.com/other"}}
     found = migration([theirs, ingress()])
     assert found.manifests == ()
     assert [one.field for one in found.report.undone] == ["spec.ingressClassName"]
@@ -226,12 +142,7 @@ def test_a_port_by_name_needs_its_service() -> None:
     one = ingress()
     one["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["port"] = {"name": "web"}
     assert any("is not among the manifests" in why for entry in migration([one]).report.undone for why in entry.why)
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "web", "namespace": "shop"},
-        "spec": {"ports": [{"name": "web", "port": 8081}]},
-    }
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}, "spec": {"ports": [{"name": "web", "port": 8081}]}}
     assert only("HTTPRoute", one, service)["spec"]["rules"][0]["backendRefs"] == [{"name": "web", "port": 8081}]
 
 

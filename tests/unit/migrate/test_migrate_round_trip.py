@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from round_trip import differences, migration
 
 ROOT = Path(__file__).parents[3]
-GOLDEN = sorted(
-    path.parent for path in (ROOT / "tests" / "golden").glob("*/in.yaml") if "kind: Ingress\n" in path.read_text()
-)
+GOLDEN = sorted(path.parent for path in (ROOT / "tests" / "golden").glob("*/in.yaml") if "kind: Ingress\n" in path.read_text())
 OTHERWISE = {
     "a-class-sends-requests-to-node-ports": "ports of nodes",
     "an-ingress-leads-straight-to-workloads": "pods of a Deployment",
@@ -22,21 +20,14 @@ PREFIX = "nginx.ingress.kubernetes.io/"
 
 
 def documents(folder: Path) -> list[dict]:
-    return [
-        one
-        for path in sorted(folder.glob("in.yaml" if (folder / "in.yaml").exists() else "*.yaml"))
-        for one in yaml.safe_load_all(path.read_text())
-        if one
-    ]
+    return [one for path in sorted(folder.glob("in.yaml" if (folder / "in.yaml").exists() else "*.yaml")) for one in yaml.safe_load_all(path.read_text()) if one]
 
 
 @pytest.mark.parametrize("folder", [*GOLDEN, ROOT / "examples" / "shop"], ids=lambda folder: folder.name)
 def test_a_folder_is_answered_alike(folder: Path) -> None:
     asked, found = differences(documents(folder))
     if folder.name in OTHERWISE:
-        assert any(
-            OTHERWISE[folder.name] in why for one in migration(documents(folder)).report.undone for why in one.why
-        )
+        assert any(OTHERWISE[folder.name] in why for one in migration(documents(folder)).report.undone for why in one.why)
     else:
         assert found == []
     assert asked >= 4
@@ -64,38 +55,19 @@ NOTES = st.fixed_dictionaries(
 @st.composite
 def ingress(draw: st.DrawFn, number: int) -> dict:
     target = draw(st.sampled_from([*TARGETS] if number % 2 else [None]))
-    notes = {PREFIX + name: text for name, text in draw(NOTES).items()} | (
-        {PREFIX + "rewrite-target": target} if target else {}
-    )
+    notes = {PREFIX + name: text for name, text in draw(NOTES).items()} | ({PREFIX + "rewrite-target": target} if target else {})
     if draw(st.integers(0, 4)) == 0:
-        notes = {
-            PREFIX + "canary": "true",
-            PREFIX + "canary-by-header": "X-Next",
-            PREFIX + "canary-by-cookie": "next",
-            PREFIX + "canary-weight": "30",
-        }
+        notes = {PREFIX + "canary": "true", PREFIX + "canary-by-header": "X-Next", PREFIX + "canary-by-cookie": "next", PREFIX + "canary-weight": "30"}
     hosts = draw(st.lists(st.sampled_from(HOSTS), min_size=1, max_size=2, unique=True))
     paths = draw(st.lists(st.sampled_from(PATHS), min_size=1, max_size=3, unique=True))
     kinds = [draw(st.sampled_from(("Exact", "Prefix", "ImplementationSpecific"))) for _ in paths]
     rows = [
-        {
-            "path": path.rstrip("/") + TARGETS[target] if TARGETS[target] else path,
-            "pathType": kind,
-            "backend": {"service": {"name": f"s{number}-{i}", "port": {"number": 80}}},
-        }
+        {"path": path.rstrip("/") + TARGETS[target] if TARGETS[target] else path, "pathType": kind, "backend": {"service": {"name": f"s{number}-{i}", "port": {"number": 80}}}}
         for i, (path, kind) in enumerate(zip(paths, kinds, strict=True))
     ]
-    spec: dict = {
-        "ingressClassName": "nginx",
-        "rules": [{**({"host": host} if host else {}), "http": {"paths": rows}} for host in hosts],
-    }
+    spec: dict = {"ingressClassName": "nginx", "rules": [{**({"host": host} if host else {}), "http": {"paths": rows}} for host in hosts]}
     if draw(st.booleans()):
-        spec["tls"] = [
-            {
-                "hosts": draw(st.sampled_from((["a.example"], ["*.example"], ["a.example", "b.example"]))),
-                "secretName": "held",
-            }
-        ]
+        spec["tls"] = [{"hosts": draw(st.sampled_from((["a.example"], ["*.example"], ["a.example", "b.example"]))), "secretName": "held"}]
     if draw(st.integers(0, 5)) == 0:
         spec["defaultBackend"] = {"service": {"name": f"d{number}", "port": {"number": 80}}}
     metadata = {"name": f"i{number}", "namespace": "one", "annotations": notes}
@@ -108,24 +80,9 @@ def several(draw: st.DrawFn) -> list[dict]:
 
 
 def surroundings(ingresses: list[dict], secret: dict) -> list[dict]:
-    names = sorted(
-        {
-            path["backend"]["service"]["name"]
-            for one in ingresses
-            for rule in one["spec"]["rules"]
-            for path in rule["http"]["paths"]
-        }
-    )
+    names = sorted({path["backend"]["service"]["name"] for one in ingresses for rule in one["spec"]["rules"] for path in rule["http"]["paths"]})
     names += [one["spec"]["defaultBackend"]["service"]["name"] for one in ingresses if "defaultBackend" in one["spec"]]
-    services = [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name, "namespace": "one"},
-            "spec": {"ports": [{"port": 80}]},
-        }
-        for name in names
-    ]
+    services = [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "one"}, "spec": {"ports": [{"port": 80}]}} for name in names]
     return [*ingresses, *services, *slices(names), secret]
 
 
@@ -145,38 +102,22 @@ def secret() -> dict:
 
     pair = Authority("round trip").issue("a.example", "b.example", "*.example")
     texts = {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.decode()}
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "held", "namespace": "one"},
-        "type": "kubernetes.io/tls",
-        "stringData": texts,
-    }
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "held", "namespace": "one"}, "type": "kubernetes.io/tls", "stringData": texts}
 
 
 def excused(difference: str, told: set[str]) -> bool:
     """Whether the report says it: that routes change places, that a prefix of characters is one of segments now, that the prefix alone is rewritten without a slash."""
-    expressions = {"use-regex", "rewrite-target"} & {
-        field.removeprefix(PREFIX) for field in told
-    } or "paths as expressions" in told
+    expressions = {"use-regex", "rewrite-target"} & {field.removeprefix(PREFIX) for field in told} or "paths as expressions" in told
     asked, _, answers = difference.partition(": ")
     before, _, after = answers.replace("/'", "'").partition(", then ")
-    return "order of routes" in told or (
-        bool(expressions) and (asked.partition(" ")[0].endswith("q") or before == after)
-    )
+    return "order of routes" in told or (bool(expressions) and (asked.partition(" ")[0].endswith("q") or before == after))
 
 
 def test_ingresses_at_random_are_answered_alike(secret: dict) -> None:
     asked = 0
 
     # to shrink what fails would take minutes
-    @settings(
-        max_examples=40,
-        deadline=None,
-        derandomize=True,
-        phases=(Phase.generate,),
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+    @settings(max_examples=40, deadline=None, derandomize=True, phases=(Phase.generate,), suppress_health_check=[HealthCheck.too_slow])
     @given(several())
     def alike(ingresses: list[dict]) -> None:
         nonlocal asked

@@ -61,9 +61,7 @@ LINES_ALLOWED = {"BodyText", "PemText", "Sentence"}
 
 
 @pytest.mark.parametrize("kind", TEXT_TYPES, ids=lambda kind: TEXT_TYPES[kind].name)
-@pytest.mark.parametrize(
-    "where", ["{bad}", "a{bad}", "{bad}a", "a{bad}a", "/{bad}", "/a{bad}", "a.example{bad}", "*.a{bad}"]
-)
+@pytest.mark.parametrize("where", ["{bad}", "a{bad}", "{bad}a", "a{bad}a", "/{bad}", "/a{bad}", "a.example{bad}", "*.a{bad}"])
 def test_no_control_character_passes(kind: object, where: str) -> None:
     for bad in CONTROL:
         text = where.format(bad=bad)

@@ -87,9 +87,7 @@ def test_fields_of_tomorrow_are_left_out(every: list[Items]) -> None:
         known = neutral.read(key.load_balancer, key.kind, key.name, item.body, PROVIDER.capabilities)
         document = msgspec.json.decode(item.body)
         document["value"] = _newer(document["value"])
-        later = neutral.read(
-            key.load_balancer, key.kind, key.name, msgspec.json.encode(document), PROVIDER.capabilities
-        )
+        later = neutral.read(key.load_balancer, key.kind, key.name, msgspec.json.encode(document), PROVIDER.capabilities)
         assert isinstance(known, neutral.Told)
         assert later == known, (key, later)
         looked += 1
@@ -117,9 +115,7 @@ def test_a_need_that_is_not_known_is_refused_and_so_is_a_word_that_is_not_known(
 
 
 def test_needs_are_those_of_the_value(every: list[Items]) -> None:
-    everything = {
-        need for items in every for item in items.values() for need in msgspec.json.decode(item.body).get("needs", ())
-    }
+    everything = {need for items in every for item in items.values() for need in msgspec.json.decode(item.body).get("needs", ())}
     assert "TLSTermination" in everything
     none = Capabilities(engine="none", version="1", supported=frozenset())
     for items in every:
@@ -130,12 +126,8 @@ def test_needs_are_those_of_the_value(every: list[Items]) -> None:
 
 
 def test_what_is_not_understood_leaves_what_was() -> None:
-    items = next(
-        found
-        for found in (items_of(case, ByAgents(PROVIDER)) for case in CASES)
-        if any(key.kind == VIRTUAL_HOST for key in found)
-    )
-    ((name, changes),) = told(items).items()
+    items = next(found for found in (items_of(case, ByAgents(PROVIDER)) for case in CASES) if any(key.kind == VIRTUAL_HOST for key in found))
+    (name, changes), = told(items).items()
     agent = Translation(name, PROVIDER)
     agent.take(changes)
     before = dict(agent.items())
@@ -148,12 +140,8 @@ def test_what_is_not_understood_leaves_what_was() -> None:
 
 
 def test_who_is_to_blame_is_what_the_refused_one_is_a_form_of_else_what_it_was_made_with() -> None:
-    items = next(
-        found
-        for found in (items_of(case, ByAgents(PROVIDER)) for case in CASES)
-        if any(key.kind == BACKEND for key in found)
-    )
-    ((name, changes),) = told(items).items()
+    items = next(found for found in (items_of(case, ByAgents(PROVIDER)) for case in CASES) if any(key.kind == BACKEND for key in found))
+    (name, changes), = told(items).items()
     agent = Translation(name, PROVIDER)
     agent.take(changes)
     host = next(key for key in agent.items() if key.kind == "haproxy.Host")

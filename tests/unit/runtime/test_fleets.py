@@ -188,9 +188,7 @@ def pod(name, *, going=False, of="ingress/c/n/a", **said):
 @pytest.fixture
 def following():
     said = []
-    return FleetPods(
-        SimpleNamespace(), "edge", "a=b", said.append, log=Log(io.StringIO()), gate=None, of="ingress/edge"
-    ), said
+    return FleetPods(SimpleNamespace(), "edge", "a=b", said.append, log=Log(io.StringIO()), gate=None, of="ingress/edge"), said
 
 
 def test_a_pod_that_is_told_to_go_is_said_once(following):
@@ -258,9 +256,7 @@ def service(kind="NodePort", *, name=None, given=(), node_port=30080, of="ingres
 @pytest.fixture
 def fronts():
     said = []
-    return FleetServices(
-        SimpleNamespace(), PLACE, PLACE.namespace, said.append, log=Log(io.StringIO()), gate=None
-    ), said
+    return FleetServices(SimpleNamespace(), PLACE, PLACE.namespace, said.append, log=Log(io.StringIO()), gate=None), said
 
 
 def test_what_kubernetes_gives_to_a_service_is_said_once_and_taken_back(fronts):
@@ -304,9 +300,7 @@ def test_a_fleet_beside_its_gateway_has_a_copy_of_what_it_trusts():
 
     async def published(kind, name, namespace, **_):
         assert (kind.kind, name, namespace) == ("ConfigMap", "w-authority", "edge")
-        return msgspec.convert(
-            {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}, "data": roots}, ConfigMap
-        )
+        return msgspec.convert({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}, "data": roots}, ConfigMap)
 
     cluster.get = published
     name = fleet_name(PLACE, beside.load_balancer)

@@ -77,16 +77,7 @@ def test_a_flipped_bit_is_refused_wherever_it_is(tmp_path):
 
 @pytest.mark.parametrize(
     ("reader", "works"),
-    [
-        ("1.2.3", True),
-        ("1.3.0", True),
-        ("2", True),
-        ("1.2.2", True),
-        ("1.1.0", True),
-        ("1.0.9", False),
-        ("0.9", False),
-        ("", False),
-    ],
+    [("1.2.3", True), ("1.3.0", True), ("2", True), ("1.2.2", True), ("1.1.0", True), ("1.0.9", False), ("0.9", False), ("", False)],
 )
 def test_a_version_that_is_newer_by_more_than_one_step_is_refused(tmp_path, reader, works):
     snapshot(tmp_path).save(ITEMS, 1.0)
