@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from weirkeeper.providers.nginx import PROVIDER
 from weirkeeper.testing.conformance import Rig, Site
 from weirkeeper.testing.conformance.backends import running_backends
 from weirkeeper.testing.conformance.stage import running_stage
+from weirkeeper.testing.eventually import poll_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("nginx-limits")]
 
@@ -90,9 +92,15 @@ def test_a_body_in_parts_is_broken_off(site: Site) -> None:
     assert len(parts) < STEPS
 
 
+def connecting(port: int) -> bool:
+    """Whether somebody waits for this port to take his connection (state SYN_SENT, proc_net_tcp of the kernel's documentation)."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any((far.endswith(f":{port:04X}"), state) == (True, "02") for _, _, far, state, *_ in map(str.split, lines))
+
+
 def late(listener: socket.socket) -> None:
-    """Takes the connection that has the place, then the one that is asked by; its answer begins a while later."""
-    time.sleep(0.3)
+    """Takes the connection that has the place, once another one waits for it; then that one, by which is asked; its answer begins a while later."""
+    poll_until(lambda: connecting(listener.getsockname()[1]), 30, what="the second connection waits")
     listener.accept()[0].close()
     with listener.accept()[0] as asked:
         asked.settimeout(30)
