@@ -25,6 +25,7 @@ from bench import gateway, kube
 from bench.cluster import SERVED, at_rest, envoy, keys_of, real_api, weir
 from bench.figures import machine, rounds, save, table
 from bench.stand import backends, scratch
+from weirkeeper.testing.eventually import poll_until
 from weirkeeper.testing.ports import free_port
 
 PARALLEL, QUIET, PATIENCE = 32, 2.0, 180.0
@@ -204,12 +205,8 @@ class Watched:
         )  # fmt: skip
 
 
-def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"never: {what}")
-        time.sleep(0.05)
+def until(true: Callable[[], bool], what: str) -> None:
+    poll_until(true, PATIENCE, what=what, pause=0.05)
 
 
 class Stranger:
