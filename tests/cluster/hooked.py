@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -37,8 +38,12 @@ def main() -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             envoy.wait(0.2)
     if stopped:
-        with contextlib.suppress(OSError):
+        print(f"{time.monotonic():.3f} stopped", file=sys.stderr, flush=True)
+        try:
             urllib.request.urlopen(f"http://{listens()}/drained", timeout=LONGEST).read()
+        except OSError as error:
+            print(f"its sidecar does not answer: {error}", file=sys.stderr, flush=True)
+        print(f"{time.monotonic():.3f} ended, with {envoy.poll()}", file=sys.stderr, flush=True)
         envoy.terminate()
     sys.exit(envoy.wait())
 

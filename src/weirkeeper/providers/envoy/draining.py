@@ -5,7 +5,6 @@ that nobody asks anything on stay to the limit: HTTP/1.1 has no word for them. (
 """
 
 import asyncio
-import contextlib
 import logging
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from weirkeeper.providers.envoy.beside import asked
 log = logging.getLogger(__name__)
 
 LOOK = 0.05
+LOOKS = 2
+"""So often nobody has to be there: to end Envoy too early costs requests, and a look costs nothing."""
 TOLD = 3.0
 """Who stops a pod tells both containers at once; so long the word for Envoy may be later than ours."""
 ENDED = 5.0
@@ -72,15 +73,20 @@ class Draining:
 async def drained(admin: Path, limit: float) -> int:
     """Tell clients to go elsewhere; how many connections are left when none is, or after ``limit`` seconds. Where there is no Envoy (any more), aiohttp's errors and `OSError`."""
     loop = asyncio.get_running_loop()
-    end, left, told = loop.time() + limit, 0, False
+    end, left, told, empty = loop.time() + limit, 0, False, 0
     while True:
-        with contextlib.suppress(TimeoutError):  # a busy Envoy is asked again
+        try:
             if not told:
                 await asked(admin, _GRACEFUL, "POST")
                 told = True
             left = open_connections(await asked(admin, _OPEN))
-            if not left:
+            empty = 0 if left else empty + 1
+            if empty == LOOKS:
                 return 0
+        except aiohttp.ClientConnectorError:
+            raise  # there is none
+        except (aiohttp.ClientError, TimeoutError) as error:  # a busy Envoy is asked again
+            log.info("its admin did not answer: %s", error or type(error).__name__)
         if loop.time() >= end:
             if not told:
                 raise TimeoutError("its admin takes connections and does not answer")

@@ -113,6 +113,7 @@ class Run:
                 status=response.status if response else 0,
                 answer=response.header(self.plan.token) if response else None,
                 lost=lost,
+                address=connection.target.address if lost else "",
             )
         )
         if lost is None and self.plan.mix is not Mix.NEW_CONNECTION and not _last(response):

@@ -66,6 +66,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     status: int = 0
     answer: str | None = None  # the token: who answered
     lost: Lost | None = None
+    address: str = ""  # where it went that was lost
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
