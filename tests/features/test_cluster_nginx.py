@@ -23,6 +23,7 @@ from cluster_program import (
 )
 
 from weirkeeper.providers import local
+from weirkeeper.providers.items import item
 from weirkeeper.providers.nginx.assembly import Assembly
 from weirkeeper.providers.nginx.binary import modules, nginx_binary
 from weirkeeper.providers.nginx.files import gate
@@ -132,7 +133,7 @@ def test_one_that_starts_with_a_file_that_listens_refuses_it(tmp_path):
     """As it would in the moment of a reload: it holds no entries, and would answer anything to anybody."""
     front = Port(port=80, group="g", binds=("127.0.0.1:1",))
     wished = Assembly()
-    wished.take(dict([items.item(LOAD_BALANCER, items.PORT, front.entry, front)]))
+    wished.take(dict([item(LOAD_BALANCER, items.PORT, front.entry, front)]))
     chosen = Frame(workers=1, modules=modules() or "", user="root" if os.geteuid() == 0 else "")
     write_all(tmp_path, {**gate(chosen), CONFIGURATION: written(file_of(wished, ""), chosen)})
     done = subprocess.run([nginx_binary(), "-p", tmp_path, "-c", CONFIGURATION, "-e", "error.log"], capture_output=True, timeout=30, text=True, check=False)

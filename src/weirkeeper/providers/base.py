@@ -51,6 +51,9 @@ class EngineItem(Told, frozen=True, kw_only=True):
         return self.body + self.tail if self.tail else self.body
 
 
+Row = tuple[ItemKey, EngineItem]
+"""An item under its key."""
+
 ItemChanges = Mapping[ItemKey, EngineItem | None]
 """Items that changed; ``None`` is gone."""
 

@@ -41,9 +41,8 @@ from weirkeeper.model.route import Forward, L4Route, VirtualHost
 from weirkeeper.model.secret import Secret
 from weirkeeper.model.text import Digest, Hostname, Id
 from weirkeeper.model.value import Value
-from weirkeeper.providers.base import Composed, EngineItem, ItemKey
+from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Row
 
-Row = tuple[ItemKey, EngineItem]
 V = TypeVar("V", bound=Value)
 
 

@@ -68,9 +68,10 @@ from weirkeeper.providers.haproxy.files import files
 from weirkeeper.providers.haproxy.held import held_of
 from weirkeeper.providers.haproxy.plan import plan
 from weirkeeper.providers.haproxy.translate import guards, hosts, items, listeners
-from weirkeeper.providers.haproxy.translate.items import Endpoints, Host, Port, Section, Server, item
+from weirkeeper.providers.haproxy.translate.items import Endpoints, Host, Port, Section, Server
 from weirkeeper.providers.haproxy.translate.quoting import Unspeakable, key
 from weirkeeper.providers.haproxy.translate.skeleton import Frame
+from weirkeeper.providers.items import item
 
 CORPUS = corpus()
 EDIT: Any = HeaderEdit(

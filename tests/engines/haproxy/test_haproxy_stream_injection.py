@@ -15,10 +15,11 @@ from weirkeeper.providers.haproxy.files import lines, maps
 from weirkeeper.providers.haproxy.held import held_of
 from weirkeeper.providers.haproxy.plan import plan
 from weirkeeper.providers.haproxy.translate import items, listeners, streams
-from weirkeeper.providers.haproxy.translate.items import Host, item
+from weirkeeper.providers.haproxy.translate.items import Host
 from weirkeeper.providers.haproxy.translate.names import STREAMS
 from weirkeeper.providers.haproxy.translate.quoting import Unspeakable
 from weirkeeper.providers.haproxy.translate.skeleton import Frame
+from weirkeeper.providers.items import item
 
 ORIGIN = Origin(ref=Ref(kind="TLSRoute", name="r"))
 FRAMES = ("{}", "{}\nbackend evil", "x' {}", "{} if TRUE", "*.{}", "443/{}")

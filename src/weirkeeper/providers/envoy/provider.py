@@ -15,7 +15,7 @@ from weirkeeper.model.listener import Listener
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import L4Route, Route, VirtualHost
 from weirkeeper.model.text import Hostname, Id
-from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
+from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey, Row
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.capabilities import CAPABILITIES
 from weirkeeper.providers.envoy.options import EnvoyOptions
@@ -32,7 +32,7 @@ from weirkeeper.providers.envoy.translate import (
     streams,
 )
 from weirkeeper.providers.envoy.translate.hosts import HostPart, group_token
-from weirkeeper.providers.envoy.translate.items import Row, item
+from weirkeeper.providers.envoy.translate.items import item
 from weirkeeper.providers.envoy.translate.listeners import Hanging, HttpChains
 
 Items = Table[ItemKey, EngineItem]

@@ -11,11 +11,12 @@ from weirkeeper.model.filters import Timeouts
 from weirkeeper.model.ids import HostKey, Part, ServerName
 from weirkeeper.model.route import L4Route, VirtualHost
 from weirkeeper.model.text import Hostname, Id
-from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
+from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey, Row
 from weirkeeper.providers.haproxy.capabilities import CAPABILITIES
 from weirkeeper.providers.haproxy.printed import printed
 from weirkeeper.providers.haproxy.translate import hosts, items, listeners, streams
-from weirkeeper.providers.haproxy.translate.items import Bundle, Chain, Endpoints, Named, Row, Server, item
+from weirkeeper.providers.haproxy.translate.items import Bundle, Chain, Endpoints, Named, Server
+from weirkeeper.providers.items import item
 from weirkeeper.providers.ports import Place, PortListeners, by_port, revoked
 
 Items = Table[ItemKey, EngineItem]

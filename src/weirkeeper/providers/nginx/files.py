@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from weirkeeper.providers.items import digest
 from weirkeeper.providers.nginx.plan import GATE
 from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, STAND_IN, Frame, configuration
-from weirkeeper.providers.nginx.translate.items import digest
 
 FOLDER = "weir"
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from weirkeeper.model.text import Id, Name, Sentence
 from weirkeeper.providers.base import ItemKey
+from weirkeeper.providers.items import digest
 from weirkeeper.providers.keeping import AGAIN, Keeping, ObserveItem
 from weirkeeper.providers.local import Running
 from weirkeeper.providers.nginx import control
@@ -19,7 +20,7 @@ from weirkeeper.providers.nginx.files import scripts, scripts_digest, stand_in
 from weirkeeper.providers.nginx.master import Master, Unable, write_all
 from weirkeeper.providers.nginx.plan import CAUSES, GATE, Cause, File, Held, Wanted, binds, file_of, mark, plan, written
 from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, Frame
-from weirkeeper.providers.nginx.translate.items import BUNDLE, HOST, PORT, Way, digest
+from weirkeeper.providers.nginx.translate.items import BUNDLE, HOST, PORT, Way
 from weirkeeper.providers.nginx.translate.quoting import Unspeakable
 
 log = logging.getLogger(__name__)

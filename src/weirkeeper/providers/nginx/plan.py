@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from weirkeeper.model.text import Id
 from weirkeeper.model.value import Value
+from weirkeeper.providers.items import digest
 from weirkeeper.providers.nginx.assembly import Assembly, item_of
 from weirkeeper.providers.nginx.translate.frame import Frame, configuration
-from weirkeeper.providers.nginx.translate.items import Port, Way, digest
+from weirkeeper.providers.nginx.translate.items import Port, Way
 
 GATE = "weirkeeper/gate"
 """What an NGINX says of itself that listens nowhere yet."""

@@ -12,11 +12,12 @@ from weirkeeper.model.filters import Timeouts
 from weirkeeper.model.ids import HostKey, Part, ServerName
 from weirkeeper.model.route import VirtualHost
 from weirkeeper.model.text import Id
-from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey
+from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey, Row
+from weirkeeper.providers.items import item
 from weirkeeper.providers.nginx.capabilities import CAPABILITIES
 from weirkeeper.providers.nginx.printed import printed
 from weirkeeper.providers.nginx.translate import backends, hosts, items, listeners
-from weirkeeper.providers.nginx.translate.items import Bundle, Row, item
+from weirkeeper.providers.nginx.translate.items import Bundle
 from weirkeeper.providers.ports import Place, PortListeners, by_port, revoked
 
 Items = Table[ItemKey, EngineItem]

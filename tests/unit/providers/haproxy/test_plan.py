@@ -16,10 +16,11 @@ from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.held import Held, held_of
 from weirkeeper.providers.haproxy.plan import CAUSES, Cause, plan, settled
 from weirkeeper.providers.haproxy.translate import hosts, items, streams
-from weirkeeper.providers.haproxy.translate.items import Chain, Endpoints, Named, Port, Server, Stream, item
+from weirkeeper.providers.haproxy.translate.items import Chain, Endpoints, Named, Port, Server, Stream
 from weirkeeper.providers.haproxy.translate.names import POOL, ROUTES, STREAMS
 from weirkeeper.providers.haproxy.translate.paths import places
 from weirkeeper.providers.haproxy.translate.skeleton import Frame
+from weirkeeper.providers.items import item
 
 ORIGIN = Origin(ref=Ref(kind="Ingress", namespace="d", name="n"))
 FRAME = Frame(pool=2)

@@ -15,11 +15,12 @@ from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, Route, VirtualHost, WeightedBackend
 from weirkeeper.model.secret import Secret
 from weirkeeper.providers.base import EngineItem, ItemKey
+from weirkeeper.providers.items import item
 from weirkeeper.providers.nginx.assembly import Assembly
 from weirkeeper.providers.nginx.plan import CAUSES, Cause, File, Held, causes, file_of, mark, plan
 from weirkeeper.providers.nginx.printed import printed
 from weirkeeper.providers.nginx.translate import backends, hosts, items, listeners
-from weirkeeper.providers.nginx.translate.items import Way, item
+from weirkeeper.providers.nginx.translate.items import Way
 
 ORIGIN = Origin(ref=Ref(kind="Ingress", namespace="d", name="n"))
 L: Any = "l"

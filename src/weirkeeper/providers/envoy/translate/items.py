@@ -5,9 +5,7 @@ from collections.abc import Iterable
 
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Digest, Hostname, Id
-from weirkeeper.providers.base import EngineItem, ItemKey
-
-Row = tuple[ItemKey, EngineItem]
+from weirkeeper.providers.base import EngineItem, ItemKey, Row
 
 
 def item(

@@ -3,19 +3,11 @@
 Comes in: nothing. Goes out: structs that travel as JSON. Every text in ``lines``, ``acls`` and ``rules`` is written already, word by word, by ``quoting``.
 """
 
-import hashlib
 from collections.abc import Iterable
-from typing import TypeVar
 
-import msgspec
-
-from weirkeeper.model.origin import Origin
-from weirkeeper.model.text import Digest, Hostname, Id
+from weirkeeper.model.text import Id
 from weirkeeper.model.value import Value
-from weirkeeper.providers.base import EngineItem, ItemKey
-
-Row = tuple[ItemKey, EngineItem]
-T = TypeVar("T", bound=Value)
+from weirkeeper.providers import items
 
 PORT, HOST, ENDPOINTS, CERTIFICATE, SERVER_NAME, BUNDLE = (
     "haproxy.Port", "haproxy.Host", "haproxy.Endpoints", "haproxy.Certificate", "haproxy.ServerName", "haproxy.Bundle",
@@ -172,29 +164,9 @@ BODIES: dict[str, type[Value]] = {
 }  # fmt: skip
 
 
-def item(
-    load_balancer: Id,
-    kind: str,
-    name: str,
-    value: Value,
-    *,
-    origins: tuple[Origin, ...] = (),
-    serves: tuple[Hostname, ...] = (),
-    private: bool = False,
-) -> Row:
-    """The row for one value; its version is a digest of its bytes."""
-    body = msgspec.json.encode(value)
-    made = EngineItem(body=body, version=Digest(digest(body)), origins=origins, serves=serves, private=private)
-    return ItemKey(load_balancer, kind, name), made
-
-
 def digest(*parts: str | bytes) -> str:
-    """A short name for a content."""
-    found = hashlib.blake2b(digest_size=6)
-    for part in parts:
-        content = part.encode() if isinstance(part, str) else part
-        found.update(len(content).to_bytes(4, "big") + content)
-    return found.hexdigest()
+    """A short name for a content: it stands in every line that names a section, a list or a file."""
+    return items.digest(*parts, size=6)
 
 
 def readable(text: str, longest: int = 40) -> str:

@@ -13,8 +13,9 @@ from weirkeeper.model.filters import Timeouts
 from weirkeeper.model.route import Route, VirtualHost
 from weirkeeper.model.secret import Secret
 from weirkeeper.model.text import Id
+from weirkeeper.providers.items import digest
 from weirkeeper.providers.nginx.translate.backends import Revoked, way_of
-from weirkeeper.providers.nginx.translate.items import ORDINARY, Way, digest
+from weirkeeper.providers.nginx.translate.items import ORDINARY, Way
 from weirkeeper.providers.waits import ends_tries, shortest
 
 WAIT = 60_000

@@ -1,24 +1,20 @@
 """The items of NGINX: entries of its shared dictionary, and what the file that it is started from needs. Pure.
 
-Comes in: values of the translations. Goes out: rows for the reconciler, and back from bytes to values. The body of an item of a kind in ``PREFIXES`` is the entry itself, as Lua reads it;
+Comes in: nothing. Goes out: structs that travel as JSON. The body of an item of a kind in ``PREFIXES`` is the entry itself, as Lua reads it;
 what Lua does not know of it is for the file.
 """
 
-import hashlib
 from typing import Any
 
 import msgspec
 
-from weirkeeper.model.origin import Origin
-from weirkeeper.model.text import Digest, Hostname, Id
+from weirkeeper.model.text import Id
 from weirkeeper.model.value import Value
-from weirkeeper.providers.base import EngineItem, ItemKey
+from weirkeeper.providers.items import digest
 
 PORT, HOST, BACKEND, ENDPOINTS = "port", "host", "backend", "endpoints"
 CERTIFICATE, SERVER_NAME, BUNDLE = "certificate", "server-name", "bundle"
 PREFIXES = {PORT: "p:", HOST: "h:", BACKEND: "b:", ENDPOINTS: "e:", CERTIFICATE: "c:", SERVER_NAME: "n:"}
-
-Row = tuple[ItemKey, EngineItem]
 
 
 class Way(Value, frozen=True, kw_only=True):
@@ -129,31 +125,6 @@ class Bundle(Value, frozen=True, kw_only=True):
 
     certificates: str
     revocations: str | None = None
-
-
-def item(
-    load_balancer: Id,
-    kind: str,
-    name: str,
-    value: object,
-    *,
-    origins: tuple[Origin, ...] = (),
-    serves: tuple[Hostname, ...] = (),
-    private: bool = False,
-) -> Row:
-    """The row for one value; its version is a digest of its bytes."""
-    body = msgspec.json.encode(value)
-    made = EngineItem(body=body, version=Digest(digest(body)), origins=origins, serves=serves, private=private)
-    return ItemKey(load_balancer, kind, name), made
-
-
-def digest(*parts: str | bytes) -> str:
-    """A short name for a content."""
-    found = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        content = part.encode() if isinstance(part, str) else part
-        found.update(len(content).to_bytes(4, "big") + content)
-    return found.hexdigest()
 
 
 def bundle_file(bundle: Id) -> str:
