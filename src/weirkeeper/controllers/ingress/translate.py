@@ -318,14 +318,7 @@ class _Routes:
         )
 
     def _host_extras(self, host: Hostname) -> Iterator[HostedRoute]:
-        if self.options.app_root is not None and self._is_ours(host):
-            yield self._extra(
-                host,
-                "app-root",
-                RouteMatch(path=ExactPath(value=PathText("/"))),
-                Redirect(path=FullPath(value=self.options.app_root), status=302),
-                self.scope.annotation("app-root"),
-            )
+        yield from self._app_root(host)
         if self.options.from_to_www_redirect and not host.startswith("*"):
             other = Hostname(host[4:] if host.startswith("www.") else f"www.{host}")
             at = self.scope.annotation("from-to-www-redirect")
@@ -333,19 +326,24 @@ class _Routes:
                 to = Redirect(host=Authority(host), status=308)
                 yield self._extra(other, "www", RouteMatch(path=ROOT), to, at, priority=WWW_PRIORITY)
 
-    def _is_ours(self, host: Hostname) -> bool:
-        """Whether the host is of this namespace: what an annotation puts before all paths is no stranger's to put there."""
+    def _app_root(self, host: Hostname) -> Iterator[HostedRoute]:
+        """The redirect of exactly /. What an annotation puts before all paths is no stranger's to put there."""
+        if self.options.app_root is None:
+            return
+        at, owner = self.scope.annotation("app-root"), self._owner(host)
+        if owner.namespace != self.scope.ref.namespace:
+            text = f"app-root: {host} belongs to the older {owner}; it is ignored there"
+            remedy = "let the owner of the host redirect"
+            self.scope.tell(warning(Reason.ANNOTATION_CONFLICT, at, text, remedy, Effect.IGNORED))
+            return
+        match = RouteMatch(path=ExactPath(value=PathText("/")))
+        to = Redirect(path=FullPath(value=self.options.app_root), status=302)
+        yield self._extra(host, "app-root", match, to, at)
+
+    def _owner(self, host: Hostname) -> Ref:
+        """The Ingress that the host belongs to; this one where no other has it."""
         mains = self.scope.read.lookup(self.near.mains, (self.load_balancer, host))
-        owner = first_of(mains, host)[0] if mains else self.scope.ref
-        if owner.namespace == self.scope.ref.namespace:
-            return True
-        text, at = (
-            f"app-root: {host} belongs to the older {owner}; it is ignored there",
-            self.scope.annotation("app-root"),
-        )
-        remedy = "let the owner of the host redirect"
-        self.scope.tell(warning(Reason.ANNOTATION_CONFLICT, at, text, remedy, Effect.IGNORED))
-        return False
+        return first_of(mains, host)[0] if mains else self.scope.ref
 
     def _extra(
         self, host: Hostname, kind: str, match: RouteMatch, action: Action, at: Origin, *, priority: int = 0
