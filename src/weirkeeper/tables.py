@@ -46,16 +46,17 @@ from weirkeeper.model.certificate import Certificate, TrustBundle
 from weirkeeper.model.config import LoadBalancer
 from weirkeeper.model.endpoint import EndpointSetWish
 from weirkeeper.model.features import Capabilities
-from weirkeeper.model.finding import Effect, Finding, Reason, Severity
+from weirkeeper.model.finding import Finding
 from weirkeeper.model.fleet import ON_HOST_PORTS, FleetWish
 from weirkeeper.model.ids import HostKey, Part, Ref, ServerName
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.observation import FleetService, InstanceObservation, ItemObservation, LoadBalancerObservation
 from weirkeeper.model.route import Forward, HostedRoute, L4Route, Route, VirtualHost
-from weirkeeper.model.text import Hostname, Id, Sentence
+from weirkeeper.model.text import Hostname, Id
 from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
 from weirkeeper.status.addresses import Addresses, behind_service, front_addresses
 from weirkeeper.status.engines import down
+from weirkeeper.status.findings import FindingKey, FindingRow, merged, rejected, rows_by_object, unserved
 from weirkeeper.status.gateway import conditions_wish
 from weirkeeper.status.ingress import ingress_status
 from weirkeeper.status.public_endpoints import Front, Target, Way, public_text, ways
@@ -65,9 +66,6 @@ K = TypeVar("K", HostKey, Part, ServerName)
 V = TypeVar("V")
 R = TypeVar("R")
 W = TypeVar("W")
-
-FindingKey = tuple[str, Ref, str]
-"""Which table said it, about which object, and a text that tells several apart."""
 
 
 class RejectedItem(NamedTuple):
@@ -305,12 +303,12 @@ class Program:
     def _shortage(self, read: Read, name: Id, wish: FleetWish) -> Shortage | None:
         return shortage(wish, (one.instance for one in self._staying(read, name)))
 
-    def _missing(self, read: Read, name: Id, found: Shortage) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
-        return _by_object("missing", name, (missing(found),) if read.contains(self.missing, name) else ())
+    def _missing(self, read: Read, name: Id, found: Shortage) -> Iterator[FindingRow]:
+        return rows_by_object("missing", name, (missing(found),) if read.contains(self.missing, name) else ())
 
-    def _ailing(self, read: Read, name: Id, front: LoadBalancer) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
+    def _ailing(self, read: Read, name: Id, front: LoadBalancer) -> Iterator[FindingRow]:
         seen = (instance for _, instance in read.lookup(self._instances_by_front, name))
-        return _by_object("engines", name, down(seen, front.origin))
+        return rows_by_object("engines", name, down(seen, front.origin))
 
     def _fleet(self, read: Read, name: Id, front: LoadBalancer) -> FleetWish | None:
         wished = front.infrastructure.fleet
@@ -367,63 +365,55 @@ class Program:
         )
         self.composed[name] = composed
         self.items[name] = items = provider.declare(graph, composed)
+
+        def refused_item(read: Read, one: RejectedItem, seen: ItemObservation) -> Iterator[FindingRow]:
+            return rejected(read, items, name, one.key, seen) if one.provider == name else iter(())
+
         self._said += [
             graph.spread(
-                f"{name}.host_findings", hosts, lambda _, key, host: _by_object("host", str(key), host.findings)
+                f"{name}.host_findings", hosts, lambda _, key, host: rows_by_object("host", str(key), host.findings)
             ),
             graph.spread(
-                f"{name}.listener_findings", listeners, lambda _, k, v: _by_object("listener", str(k), v.findings)
+                f"{name}.listener_findings", listeners, lambda _, k, v: rows_by_object("listener", str(k), v.findings)
             ),
             graph.spread(
-                f"{name}.backend_findings", backends, lambda _, k, v: _by_object("backend", str(k), v.findings)
+                f"{name}.backend_findings", backends, lambda _, k, v: rows_by_object("backend", str(k), v.findings)
             ),
-            graph.spread(f"{name}.l4_findings", l4_routes, lambda _, k, v: _by_object("l4", str(k), v.findings)),
-            graph.spread(
-                f"{name}.rejected",
-                self.rejections,
-                lambda read, rejected, seen: _rejected(read, items, name, rejected, seen),
-            ),
+            graph.spread(f"{name}.l4_findings", l4_routes, lambda _, k, v: rows_by_object("l4", str(k), v.findings)),
+            graph.spread(f"{name}.rejected", self.rejections, refused_item),
         ]
 
     def _declare_findings(self) -> Table[Ref, tuple[Finding, ...]]:
-        graph = self.graph
+        graph, names = self.graph, [provider.name for provider in self.providers]
         tables = [
             graph.spread(
-                "problem_findings", self.problems, lambda _, ref, found: _by_object("problem", str(ref), found)
+                "problem_findings", self.problems, lambda _, ref, found: rows_by_object("problem", str(ref), found)
             ),
-            graph.spread("intent_findings", self.intents, lambda _, ref, i: _by_object("intent", str(ref), i.findings)),
-            graph.spread("left_out", self.slice_findings, lambda _, ref, found: _by_object("slice", str(ref), found)),
+            graph.spread(
+                "intent_findings", self.intents, lambda _, ref, i: rows_by_object("intent", str(ref), i.findings)
+            ),
+            graph.spread(
+                "left_out", self.slice_findings, lambda _, ref, found: rows_by_object("slice", str(ref), found)
+            ),
             graph.spread("certificate_findings", self.intents, self._certificate_findings),
             graph.spread(
-                "conflict_findings", self.listener_conflicts, lambda _, part, f: _by_object("conflict", str(part), (f,))
+                "conflict_findings",
+                self.listener_conflicts,
+                lambda _, part, f: rows_by_object("conflict", str(part), (f,)),
             ),
-            graph.spread("lost_findings", self.l4_losses, lambda _, part, found: _by_object("lost", str(part), found)),
-            graph.spread("unserved_findings", self.load_balancers, self._unserved),
+            graph.spread(
+                "lost_findings", self.l4_losses, lambda _, part, found: rows_by_object("lost", str(part), found)
+            ),
+            graph.spread("unserved_findings", self.load_balancers, lambda _, __, front: unserved(front, names)),
             graph.spread("missing_findings", self.shortages, self._missing),
             graph.spread("engine_findings", self.load_balancers, self._ailing),
             *self._said,
         ]
         every = graph.union("all_findings", tables)
         by_object = graph.index("findings_by_object", every, lambda key, _: (key[1],))
-        return graph.group("findings", by_object, lambda _, __, members: _merged(members))
+        return graph.group("findings", by_object, lambda _, __, members: merged(members))
 
-    def _unserved(self, _: Read, __: Id, front: LoadBalancer) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
-        names = [provider.name for provider in self.providers]
-        if len(names) == 1 or front.provider in names:
-            return iter(())
-        finding = Finding(
-            severity=Severity.ERROR,
-            reason=Reason.INVALID_CLASS,
-            for_user=Sentence(f"no provider of the name {front.provider} runs here; there are {', '.join(names)}"),
-            remedy=Sentence("name one of them in the class parameters, or start that provider"),
-            origin=front.origin,
-            effect=Effect.OBJECT_REJECTED,
-        )
-        return _by_object("provider", front.id, (finding,))
-
-    def _certificate_findings(
-        self, read: Read, ref: Ref, intent: Intent
-    ) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
+    def _certificate_findings(self, read: Read, ref: Ref, intent: Intent) -> Iterator[FindingRow]:
         found = []
         for wish in intent.certificates:
             report = read.get(self.certificate_reports, Part(intent.load_balancer, wish.id))
@@ -433,7 +423,7 @@ class Program:
             unread = read.get(self.inputs.unread, wish.secret)
             if unread is not None:
                 found.append(msgspec.structs.replace(unread, origin=wish.origin))
-        yield from _by_object("certificate", str(ref), found)
+        yield from rows_by_object("certificate", str(ref), found)
 
     def _conditions(self, read: Read, ref: Ref, report: Report) -> ConditionsWish:
         return conditions_wish(
@@ -544,52 +534,3 @@ def _backends_of(host: VirtualHost) -> Iterable[Id]:
     """The backends of its routes, each once."""
     sent = (route.action.backends for route in host.routes if isinstance(route.action, Forward))
     return {weighted.backend: None for backends in sent for weighted in backends}
-
-
-def _by_object(
-    said_by: str, about: str, findings: Iterable[Finding]
-) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
-    by_ref: dict[Ref, list[Finding]] = {}
-    for finding in findings:
-        by_ref.setdefault(finding.origin.ref, []).append(finding)
-    return (((said_by, ref, about), tuple(found)) for ref, found in by_ref.items())
-
-
-def _after_refusal(message: str) -> str:
-    """What helps, by the words of the operating system in those of the engine."""
-    words = message.lower()
-    if "address already in use" in words:
-        return "stop the program that has the port (it is taken as soon as it is free), or choose another port"
-    if "permission denied" in words:
-        return "choose a port from 1024 up, or allow the engine to use lower ones (CAP_NET_BIND_SERVICE)"
-    if "cannot assign requested address" in words:
-        return "choose an address that this machine has"
-    return "change the field that the message names; what was accepted before stays in force"
-
-
-def _rejected(
-    read: Read, items: Table[ItemKey, EngineItem], provider: str, rejected: RejectedItem, seen: ItemObservation
-) -> Iterator[tuple[FindingKey, tuple[Finding, ...]]]:
-    if rejected.provider != provider:
-        return iter(())
-    item = read.get(items, rejected.key)
-    if item is None or item.version != seen.version:
-        return iter(())
-    findings = [
-        Finding(
-            severity=Severity.ERROR,
-            reason=Reason.ENGINE_REJECTED,
-            for_user=Sentence(f"the load balancer refused what this became: {seen.message}"),
-            remedy=Sentence(_after_refusal(seen.message)),
-            for_operator=Sentence(f"{provider} refused {rejected.key.kind} {rejected.key.name}"),
-            origin=origin,
-            effect=Effect.OBJECT_REJECTED,
-        )
-        for origin in item.origins
-    ]
-    return _by_object("rejected", str(rejected.key), findings)
-
-
-def _merged(members: Sequence[tuple[FindingKey, tuple[Finding, ...]]]) -> tuple[Finding, ...]:
-    unique = {finding: None for _, findings in members for finding in findings}
-    return tuple(sorted(unique, key=lambda f: (*f.sort_key, f.for_user)))

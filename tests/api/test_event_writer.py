@@ -84,6 +84,23 @@ def test_what_is_new_is_told_and_what_comes_back_is_counted(either_server):
     on_server(either_server, scenario)
 
 
+def test_what_affects_more_or_said_alike_for_several_is_told_once(either_server):
+    async def scenario(client, namespace, api):
+        found = await client.create(INGRESS, ingress("shop", namespace), namespace)
+        async with Talker(client, namespace) as one:
+            shop = one.see(found)
+            of = Finding(severity=Severity.WARNING, reason=Reason.UNSUPPORTED, for_user="a is not there", remedy="x", origin=Origin(ref=shop.ref, uid=shop.metadata.uid))  # fmt: skip
+            parts = [msgspec.structs.replace(of, for_operator=f"needed by {n}", affected=(str(n),)) for n in range(3)]
+            one.events.found({shop.ref: tuple(parts)})
+            await one.told("a is not there")
+            more = msgspec.structs.replace(of, affected=("0", "3"))
+            last = msgspec.structs.replace(of, for_user="and this")
+            one.events.found({shop.ref: (more, last)})
+            await one.told("a is not there", "and this")
+
+    on_server(either_server, scenario)
+
+
 def test_a_successor_repeats_nothing_and_counts_on(either_server):
     async def scenario(client, namespace, api):
         found = await client.create(INGRESS, ingress("shop", namespace), namespace)

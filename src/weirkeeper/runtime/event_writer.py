@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
+
 from weirkeeper.feeds.base import GONE, Seen
 from weirkeeper.kube.backoff import Backoff
 from weirkeeper.kube.errors import AlreadyExists, ApiFailure, Conflict, Forbidden, Invalid, NotFound
@@ -23,6 +25,7 @@ from weirkeeper.kube.events import EVENT, Happening, Spoken, again, first_event,
 from weirkeeper.kube.statuses import Entries
 from weirkeeper.model.finding import Finding, Severity
 from weirkeeper.model.ids import LOCAL, Ref
+from weirkeeper.model.text import Sentence
 from weirkeeper.runtime.bucket import Bucket
 from weirkeeper.runtime.leader import NotLeader, lease_clock
 from weirkeeper.runtime.logging import Log
@@ -112,7 +115,7 @@ class EventWriter:
         for ref in list(itertools.islice(self._told, AT_A_TIME)):
             many = self._told.pop(ref) or ()
             if ref.cluster == self._cluster:
-                self._compare(ref, many)
+                self._compare(ref, tuple(dict.fromkeys(_to_user(one) for one in many)))
         if self._told:
             asyncio.get_running_loop().call_soon(self._hear)
 
@@ -250,3 +253,8 @@ class EventWriter:
         if len(self._spoken) >= MOST_SPOKEN:
             self._spoken.pop(next(iter(self._spoken)))
         self._spoken[key] = said
+
+
+def _to_user(finding: Finding) -> Finding:
+    """The finding without what no event shows: one that merely affects more, or less, is no news."""
+    return msgspec.structs.replace(finding, affected=(), for_operator=Sentence(""))
