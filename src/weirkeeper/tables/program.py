@@ -9,8 +9,8 @@ statuses. Nothing here decides anything: it says which pure function makes which
     observations, problems ─────────────────────────── findings by object, statuses
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,8 +25,7 @@ from weirkeeper.compose.certificates import (
     served_certificate,
     winning_certificate,
 )
-from weirkeeper.compose.fit import Fit, fit_backend, fit_listener, fit_route, fit_virtual_host
-from weirkeeper.compose.l4 import Claim, Rank, claims, fit_l4_route, losses, settled, winner
+from weirkeeper.compose.l4 import Claim, Rank, claims, losses, settled, winner
 from weirkeeper.compose.listeners import listener_conflicts
 from weirkeeper.compose.virtual_hosts import host_key, virtual_host
 from weirkeeper.controllers.base import COMMON_KINDS, CertificateWish, Controller, Inputs, Intent
@@ -38,41 +37,29 @@ from weirkeeper.controllers.shared.certificates import (
     unnamed_hosts,
 )
 from weirkeeper.controllers.shared.workloads import declare_selections
-from weirkeeper.flow import MANY, Graph, Handle, Memo, Read, Source, Table
+from weirkeeper.flow import Graph, Handle, Read, Source, Table
 from weirkeeper.kube.conditions import ConditionsWish, Report
 from weirkeeper.kube.types import Service
-from weirkeeper.model.backend import Backend
-from weirkeeper.model.certificate import Certificate, TrustBundle
+from weirkeeper.model.certificate import Certificate
 from weirkeeper.model.config import LoadBalancer
-from weirkeeper.model.endpoint import EndpointSetWish
-from weirkeeper.model.features import Capabilities
 from weirkeeper.model.finding import Finding
 from weirkeeper.model.fleet import ON_HOST_PORTS, FleetWish
-from weirkeeper.model.ids import HostKey, Part, Ref, ServerName
+from weirkeeper.model.ids import Part, Ref, ServerName
 from weirkeeper.model.listener import Listener
 from weirkeeper.model.observation import FleetService, InstanceObservation, ItemObservation, LoadBalancerObservation
-from weirkeeper.model.route import Forward, HostedRoute, L4Route, Route, VirtualHost
+from weirkeeper.model.route import L4Route
 from weirkeeper.model.text import Hostname, Id
-from weirkeeper.providers.base import Composed, EngineItem, ItemKey, Provider, StatusWish
+from weirkeeper.providers.base import Composed, Provider, StatusWish
 from weirkeeper.status.addresses import Addresses, behind_service, front_addresses
 from weirkeeper.status.engines import down
-from weirkeeper.status.findings import FindingKey, FindingRow, merged, rejected, rows_by_object, unserved
+from weirkeeper.status.findings import FindingRow, merged, rows_by_object, unserved
 from weirkeeper.status.gateway import conditions_wish
 from weirkeeper.status.ingress import ingress_status
 from weirkeeper.status.public_endpoints import Front, Target, Way, public_text, ways
 from weirkeeper.status.shortages import Shortage, missing, shortage
-
-K = TypeVar("K", HostKey, Part, ServerName)
-V = TypeVar("V")
-R = TypeVar("R")
-W = TypeVar("W")
-
-
-class RejectedItem(NamedTuple):
-    """An engine item that an engine refused."""
-
-    provider: str
-    key: ItemKey
+from weirkeeper.tables import parts
+from weirkeeper.tables.by_provider import RejectedItem, Served, serve
+from weirkeeper.tables.parts import first_of_each
 
 
 class InstanceKey(NamedTuple):
@@ -89,13 +76,6 @@ class LeavingKey(NamedTuple):
 
     load_balancer: Id
     instance: str
-
-
-class Fitted(NamedTuple):
-    """A listener, backend or L4 route with what fitting it had to say."""
-
-    value: Listener | Backend | L4Route | None
-    findings: tuple[Finding, ...]
 
 
 class Program:
@@ -122,12 +102,12 @@ class Program:
 
         tables = [table for controller in controllers for table in controller.declare(graph, self.inputs)]
         self.intents = graph.union("intents", tables)
-        self.load_balancers = graph.spread("load_balancers", self.intents, _load_balancers)
-        self.wished_listeners = graph.spread("wished_listeners", self.intents, _listeners)
-        self.hosted_routes = graph.spread("hosted_routes", self.intents, _routes)
-        self.backends = graph.spread("backends", self.intents, _backends)
-        self.trust_bundles = graph.spread("trust_bundles", self.intents, _bundles)
-        members = graph.spread("endpoint_set_wishes", self.intents, _endpoint_sets)
+        self.load_balancers = graph.spread("load_balancers", self.intents, parts.load_balancers)
+        self.wished_listeners = graph.spread("wished_listeners", self.intents, parts.listeners)
+        self.hosted_routes = graph.spread("hosted_routes", self.intents, parts.routes)
+        self.backends = graph.spread("backends", self.intents, parts.backends)
+        self.trust_bundles = graph.spread("trust_bundles", self.intents, parts.bundles)
+        members = graph.spread("endpoint_set_wishes", self.intents, parts.endpoint_sets)
         self.endpoint_sets = declare_endpoint_sets(graph, self.inputs, members, allow_local=local_endpoints)
         self.pod_selections = declare_selections(graph, self.inputs, members)
         self.slice_findings = declare_slice_findings(graph, self.inputs, allow_local=local_endpoints)
@@ -138,12 +118,9 @@ class Program:
         hosts = graph.index("routes_by_host", self.hosted_routes, lambda _, hosted: (host_key(hosted),))
         self.virtual_hosts = graph.group("virtual_hosts", hosts, lambda _, key, members: virtual_host(key, members))
 
-        self._said: list[Table[FindingKey, tuple[Finding, ...]]] = []
-        self.composed: dict[str, Composed] = {}
-        self.items: dict[str, Table[ItemKey, EngineItem]] = {}
-        for provider in providers:
-            with graph.apart(provider.name):
-                self._declare_provider(provider)
+        self.served = self._declare_providers()
+        self.composed = {name: served.composed for name, served in self.served.items()}
+        self.items = {name: served.items for name, served in self.served.items()}
         self._listeners_by_front = graph.index(
             "listeners_by_front", self.listeners, lambda part, _: (part.load_balancer,)
         )
@@ -192,10 +169,12 @@ class Program:
         secrets = graph.spread(
             "certificate_secrets",
             self.intents,
-            lambda _, __, i: _first(secrets_wished(i.load_balancer, i.certificates)),
+            lambda _, __, i: first_of_each(secrets_wished(i.load_balancer, i.certificates)),
         )
         uses = graph.spread(
-            "certificate_uses", self.intents, lambda _, __, i: _first(certificate_uses(i.load_balancer, i.certificates))
+            "certificate_uses",
+            self.intents,
+            lambda _, __, i: first_of_each(certificate_uses(i.load_balancer, i.certificates)),
         )
         wishes = graph.derive("certificate_wishes", secrets, lambda _, part, secret: common_wish(part, secret))
         self.certificate_results: Table[Part, CertificateResult] = declare_certificates(graph, self.inputs, wishes)
@@ -213,7 +192,7 @@ class Program:
 
     def _declare_server_names(self) -> Table[ServerName, Id]:
         graph = self.graph
-        claims = graph.spread("certificate_claims", self.intents, _certificates)
+        claims = graph.spread("certificate_claims", self.intents, parts.certificates)
         by_host = graph.index("certificate_claims_by_host", claims, claimed_names)
 
         def bound(read: Read, _: ServerName, claims: Sequence[tuple[CertificateClaim, CertificateWish]]) -> Id | None:
@@ -241,7 +220,7 @@ class Program:
 
     def _declare_l4_routes(self) -> Table[Part, L4Route]:
         graph = self.graph
-        wished = graph.spread("wished_l4_routes", self.intents, _l4_routes)
+        wished = graph.spread("wished_l4_routes", self.intents, parts.l4_routes)
 
         def wanted(read: Read, part: Part, route: L4Route) -> Iterator[tuple[Claim, Rank]]:
             listener = read.get(self.listeners, Part(part.load_balancer, route.listener))
@@ -328,60 +307,24 @@ class Program:
             origin=front.origin,
         )
 
-    def _declare_provider(self, provider: Provider) -> None:
-        graph, name, can = self.graph, provider.name, provider.capabilities
-        mine = _ProviderFilter(graph, self.load_balancers, self.providers, provider)
-        listeners = graph.derive(
-            f"{name}.fit_listeners", mine.of(self.listeners), lambda _, __, v: _fit_listener(v, can)
+    def _declare_providers(self) -> dict[str, Served]:
+        every = Composed(
+            load_balancers=self.load_balancers,
+            listeners=self.listeners,
+            virtual_hosts=self.virtual_hosts,
+            backends=self.backends,
+            endpoint_sets=self.endpoint_sets,
+            certificates=self.certificates,
+            server_names=self.server_names,
+            trust_bundles=self.trust_bundles,
+            l4_routes=self.l4_routes,
         )
-        backends = graph.derive(f"{name}.fit_backends", mine.of(self.backends), lambda _, __, v: _fit_backend(v, can))
-        refused = graph.derive(
-            f"{name}.refused_backends", backends, lambda _, __, fitted: True if fitted.value is None else None
-        )
-
-        l4_routes = graph.derive(
-            f"{name}.fit_l4_routes", mine.of(self.l4_routes), lambda _, __, v: Fitted(*fit_l4_route(v, can))
-        )
-
-        fits: Memo[Route, Fit] = Memo(lambda route: fit_route(route, can))
-
-        def fit_host(read: Read, key: HostKey, host: VirtualHost) -> VirtualHost:
-            known = fits if len(host.routes) > MANY else None
-            fitted = fit_virtual_host(host, can, fits=known)
-            bad = [b for b in _backends_of(fitted) if read.contains(refused, Part(key.load_balancer, b))]
-            return fit_virtual_host(host, can, frozenset(bad), known) if bad else fitted
-
-        hosts = graph.derive(f"{name}.virtual_hosts", mine.of(self.virtual_hosts), fit_host)
-        composed = Composed(
-            load_balancers=mine.load_balancers,
-            listeners=graph.derive(f"{name}.listeners", listeners, lambda _, __, fitted: _only(fitted, Listener)),
-            virtual_hosts=hosts,
-            backends=graph.derive(f"{name}.backends", backends, lambda _, __, fitted: _only(fitted, Backend)),
-            endpoint_sets=mine.of(self.endpoint_sets),
-            certificates=mine.of(self.certificates),
-            server_names=mine.of(self.server_names),
-            trust_bundles=mine.of(self.trust_bundles),
-            l4_routes=graph.derive(f"{name}.l4_routes", l4_routes, lambda _, __, fitted: _only(fitted, L4Route)),
-        )
-        self.composed[name] = composed
-        self.items[name] = items = provider.declare(graph, composed)
-
-        def refused_item(read: Read, one: RejectedItem, seen: ItemObservation) -> Iterator[FindingRow]:
-            return rejected(read, items, name, one.key, seen) if one.provider == name else iter(())
-
-        self._said += [
-            graph.spread(
-                f"{name}.host_findings", hosts, lambda _, key, host: rows_by_object("host", str(key), host.findings)
-            ),
-            graph.spread(
-                f"{name}.listener_findings", listeners, lambda _, k, v: rows_by_object("listener", str(k), v.findings)
-            ),
-            graph.spread(
-                f"{name}.backend_findings", backends, lambda _, k, v: rows_by_object("backend", str(k), v.findings)
-            ),
-            graph.spread(f"{name}.l4_findings", l4_routes, lambda _, k, v: rows_by_object("l4", str(k), v.findings)),
-            graph.spread(f"{name}.rejected", self.rejections, refused_item),
-        ]
+        found: dict[str, Served] = {}
+        for provider in self.providers:
+            with self.graph.apart(provider.name):
+                alone = len(self.providers) == 1
+                found[provider.name] = serve(self.graph, every, provider, self.rejections, alone=alone)
+        return found
 
     def _declare_findings(self) -> Table[Ref, tuple[Finding, ...]]:
         graph, names = self.graph, [provider.name for provider in self.providers]
@@ -407,7 +350,7 @@ class Program:
             graph.spread("unserved_findings", self.load_balancers, lambda _, __, front: unserved(front, names)),
             graph.spread("missing_findings", self.shortages, self._missing),
             graph.spread("engine_findings", self.load_balancers, self._ailing),
-            *self._said,
+            *(table for served in self.served.values() for table in served.said),
         ]
         every = graph.union("all_findings", tables)
         by_object = graph.index("findings_by_object", every, lambda key, _: (key[1],))
@@ -436,101 +379,9 @@ class Program:
         return ingress_status(ref, read.get(self.addresses, intent.load_balancer))
 
 
-class _ProviderFilter:
-    """The rows of the load balancers that name one provider; everything as it is when there is only one provider."""
-
-    def __init__(
-        self, graph: Graph, fronts: Table[Id, LoadBalancer], providers: Sequence[Provider], provider: Provider
-    ) -> None:
-        self._graph, self._name, self._all = graph, provider.name, len(providers) == 1
-        self.load_balancers = (
-            fronts
-            if self._all
-            else graph.derive(
-                f"{provider.name}.load_balancers",
-                fronts,
-                lambda _, __, lb: lb if lb.provider == provider.name else None,
-            )
-        )
-
-    def of(self, table: Table[K, V]) -> Table[K, V]:
-        """The rows of the table whose load balancer is this provider's."""
-        if self._all:
-            return table
-        return self._graph.derive(
-            f"{self._name}.own.{table.name}",
-            table,
-            lambda read, key, value: value if read.contains(self.load_balancers, key.load_balancer) else None,
-        )
-
-
-# A spread may not yield a key twice, and an object may name the same thing twice: the first one stands.
-
-
-def _load_balancers(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Id, LoadBalancer]]:
-    if intent.defines is not None:
-        yield intent.defines.id, intent.defines
-
-
-def _listeners(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, Listener]]:
-    return _first((Part(listener.load_balancer, listener.id), listener) for listener in intent.listeners)
-
-
-def _routes(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Id, HostedRoute]]:
-    return _first((hosted.route.id, hosted) for hosted in intent.routes)
-
-
-def _l4_routes(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, L4Route]]:
-    return _first((Part(route.load_balancer, route.id), route) for route in intent.l4_routes)
-
-
 def _losses(route: L4Route | None, names: frozenset[Hostname]) -> tuple[Finding, ...] | None:
     return None if route is None else losses(route, names)
 
 
-def _backends(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, Backend]]:
-    return _first((Part(intent.load_balancer, backend.id), backend) for backend in intent.backends)
-
-
-def _bundles(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, TrustBundle]]:
-    return _first((Part(intent.load_balancer, bundle.id), bundle) for bundle in intent.trust_bundles)
-
-
-def _endpoint_sets(_: Read, __: Ref, intent: Intent) -> Iterator[tuple[Part, EndpointSetWish]]:
-    return _first((Part(intent.load_balancer, wish.id), wish) for wish in intent.endpoint_sets)
-
-
-def _certificates(_: Read, ref: Ref, intent: Intent) -> Iterator[tuple[CertificateClaim, CertificateWish]]:
-    for position, wish in enumerate(intent.certificates):
-        yield CertificateClaim(Part(intent.load_balancer, wish.id), ref, position), wish
-
-
 def _report(_: Read, __: Part, result: CertificateResult) -> CertificateReport:
     return CertificateReport(result.problems, result.certificate.names if result.certificate else None)
-
-
-def _first(rows: Iterable[tuple[R, W]]) -> Iterator[tuple[R, W]]:
-    found: dict[R, W] = {}
-    for key, value in rows:
-        found.setdefault(key, value)
-    return iter(found.items())
-
-
-def _fit_listener(listener: Listener, can: Capabilities) -> Fitted:
-    value, findings = fit_listener(listener, can)
-    return Fitted(value, tuple(findings))
-
-
-def _fit_backend(backend: Backend, can: Capabilities) -> Fitted:
-    value, findings = fit_backend(backend, can)
-    return Fitted(value, tuple(findings))
-
-
-def _only(fitted: Fitted, kind: type[V]) -> V | None:
-    return fitted.value if isinstance(fitted.value, kind) else None
-
-
-def _backends_of(host: VirtualHost) -> Iterable[Id]:
-    """The backends of its routes, each once."""
-    sent = (route.action.backends for route in host.routes if isinstance(route.action, Forward))
-    return {weighted.backend: None for backends in sent for weighted in backends}
