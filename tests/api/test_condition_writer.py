@@ -11,7 +11,8 @@ from leading import TIMES, on_server
 from weirkeeper.feeds.base import Cause, Seen
 from weirkeeper.kube.conditions import Condition, ConditionsWish, ListenerReport, ParentReport, Report
 from weirkeeper.kube.errors import Conflict
-from weirkeeper.kube.gateway_types import GROUP, RESOURCES, Gateway, HTTPRoute
+from weirkeeper.kube.gateway_routes import HTTPRoute
+from weirkeeper.kube.gateway_types import GROUP, RESOURCES, Gateway
 from weirkeeper.kube.watch import Absent, Applied, Deleted, Listed, Reflector
 from weirkeeper.model.ids import Ref
 from weirkeeper.runtime.condition_writer import PARALLEL, ConditionWriter, Pace

@@ -10,7 +10,8 @@ from test_condition_writer import OURS, body, writing
 from weirkeeper.kube.conditions import Condition, ConditionsWish, ListenerReport, ParentReport, Report
 from weirkeeper.kube.errors import Conflict
 from weirkeeper.kube.gateway_policies import BackendTLSPolicy
-from weirkeeper.kube.gateway_types import GROUP, RESOURCES, Gateway, GRPCRoute, HTTPRoute, ListenerSet
+from weirkeeper.kube.gateway_routes import GRPCRoute, HTTPRoute
+from weirkeeper.kube.gateway_types import GROUP, RESOURCES, Gateway, ListenerSet
 from weirkeeper.model.ids import Ref
 from weirkeeper.runtime.condition_writer import Pace
 from weirkeeper.testing.apiserver.kinds import custom

@@ -11,8 +11,9 @@ from weirkeeper.compose.explain.hosts import covers
 from weirkeeper.controllers.gateway.hosts import hostnames
 from weirkeeper.kube.conditions import Condition, ListenerReport, Report
 from weirkeeper.kube.gateway_policies import BackendTLSPolicy
+from weirkeeper.kube.gateway_routes import GRPCRoute, HTTPRoute
 from weirkeeper.kube.gateway_streams import TCPRoute, TLSRoute, UDPRoute
-from weirkeeper.kube.gateway_types import Gateway, GRPCRoute, HTTPRoute, ListenerSet, ListenerSpec, ReferenceGrant
+from weirkeeper.kube.gateway_types import Gateway, ListenerSet, ListenerSpec, ReferenceGrant
 from weirkeeper.kube.types import KubeObject
 from weirkeeper.model.ids import Part, Ref
 from weirkeeper.model.text import Hostname, Sentence

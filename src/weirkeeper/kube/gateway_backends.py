@@ -5,7 +5,8 @@ Comes in: JSON or YAML of an object. Goes out: small frozen structs, as in ``gat
 
 from weirkeeper.kube.gateway_experimental import SessionPersistence
 from weirkeeper.kube.gateway_policies import BackendValidation
-from weirkeeper.kube.gateway_types import GatewayObject, LabelSelector, ObjectReference
+from weirkeeper.kube.gateway_types import GatewayObject, ObjectReference
+from weirkeeper.kube.selectors import LabelSelector
 from weirkeeper.kube.types import KubeStruct
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from weirkeeper.kube.selectors import LabelSelector, selector_text
 from weirkeeper.kube.types import KubeObject, KubeStruct, Metadata, NodeCondition
 from weirkeeper.model.ids import Ref
 
@@ -91,21 +92,6 @@ class Pod(KubeObject, frozen=True, kw_only=True, rename="camel"):
         return self.status.phase in ("Succeeded", "Failed")
 
 
-class LabelRequirement(KubeStruct, frozen=True, kw_only=True, rename="camel"):
-    """One condition of a selector: In, NotIn, Exists or DoesNotExist."""
-
-    key: str = ""
-    operator: str = ""
-    values: tuple[str, ...] | None = ()
-
-
-class LabelSelector(KubeStruct, frozen=True, kw_only=True, rename="camel"):
-    """Which labels are meant; all conditions together."""
-
-    match_labels: dict[str, str] | None = None
-    match_expressions: tuple[LabelRequirement, ...] | None = ()
-
-
 class PodTemplate(KubeStruct, frozen=True, kw_only=True, rename="camel"):
     """What the pods of a workload are like."""
 
@@ -164,25 +150,5 @@ def workload_of(ref: Ref, pod: Pod) -> Ref | None:
 
 def selection(ref: Ref, workload: Workload) -> PodSelection | None:
     """What to watch for a workload's pods; nothing where it selects none, or by a condition that nobody knows."""
-    selector = workload.spec.selector
-    parts = [f"{key}={value}" for key, value in sorted((selector.match_labels or {}).items())]
-    parts += [_condition(one) for one in selector.match_expressions or ()]
-    if not parts or "" in parts:
-        return None
-    return PodSelection(ref.cluster, ref.namespace, ",".join(parts))
-
-
-def _condition(one: LabelRequirement) -> str:
-    """As a label selector has it (apimachinery, labels.Requirement)."""
-    values = ",".join(one.values or ())
-    match one.operator:
-        case "In":
-            return f"{one.key} in ({values})"
-        case "NotIn":
-            return f"{one.key} notin ({values})"
-        case "Exists":
-            return one.key
-        case "DoesNotExist":
-            return f"!{one.key}"
-        case _:
-            return ""
+    text = selector_text(workload.spec.selector)
+    return PodSelection(ref.cluster, ref.namespace, text) if text else None

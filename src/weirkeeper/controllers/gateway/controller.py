@@ -70,13 +70,8 @@ from weirkeeper.controllers.shared.report import field
 from weirkeeper.controllers.shared.workloads import PODS
 from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.kube.conditions import Report, condition
-from weirkeeper.kube.gateway_types import (
-    Gateway,
-    GatewayClass,
-    GRPCRoute,
-    HTTPRoute,
-    ListenerSet,
-)
+from weirkeeper.kube.gateway_routes import GRPCRoute, HTTPRoute
+from weirkeeper.kube.gateway_types import Gateway, GatewayClass, ListenerSet
 from weirkeeper.model.ids import Ref
 from weirkeeper.model.text import Id, IpAddress, Name
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from weirkeeper.controllers.gateway.matches import WrongMatch, typed
 from weirkeeper.controllers.gateway.references import Gathered
 from weirkeeper.kube.gateway_experimental import HttpAuthConfig
-from weirkeeper.kube.gateway_types import ExternalAuthSpec
+from weirkeeper.kube.gateway_routes import ExternalAuthSpec
 from weirkeeper.model.filters import Deny, ExternalAuth
 from weirkeeper.model.text import HeaderName, Id, PathText, shown
 from weirkeeper.model.value import ByteCount

@@ -11,7 +11,7 @@ import msgspec
 from weirkeeper.controllers.gateway.external_auth import external_auth
 from weirkeeper.controllers.gateway.matches import WrongMatch, typed
 from weirkeeper.controllers.gateway.references import Gathered
-from weirkeeper.kube.gateway_types import (
+from weirkeeper.kube.gateway_routes import (
     CorsSpec,
     HeaderModifier,
     HeaderPair,
@@ -21,7 +21,7 @@ from weirkeeper.kube.gateway_types import (
     RouteFilter,
     UrlRewriteSpec,
 )
-from weirkeeper.kube.gateway_types import RequestRedirect as RedirectSpec
+from weirkeeper.kube.gateway_routes import RequestRedirect as RedirectSpec
 from weirkeeper.model.filters import (
     Auth,
     Cors,

@@ -6,17 +6,9 @@ from weirkeeper.controllers.shared.parameters import LoadBalancerClassParameters
 from weirkeeper.kube.gateway_backends import XBackend
 from weirkeeper.kube.gateway_experimental import CERTIFICATES, ClusterTrustBundle
 from weirkeeper.kube.gateway_policies import BackendTLSPolicy, XBackendTrafficPolicy
+from weirkeeper.kube.gateway_routes import GRPCRoute, HTTPRoute
 from weirkeeper.kube.gateway_streams import TCPRoute, TLSRoute, UDPRoute
-from weirkeeper.kube.gateway_types import (
-    EXPERIMENTAL,
-    GROUP,
-    Gateway,
-    GatewayClass,
-    GRPCRoute,
-    HTTPRoute,
-    ListenerSet,
-    ReferenceGrant,
-)
+from weirkeeper.kube.gateway_types import EXPERIMENTAL, GROUP, Gateway, GatewayClass, ListenerSet, ReferenceGrant
 from weirkeeper.kube.types import Namespace
 
 GATEWAY = (GROUP, "Gateway")

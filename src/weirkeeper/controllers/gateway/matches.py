@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from weirkeeper.controllers.shared.paths import decoded, never_asked_for
 from weirkeeper.controllers.shared.regexes import checked_regex, quoted
-from weirkeeper.kube.gateway_types import GrpcMatch, GrpcMethodMatch, HttpMatch, NamedMatch, PathMatchSpec
+from weirkeeper.kube.gateway_routes import GrpcMatch, GrpcMethodMatch, HttpMatch, NamedMatch, PathMatchSpec
 from weirkeeper.model.match import (
     Exactly,
     ExactPath,

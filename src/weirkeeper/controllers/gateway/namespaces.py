@@ -5,7 +5,8 @@ Comes in: what the owner allows, and the namespace that asks. Goes out: yes or n
 
 from weirkeeper.controllers.base import Inputs
 from weirkeeper.flow import Read
-from weirkeeper.kube.gateway_types import FromNamespaces, LabelRequirement, LabelSelector
+from weirkeeper.kube.gateway_types import FromNamespaces
+from weirkeeper.kube.selectors import selects
 from weirkeeper.kube.types import Namespace
 from weirkeeper.model.ids import Ref
 
@@ -23,25 +24,3 @@ def allows(read: Read, inputs: Inputs, wished: FromNamespaces | None, owner: Ref
         return False
     found = read.get(inputs.of(Namespace), Ref(cluster=owner.cluster, kind="Namespace", name=asking.namespace))
     return found is not None and selects(wished.selector, found.metadata.labels or {})
-
-
-def selects(selector: LabelSelector, labels: dict[str, str]) -> bool:
-    """Whether a label selector takes these labels (meta/v1 LabelSelector): every row must hold, and none is everything."""
-    if any(labels.get(key) != value for key, value in (selector.match_labels or {}).items()):
-        return False
-    return all(_holds(one, labels) for one in selector.match_expressions or ())
-
-
-def _holds(one: LabelRequirement, labels: dict[str, str]) -> bool:
-    value = labels.get(one.key)
-    match one.operator:
-        case "In":
-            return value is not None and value in (one.values or ())
-        case "NotIn":
-            return value is None or value not in (one.values or ())
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case _:
-            return False

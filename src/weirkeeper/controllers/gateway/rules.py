@@ -18,7 +18,7 @@ from weirkeeper.controllers.gateway.sessions import at_path, outlives_browser, s
 from weirkeeper.controllers.shared.report import error, field, warning
 from weirkeeper.kube.conditions import Judgement
 from weirkeeper.kube.gateway_experimental import SessionPersistence
-from weirkeeper.kube.gateway_types import (
+from weirkeeper.kube.gateway_routes import (
     GrpcMatch,
     GRPCRoute,
     GrpcRule,
