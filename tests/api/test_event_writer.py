@@ -42,10 +42,11 @@ class Talker(Replica):
         self.events.seen([Seen(ref=thing.ref, object=thing)])
         return thing
 
-    def find(self, thing, *says, severity=Severity.WARNING):
+    def find(self, thing, *says, severity=Severity.WARNING, parts=1):
         findings = tuple(
-            Finding(severity=severity, reason=Reason.SERVICE_NOT_FOUND, for_user=text, remedy="create it", origin=Origin(ref=thing.ref, uid=thing.metadata.uid))
-            for text in says
+            Finding(severity=severity, reason=Reason.SERVICE_NOT_FOUND, for_user=text, remedy="create it", origin=Origin(ref=thing.ref, uid=thing.metadata.uid),
+                    for_operator=f"part {part}", affected=(str(part),))
+            for text in says for part in range(parts)
         )  # fmt: skip
         self.events.found({thing.ref: findings or None})
 
@@ -80,23 +81,8 @@ def test_what_is_new_is_told_and_what_comes_back_is_counted(either_server):
             one.find(shop)
             one.find(shop, "a is missing")
             await one.told("a is missing", "b is missing", counts=[3, 1])
-
-    on_server(either_server, scenario)
-
-
-def test_what_affects_more_or_said_alike_for_several_is_told_once(either_server):
-    async def scenario(client, namespace, api):
-        found = await client.create(INGRESS, ingress("shop", namespace), namespace)
-        async with Talker(client, namespace) as one:
-            shop = one.see(found)
-            of = Finding(severity=Severity.WARNING, reason=Reason.UNSUPPORTED, for_user="a is not there", remedy="x", origin=Origin(ref=shop.ref, uid=shop.metadata.uid))  # fmt: skip
-            parts = [msgspec.structs.replace(of, for_operator=f"needed by {n}", affected=(str(n),)) for n in range(3)]
-            one.events.found({shop.ref: tuple(parts)})
-            await one.told("a is not there")
-            more = msgspec.structs.replace(of, affected=("0", "3"))
-            last = msgspec.structs.replace(of, for_user="and this")
-            one.events.found({shop.ref: (more, last)})
-            await one.told("a is not there", "and this")
+            one.find(shop, "a is missing", "c is missing", "d is missing", parts=3)
+            await one.told("a is missing", "b is missing", "c is missing", "d is missing", counts=[3, 1, 1, 1])
 
     on_server(either_server, scenario)
 
