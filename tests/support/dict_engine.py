@@ -9,9 +9,10 @@ from collections import deque
 from envoy.service.discovery.v3 import discovery_pb2
 
 from weirkeeper.distribute import wire
+from weirkeeper.distribute.events import Event
 from weirkeeper.distribute.kinds import CDS, EDS, LDS, SRDS
 from weirkeeper.distribute.store import DesiredStore, Shelf
-from weirkeeper.distribute.stream import DeltaStream, Event
+from weirkeeper.distribute.stream import DeltaStream
 from weirkeeper.model.text import Digest, Id
 from weirkeeper.providers.base import EngineItem
 

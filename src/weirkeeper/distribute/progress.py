@@ -6,8 +6,9 @@ Comes in: events of streams. Goes out: ``ItemObservation``, each only once per v
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from weirkeeper.distribute.events import Acked, Event, Rejected
 from weirkeeper.distribute.store import Key, Shelf
-from weirkeeper.distribute.stream import Acked, DeltaStream, Event, Rejected
+from weirkeeper.distribute.stream import DeltaStream
 from weirkeeper.model.observation import ItemObservation, ItemState
 from weirkeeper.model.text import Digest, Id, Label, Name, Sentence
 

@@ -19,9 +19,10 @@ from weirkeeper.distribute.credentials import FixedTls, MutualTls, TlsSource
 from weirkeeper.distribute.door import METHOD as METHOD
 from weirkeeper.distribute.door import SERVICE as SERVICE
 from weirkeeper.distribute.door import Door, decoded
+from weirkeeper.distribute.events import Acked, Event
 from weirkeeper.distribute.progress import Progress
 from weirkeeper.distribute.store import DesiredStore
-from weirkeeper.distribute.stream import Acked, DeltaStream, Doubts, Event
+from weirkeeper.distribute.stream import DeltaStream, Doubts
 from weirkeeper.model.observation import ItemObservation
 from weirkeeper.model.text import Id, Name
 from weirkeeper.providers.base import EngineItem, ItemChanges, ItemKey

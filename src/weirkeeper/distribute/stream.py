@@ -21,9 +21,10 @@ no other.
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from weirkeeper.distribute import silence, wire
+from weirkeeper.distribute.clusters import assignments, checked, companions
+from weirkeeper.distribute.events import Acked, Event, Refused, Rejected, Subscribed
 from weirkeeper.distribute.kinds import (
     BY_NAME,
     CDS,
@@ -48,41 +49,6 @@ CHUNK = 2 << 20
 WINDOW = 4
 CLUSTER_WINDOW = 64
 LISTENER_RETRY = 5.0
-_HEALTH_CHECKS = 8
-
-
-class Subscribed(NamedTuple):
-    """The engine asked for a kind for the first time, or for more names of it."""
-
-    kind: str
-    names: tuple[str, ...]
-
-
-class Acked(NamedTuple):
-    """The engine has these versions now (None: it no longer has the item)."""
-
-    kind: str
-    versions: tuple[tuple[str, str | None], ...]
-
-
-class Rejected(NamedTuple):
-    """The engine refuses this version of this item, and nothing else was in the response."""
-
-    kind: str
-    name: str
-    version: str
-    message: str
-
-
-class Refused(NamedTuple):
-    """The engine refused a response with several items in it; the culprit is being looked for."""
-
-    kind: str
-    items: int
-    message: str
-
-
-Event = Subscribed | Acked | Rejected | Refused
 
 
 Doubts = dict[str, set[str]]
@@ -566,26 +532,6 @@ class DeltaStream:
             self._late.setdefault(name, self._now + self._drain)
         else:
             self._late.pop(name, None)
-
-
-def assignments(cluster: str, item: EngineItem) -> tuple[str, ...]:
-    """The names of the assignments of a cluster: those that it needs, else the one of its own name."""
-    return tuple(name for kind, name in item.needs if kind == EDS) or (cluster,)
-
-
-def companions(cluster: str, item: EngineItem | None) -> tuple[Key, ...]:
-    """What an engine asks for by name when it gets this cluster: its assignments and secrets."""
-    if item is None:
-        return ()
-    return (*((EDS, name) for name in assignments(cluster, item)), *(need for need in item.needs if need[0] == SDS))
-
-
-def checked(item: EngineItem) -> bool:
-    """Whether a cluster has active health checks, which only the ACK of the cluster itself proves to be over; so if it is unreadable."""
-    try:
-        return any(number == _HEALTH_CHECKS for number, _ in wire.fields(item.whole))
-    except wire.Malformed:
-        return True
 
 
 def _resource(kind: str, row: Row, mark: str) -> bytes:

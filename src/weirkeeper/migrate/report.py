@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from weirkeeper.controllers.ingress.annotations.reading import BARE, NGINX, OWN
-from weirkeeper.controllers.ingress.annotations.table import REMOVED, TABLE, Answer
+from weirkeeper.controllers.ingress.annotations.row import Answer
+from weirkeeper.controllers.ingress.annotations.table import REMOVED, TABLE
 from weirkeeper.kube.types import Ingress
 from weirkeeper.migrate.annotations import ASPECT_OF
 from weirkeeper.migrate.notes import UNDONE, Aspect, Note, Outcome

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from weirkeeper.controllers.ingress import CONTROLLER
-from weirkeeper.controllers.ingress.annotations.table import ROWS, Answer
+from weirkeeper.controllers.ingress.annotations.row import Answer
+from weirkeeper.controllers.ingress.annotations.table import ROWS
 from weirkeeper.providers.haproxy import PROVIDER
 from weirkeeper.providers.haproxy.assembly import Assembly
 from weirkeeper.providers.haproxy.binary import haproxy_binary

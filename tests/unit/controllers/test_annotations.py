@@ -8,7 +8,8 @@ from build import SHOP, World, codes, ingress, intent, notes, path, routes
 
 from weirkeeper.controllers.ingress.annotations.docs import annotations_page
 from weirkeeper.controllers.ingress.annotations.options import Options
-from weirkeeper.controllers.ingress.annotations.table import ROWS, TABLE, Answer
+from weirkeeper.controllers.ingress.annotations.row import Answer
+from weirkeeper.controllers.ingress.annotations.table import ROWS, TABLE
 from weirkeeper.model.backend import ConsistentHash, FromEndpointSet, FromServiceAddress, PeakEwma, RequestAs
 from weirkeeper.model.filters import BasicAuth, CookieAffinity, Deny, ExternalAuth, FullPath, HashOn, RegexSubstitution
 from weirkeeper.model.finding import Reason

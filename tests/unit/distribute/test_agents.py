@@ -8,9 +8,10 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from weirkeeper.distribute import kinds, stream, wire
 from weirkeeper.distribute.asking import Asker, Change, answer, response, subscription
+from weirkeeper.distribute.events import Acked, Rejected
 from weirkeeper.distribute.kinds import BACKEND, LISTENER, LOAD_BALANCER, NEUTRAL, VIRTUAL_HOST
 from weirkeeper.distribute.store import Shelf
-from weirkeeper.distribute.stream import Acked, DeltaStream, Rejected
+from weirkeeper.distribute.stream import DeltaStream
 from weirkeeper.distribute.subscription import Round, Subscription, answered
 from weirkeeper.providers.base import EngineItem
 from weirkeeper.providers.journal import Journal

@@ -7,11 +7,12 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from weirkeeper.distribute import blame, wire
+from weirkeeper.distribute.events import Rejected
 from weirkeeper.distribute.identity import Stranger, load_balancer_of, node_id, subject
 from weirkeeper.distribute.kinds import CDS, EDS, LDS, SDS, SRDS
 from weirkeeper.distribute.lane import Row
 from weirkeeper.distribute.store import Shelf
-from weirkeeper.distribute.stream import DeltaStream, Rejected
+from weirkeeper.distribute.stream import DeltaStream
 from weirkeeper.providers.base import ItemKey
 from weirkeeper.providers.plan import Limits, applied, plan
 

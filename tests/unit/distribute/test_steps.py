@@ -9,12 +9,13 @@ from weirkeeper.distribute import wire
 from weirkeeper.distribute.authority import new_authority
 from weirkeeper.distribute.credentials import OwnTls
 from weirkeeper.distribute.door import Away
+from weirkeeper.distribute.events import Acked, Rejected
 from weirkeeper.distribute.kinds import CDS
 from weirkeeper.distribute.progress import Progress
 from weirkeeper.distribute.server import STEP, Distributor, in_steps
 from weirkeeper.distribute.service import Service, ServiceSettings
 from weirkeeper.distribute.store import DesiredStore, Shelf
-from weirkeeper.distribute.stream import Acked, DeltaStream, Rejected
+from weirkeeper.distribute.stream import DeltaStream
 from weirkeeper.model.text import Label, Name
 from weirkeeper.providers.base import EngineItem, ItemKey
 from weirkeeper.runtime.dispatch import Mailbox

@@ -7,6 +7,7 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from weirkeeper.distribute import blame, secrets, store, stream, wire
+from weirkeeper.distribute.events import Rejected
 from weirkeeper.distribute.kinds import CDS, EDS, LDS, SDS, SERVER_NAME, SRDS
 from weirkeeper.distribute.store import Shelf
 from weirkeeper.distribute.stream import DeltaStream
@@ -271,7 +272,7 @@ def test_a_cluster_whose_refusal_is_never_heard_is_taken_back_and_tried_alone() 
     one.receive(wire.Request(kind=CDS, nonce=first, error="bad: no"), 2)
     one.receive(wire.Request(kind=CDS, nonce=taken.nonce), 2)
     found = one.receive(wire.Request(kind=CDS, nonce=alone.nonce, error="bad: no"), 2)
-    assert [(event.name, event.message) for event in found if isinstance(event, stream.Rejected)] == [
+    assert [(event.name, event.message) for event in found if isinstance(event, Rejected)] == [
         ("bad", "bad: no")
     ]
     assert shelf.refusal((CDS, "bad"), "e") == "bad: no"

@@ -3,7 +3,8 @@
 import pytest
 from round_trip import as_json, migration
 
-from weirkeeper.controllers.ingress.annotations.table import TABLE, Answer
+from weirkeeper.controllers.ingress.annotations.row import Answer
+from weirkeeper.controllers.ingress.annotations.table import TABLE
 from weirkeeper.migrate import Channel, Choices, Per
 from weirkeeper.migrate.annotations import ASPECT_OF
 from weirkeeper.migrate.notes import Outcome

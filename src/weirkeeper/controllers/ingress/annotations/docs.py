@@ -1,6 +1,7 @@
 """docs/annotations.md, made from the table."""
 
-from weirkeeper.controllers.ingress.annotations.table import REMOVED, ROWS, Answer
+from weirkeeper.controllers.ingress.annotations.row import Answer
+from weirkeeper.controllers.ingress.annotations.table import REMOVED, ROWS
 
 INTRO = """# Annotations
 

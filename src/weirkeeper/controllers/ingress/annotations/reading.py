@@ -4,7 +4,8 @@ from difflib import get_close_matches
 
 from weirkeeper.controllers.ingress.annotations.options import PLAIN, Options
 from weirkeeper.controllers.ingress.annotations.parsers import LONGEST
-from weirkeeper.controllers.ingress.annotations.table import REMOVED, TABLE, Answer, Row
+from weirkeeper.controllers.ingress.annotations.row import Answer, Row
+from weirkeeper.controllers.ingress.annotations.table import REMOVED, TABLE
 from weirkeeper.controllers.shared.report import error, field, info, warning
 from weirkeeper.kube.types import Ingress
 from weirkeeper.model.finding import Effect, Finding, Reason

@@ -1,50 +1,13 @@
 """The table: one row for each annotation that ingress-nginx knows, with our answer. docs/annotations.md is generated from it.
 
-``applied`` acts as in ingress-nginx; ``degraded`` acts with the difference that the note states; ``idle`` is about NGINX's own memory or files and
-needs nothing here; ``unsupported`` does nothing yet, and its owner is told; ``refused`` never will, for the reason given. ``security`` rows fail
-closed: a value that cannot be read, or a wish that cannot be fulfilled, lets nobody through.
+Comes in: nothing. Goes out: ``TABLE``, and ``REMOVED``. It is long because it is one: whoever asks for an annotation looks here and nowhere else. What a row is, is said in ``row``.
 """
 
 from collections.abc import Callable
-from enum import StrEnum
-
-import msgspec
 
 from weirkeeper.controllers.ingress.annotations import parsers as p
+from weirkeeper.controllers.ingress.annotations.row import Answer, Risk, Row
 from weirkeeper.model.text import Name, Refused
-
-
-class Answer(StrEnum):
-    """What becomes of an annotation."""
-
-    APPLIED = "applied"
-    DEGRADED = "degraded"
-    IDLE = "idle"
-    UNSUPPORTED = "unsupported"
-    REFUSED = "refused"
-
-
-class Risk(StrEnum):
-    """How dangerous its value is in the hands of a stranger (ingress-nginx's own classes)."""
-
-    LOW = "Low"
-    MEDIUM = "Medium"
-    HIGH = "High"
-    CRITICAL = "Critical"
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One annotation. ``target`` is the field of ``Options`` that it fills; ``note`` is the reason or the difference."""
-
-    name: str
-    read: Callable[[str], object | Refused] = p.any_text
-    target: str = ""
-    risk: Risk
-    about: str
-    answer: Answer = Answer.APPLIED
-    note: str = ""
-    security: bool = False
-
 
 L, M, H, C = Risk.LOW, Risk.MEDIUM, Risk.HIGH, Risk.CRITICAL
 
@@ -626,6 +589,14 @@ ROWS: tuple[Row, ...] = (
         L,
         "`own`: a load balancer of its own; `shared`: that of its class, whatever the class says; another word: one for all Ingresses of the namespace that say it.",
     ),
+    # workloads as backends
+    _on(
+        "workload-port",
+        p.pod_ports,
+        "workload_ports",
+        L,
+        "The port of pods behind `backend.resource`: a name or number for all workloads, or several as WORKLOAD=PORT; needed where containers do not name exactly one.",
+    ),
     # what stays out
     _no("fastcgi-index", _U, M, "The index file of FastCGI.", "FastCGI is not spoken"),
     _no("fastcgi-params-configmap", _U, M, "Parameters of FastCGI.", "FastCGI is not spoken"),
@@ -635,14 +606,6 @@ ROWS: tuple[Row, ...] = (
     _no("enable-modsecurity", _U, L, "A web application firewall.", _WAF),
     _no("enable-owasp-core-rules", _U, L, "The firewall's core rules.", _WAF),
     _no("modsecurity-transaction-id", _U, H, "The firewall's transaction id.", _WAF),
-    # workloads as backends
-    _on(
-        "workload-port",
-        p.pod_ports,
-        "workload_ports",
-        L,
-        "The port of pods behind `backend.resource`: a name or number for all workloads, or several as WORKLOAD=PORT; needed where containers do not name exactly one.",
-    ),
     _no("modsecurity-snippet", _R, C, "Rules of the firewall.", _SNIPPET),
     _no("enable-opentelemetry", _U, L, "Requests are traced.", "tracing is chosen for the whole load balancer"),
     _no(
