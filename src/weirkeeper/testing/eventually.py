@@ -1,6 +1,7 @@
 """Waiting for a condition, never for an amount of time.
 
-In: a predicate and a deadline. Out: the first truthy value of the predicate, or `DeadlinePassed` with what was seen last.
+In: a predicate and a deadline. Out: the first truthy value of the predicate, or `DeadlinePassed` with what was seen last. A look that finds nobody (`OSError`:
+refused, cut, too late, no such file yet) has seen nothing so far; every other exception ends the wait at once.
 No test of ours sleeps to be right; the short pause between two looks lives only here.
 """
 
@@ -21,10 +22,16 @@ class DeadlinePassed(AssertionError):
 def poll_until(predicate: Callable[[], T], deadline: float = 60.0, *, what: str = "", pause: float = PAUSE) -> T:
     """The first truthy value of `predicate`, looked at until `deadline` seconds have passed."""
     end = time.monotonic() + deadline
+    seen: object
     while True:
-        seen = predicate()
-        if seen:
-            return seen
+        try:
+            value = predicate()
+        except OSError as error:
+            seen = error
+        else:
+            if value:
+                return value
+            seen = value
         if time.monotonic() >= end:
             raise DeadlinePassed(_message(what, deadline, seen))
         time.sleep(pause)
@@ -37,14 +44,18 @@ async def eventually(
     end = time.monotonic() + deadline
     seen: object = "nothing: the first look did not end"
     while True:
+        left = asyncio.timeout(max(end - time.monotonic(), 0))
         try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + max(end - time.monotonic(), 0)):
+            async with left:
                 value = await predicate()
-        except TimeoutError:
-            raise DeadlinePassed(_message(what, deadline, seen)) from None
-        if value:
-            return value
-        seen = value
+        except OSError as error:
+            if left.expired():
+                raise DeadlinePassed(_message(what, deadline, seen)) from None
+            seen = error
+        else:
+            if value:
+                return value
+            seen = value
         if time.monotonic() >= end:
             raise DeadlinePassed(_message(what, deadline, seen))
         await asyncio.sleep(pause)

@@ -1,6 +1,7 @@
 """Ports, certificates, waiting, PROXY prefixes, WebSocket frames: the small parts of the kit."""
 
 import asyncio
+import itertools
 import os
 import socket
 import ssl
@@ -107,6 +108,42 @@ def test_waiting_returns_the_first_truth():
         return next(numbers)
 
     assert asyncio.run(eventually(look, 5, pause=0)) == 1
+
+
+@pytest.mark.parametrize("nobody", [ConnectionRefusedError("no"), TimeoutError(), FileNotFoundError("not yet")], ids=repr)
+def test_a_look_that_finds_nobody_is_not_the_last(nobody):
+    looks = iter((nobody, nobody, 7))
+
+    def look():
+        found = next(looks)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    async def asked():
+        return look()
+
+    assert poll_until(look, 5, pause=0) == 7
+    looks = iter((nobody, nobody, 8))
+    assert asyncio.run(eventually(asked, 5, pause=0)) == 8
+    looks = itertools.repeat(nobody)
+    with pytest.raises(DeadlinePassed, match=f"last seen: {type(nobody).__name__}"):
+        poll_until(look, 0.01)
+    with pytest.raises(DeadlinePassed, match=f"last seen: {type(nobody).__name__}"):
+        asyncio.run(eventually(asked, 0.05))
+
+
+def test_any_other_failure_of_a_look_ends_the_wait():
+    def look():
+        raise AssertionError("this is wrong for good")
+
+    async def asked():
+        look()
+
+    with pytest.raises(AssertionError, match="for good"):
+        poll_until(look, 5)
+    with pytest.raises(AssertionError, match="for good"):
+        asyncio.run(eventually(asked, 5))
 
 
 def test_proxy_prefixes_of_both_versions_and_families():
