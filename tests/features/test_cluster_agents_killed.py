@@ -20,7 +20,7 @@ from weirkeeper.testing.ports import free_port
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("agents killed")]
 
-ENGINES = {"haproxy": (haproxy_instance, held_by_haproxy, 2.5), "nginx": (nginx_instance, held_by_nginx, 0.5)}
+ENGINES = {"haproxy": (haproxy_instance, held_by_haproxy, 2.5), "nginx": (nginx_instance, held_by_nginx, 1.0)}
 """Each with how to ask what it holds, and how long that must stay as it is: servers that were taken out of a HAProxy leave when their last request has ended (seconds)."""
 EVERYBODY = ("agent", "engine", "both", "control plane")
 HOSTS = 40
@@ -135,7 +135,7 @@ async def _calm(beside, held_by, pause):
         calm, last[0] = now == last[0], now
         return calm
 
-    await eventually(look, 30, what="nothing moves any more", pause=pause)
+    await eventually(look, 60, what="nothing moves any more", pause=pause)
     return last[0]
 
 
@@ -176,7 +176,7 @@ async def traffic(port):
         while True:
             began = time.monotonic()
             try:
-                status = (await fetch(f"http://{STEADY}/", via=port, limit=5.0)).status
+                status = (await fetch(f"http://{STEADY}/", via=port, limit=30.0)).status
                 why = "" if status == 200 else f"status {status}"
             except (OSError, TimeoutError) as error:
                 why = f"{type(error).__name__}: {error}"

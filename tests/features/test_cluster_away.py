@@ -10,6 +10,8 @@ from shop_stage import ROUTES, stage
 pytestmark = [pytest.mark.engine, pytest.mark.reliability, pytest.mark.xdist_group("cluster away")]
 
 CATCH_UP = 15.0
+BUSY = 60.0
+"""On a machine that does other work too."""
 AWAY = 6.0
 LEAST = 60_000
 CHANGES = 20
@@ -18,10 +20,10 @@ BURST = 25
 
 
 def test_an_api_server_that_is_away_in_five_ways_takes_nothing_away(tmp_path):
-    asyncio.run(away(tmp_path, seconds=AWAY, least=LEAST, rate=1_000))
+    asyncio.run(away(tmp_path, seconds=AWAY, least=LEAST, rate=1_000, catch_up=BUSY))
 
 
-async def away(folder, *, seconds, least, rate):
+async def away(folder, *, seconds, least, rate, catch_up=CATCH_UP):
     rows = []
     times = {"lease_seconds": 10, "renew_seconds": 7, "retry_seconds": 1.5}
     async with stage(folder, replicas=1, behind_proxy=True, **times) as shop:
@@ -36,7 +38,7 @@ async def away(folder, *, seconds, least, rate):
                 asked = mode.asked()
                 await mode.come()
                 back = time.monotonic()
-                await shop.caught_up(behind, CATCH_UP)
+                await shop.caught_up(behind, catch_up)
                 rows.append({"mode": mode.name, "away_s": back - began, "asked": asked, "caught_up_s": time.monotonic() - back})
                 shelf = shop.server.log.shelf(shop.server.kind("Ingress", "networking.k8s.io/v1"))
                 await shop.told(len(shelf.objects), 60)  # else what is still to be written is asked in the next absence

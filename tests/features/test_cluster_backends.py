@@ -86,7 +86,7 @@ async def marked(server, kind, name, *places):
         found = server.get(kind, name, "default")["metadata"].get("annotations") or {}
         listed = json.loads(found.get(KEY, "[]"))
         if places:
-            return listed if [(one["hostname"], one["path"]) for one in listed] == list(places) else None
+            return listed if [(one["hostname"], one["path"]) for one in listed] == list(places) and all(one["addresses"] for one in listed) else None
         return KEY not in found
 
     return await eventually(look, 60, what=f"{kind} {name} says {places}")
@@ -217,6 +217,7 @@ async def _public(tmp_path):
                     "default:shop",
                 )
                 await marked(server, "Deployment", "web", ("web.example", "/"))
+                await marked(server, "Service", "left")
                 assert server.get("Service", "left", "default")["metadata"]["annotations"] == {"theirs": "1"}
                 server.remove("Ingress", "web", "default", api_version="networking.k8s.io/v1")
                 await marked(server, "Deployment", "web")

@@ -113,6 +113,7 @@ async def _elsewhere(tmp_path):
             assert one.app.channel.accounts()["edge/weirkeeper-envoy"] == {"*"}
             told = [word for c in fleet["spec"]["template"]["spec"]["initContainers"] for word in c["args"]]
             assert f"--control-plane=weirkeeper.{NAMESPACE}.svc:{one.ads_port}" in told
+            await until(lambda: server.get("ConfigMap", "weirkeeper-authority", "edge"), "the roots are beside the instances")
             roots = server.get("ConfigMap", "weirkeeper-authority", "edge")["data"]
             assert roots["ca.crt"] == one.app.channel.authority.keys.bundle
             assert ("edge", "weirkeeper-authority") not in server.log.shelf(server.kind("Secret", "")).objects

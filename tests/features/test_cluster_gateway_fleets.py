@@ -60,7 +60,8 @@ async def _beside(tmp_path):
             server.put(one)
         install = Install(tmp_path, server.kubeconfig(), fleet=True, gateway=True, fleet_namespaces=("shop",))
         async with running(install):
-            await until(lambda: set(started(server, "Deployment")) == {"shop"}, "the fleet is beside its Gateway")
+            parts = ("Deployment", "Service", "ServiceAccount")
+            await until(lambda: all(set(started(server, kind)) == {"shop"} for kind in parts), "the fleet is beside its Gateway")
             service = started(server, "Service")["shop"]
             assert service["spec"]["externalIPs"] == [ADDRESS]
             assert service["metadata"]["labels"].items() >= {"team": "a", f"{GROUP}/gateway-name": "front"}.items()

@@ -68,7 +68,7 @@ async def _taken(tmp_path):
                 async def said():
                     return [finding for finding in refusals(one) if f":{one.https_port}" in finding.for_user]
 
-                await eventually(said, 30, what="the finding says which port")
+                await eventually(said, 60, what="the finding says which port")
                 reloads = await beside.number("weirkeeper_haproxy_reloads_total")
                 server.put(ingress("other", "other.example", "shop"))
                 await answers(one, "other.example")
@@ -93,7 +93,7 @@ async def _hung(tmp_path):
             async def noticed():
                 return await beside.answer("/ready") not in {"", "yes\n"}
 
-            await eventually(noticed, 5, what="it is not ready")
+            await eventually(noticed, 60, what="it is not ready")
             server.put(ingress("meanwhile", "meanwhile.example", "shop"))
             for pid in hung:
                 os.kill(pid, signal.SIGKILL)

@@ -92,10 +92,10 @@ async def _works(server, port, secure, beside, turn):
         for sort in SORTS:
             await eventually(
                 lambda s=sort, b=backend: _by(port, f"{turn}-{s}.example", b),
-                30,
+                60,
                 what=f"{turn}: {sort} by {backend}; {beside.log[-2000:]}",
             )
-        await eventually(lambda b=backend: _by(secure, f"{turn}-tls.example", b, authority), 30, what=f"{turn}: TLS by {backend}")
+        await eventually(lambda b=backend: _by(secure, f"{turn}-tls.example", b, authority), 60, what=f"{turn}: TLS by {backend}")
 
 
 async def _by(port, host, backend, authority=None):

@@ -84,7 +84,10 @@ async def _agent_dies(server, one, beside):
     beside.start_agent()
     await answers(one, "meanwhile.example")
     await beside.ready()
-    assert (await beside.processes(), await beside.number("weirkeeper_nginx_reloads_total")) == (before, 0)
+    after = await beside.processes()
+    assert after[0] == before[0]
+    assert set(after) <= set(before), "nobody new; a worker that a reload has left behind may have ended meanwhile"
+    assert await beside.number("weirkeeper_nginx_reloads_total") == 0
 
 
 async def _master_dies(server, one, beside):
@@ -99,7 +102,7 @@ async def _master_dies(server, one, beside):
     async def ended():
         return all(local.started(pid) is None for pid in (master, *workers))
 
-    await eventually(ended, 10, what="those of before are gone")
+    await eventually(ended, 60, what="those of before are gone")
     await beside.ready()
     await answers(one, "meanwhile.example")
 
@@ -120,7 +123,7 @@ async def _taken(tmp_path):
                 async def said():
                     return [finding for finding in refusals(one) if f":{one.https_port}" in finding.for_user]
 
-                await eventually(said, 30, what="the finding says which port")
+                await eventually(said, 60, what="the finding says which port")
                 server.put(ingress("other", "other.example", "shop"))
                 await answers(one, "other.example")
         beside.kill_agent()

@@ -25,7 +25,7 @@ from invalid import kinds
 
 pytestmark = [pytest.mark.engine, pytest.mark.reliability, pytest.mark.xdist_group("cluster refused")]
 
-SIGNAL = 30.0
+SIGNAL = 60.0
 GOOD = 999
 STORED = frozenset({"Ingress", "Service", "EndpointSlice", "Secret"})
 BROKEN = "/(unclosed"

@@ -76,7 +76,7 @@ async def _unreachable_leader(tmp_path):
                 server.put({**good, "data": dict.fromkeys(good["data"], "bm9uc2Vuc2U=")})
                 await second.start()
                 await first.end()
-                await eventually(lambda: _leads(second), 10, what="the second one leads")
+                await eventually(lambda: _leads(second), 60, what="the second one leads")
                 assert "channel" in second.app.unready()
                 writes = written(server)
                 await asyncio.sleep(CAUTION + 2)  # nothing may happen, and there is no other sign of that
@@ -132,7 +132,7 @@ def crowd(port):
     open_ = []
     try:
         for _ in range(CROWD):
-            one = socket.create_connection(("127.0.0.1", port), timeout=5)
+            one = socket.create_connection(("127.0.0.1", port), timeout=60)
             open_.append(one)
             one.sendall(os.urandom(200))
     except OSError:

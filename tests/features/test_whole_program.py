@@ -148,7 +148,7 @@ async def running(tmp_path):
         yield run
     finally:
         stop.set()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
         assert len(asyncio.all_tasks()) == 1
         assert not run.app.socket.exists()
 

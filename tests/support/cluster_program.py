@@ -106,7 +106,7 @@ class Install:
 
     async def end(self) -> None:
         self.stop.set()
-        await asyncio.wait_for(self.task, 30)
+        await asyncio.wait_for(self.task, 60)
 
 
 @asynccontextmanager

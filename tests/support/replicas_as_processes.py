@@ -32,6 +32,8 @@ from weirkeeper.testing.ports import free_port
 
 EVERY_VERB = ("get", "list", "watch", "create", "update", "patch", "delete")
 WARM = 60.0
+PATIENCE = 15.0
+"""Seconds for one answer: a busy machine is no replica that is away."""
 
 
 class Plane:
@@ -84,7 +86,7 @@ class Plane:
         """Asked to stop; it must, in order."""
         assert self._process is not None
         self._process.terminate()
-        assert await asyncio.to_thread(self._process.wait, 30) == 0, self.log[-3000:]
+        assert await asyncio.to_thread(self._process.wait, WARM) == 0, self.log[-3000:]
 
     def signal(self, number: int) -> None:
         assert self._process is not None
@@ -98,7 +100,7 @@ class Plane:
 
     async def answer(self, path: str) -> str:
         try:
-            found = await fetch(f"http://localhost{path}", via=self.health_port, limit=2.0)
+            found = await fetch(f"http://localhost{path}", via=self.health_port, limit=PATIENCE)
         except (OSError, TimeoutError):
             return ""
         return found.body.decode()

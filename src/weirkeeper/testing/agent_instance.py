@@ -26,6 +26,8 @@ from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.ports import free_port
 
 LIFE = dt.timedelta(days=1)
+PATIENCE = 15.0
+"""Seconds for one answer of the agent: a busy machine is no agent that is away."""
 
 
 class AgentInstance(ABC):
@@ -136,7 +138,7 @@ class AgentInstance(ABC):
     async def answer(self, path: str) -> str:
         """What the agent answers; nothing while it does not."""
         try:
-            found = await fetch(f"http://localhost{path}", via=self.port, limit=2.0)
+            found = await fetch(f"http://localhost{path}", via=self.port, limit=PATIENCE)
         except (OSError, TimeoutError):
             return ""
         return found.body.decode()

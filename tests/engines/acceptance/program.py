@@ -20,7 +20,7 @@ from weirkeeper.runtime.logging import Log
 from weirkeeper.settings import Settings
 from weirkeeper.testing.ports import free_port
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 class Program:

@@ -34,7 +34,7 @@ async def desk(replica: Replica, life: dt.timedelta, counted: list[str]) -> Asyn
     exchange = Exchange(lambda: replica.tls.keys, review, lambda: {"edge/envoy": frozenset({LB})}, life=life, counted=counted.append)
     made = Desk("127.0.0.1:0", replica.tls, exchange, None)
     task = asyncio.create_task(made.run())
-    await asyncio.wait_for(made.listening.wait(), 30)
+    await asyncio.wait_for(made.listening.wait(), 60)
     try:
         yield made.port
     finally:

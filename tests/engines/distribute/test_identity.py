@@ -39,7 +39,7 @@ async def told(realm: Realm, port: int, pair: PemPair | None, node: str) -> disc
             f"/{SERVICE}/{METHOD}",
             request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
             response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
-        )(timeout=10)
+        )(timeout=60)
         request = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER)
         request.node.id = node
         await call.write(request)

@@ -83,7 +83,7 @@ async def counted(site: Site, balancing: LoadBalancing, affinity: Affinity | Non
     async def closed() -> bool:
         return not connected
 
-    await eventually(closed, 5, what="all connections are closed")
+    await eventually(closed, 60, what="all connections are closed")
     return found, met
 
 

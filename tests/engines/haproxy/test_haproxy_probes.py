@@ -48,8 +48,8 @@ def healthy(request: pytest.FixtureRequest) -> Iterator[tuple[Health, int, bool]
 @pytest.mark.parametrize("host", ["health.example", "h" * 200 + ".example"], ids=["short", "long"])
 def test_an_endpoint_is_asked_whether_it_serves(healthy: tuple[Health, int, bool], host: str) -> None:
     health, port, tls = healthy
-    check = HealthCheck(kind="grpc", host=HostText(host), interval=Milliseconds(100), timeout=Milliseconds(2000), healthy=1, unhealthy=1)
-    with running_backends() as backends, running_stage(Rig(PROVIDER, patience=20.0)) as stage:
+    check = HealthCheck(kind="grpc", host=HostText(host), interval=Milliseconds(100), timeout=Milliseconds(10_000), healthy=1, unhealthy=1)
+    with running_backends() as backends, running_stage(Rig(PROVIDER, patience=60.0)) as stage:
         site = Site(stage, backends, "probes")
         probed = site.backend("probed", protocol="grpc", health=check, tls=BackendTls() if tls else None)
         site.apply(site.neutral(site.route(to="probed"), backends=[probed], endpoints={"probed": (port,)}))

@@ -98,7 +98,7 @@ def test_a_killed_master_is_replaced_and_its_workers_with_it(site: Site, rig: Wa
     before = rig.keeper.reloads[Cause.START]
     for one in [*left, pid] if whole else [pid]:
         os.kill(one, signal.SIGKILL)
-    poll_until(lambda: rig.keeper.reloads[Cause.START] == before + 1, 20.0, what="another one is started")
+    poll_until(lambda: rig.keeper.reloads[Cause.START] == before + 1, 60.0, what="another one is started")
     site.answers("a")
     settled(site, rig)
     assert not [one for one in left if Path(f"/proc/{one}/cwd").exists()]
@@ -127,7 +127,7 @@ def test_what_is_remembered_of_requests_is_of_line_and_host_together(site: Site)
     ]
     random.Random(5).shuffle(rounds := asks * 8)
     with (
-        socket.create_connection(site.stage.rig.reach(site.stage.http_port), timeout=10) as stream,
+        socket.create_connection(site.stage.rig.reach(site.stage.http_port), timeout=60) as stream,
         stream.makefile("rb") as answers,
     ):
         for target, host, name in rounds:
@@ -141,7 +141,7 @@ def test_a_port_that_is_taken_is_said_and_taken_later(site: Site, rig: Watched) 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         site.apply(site.neutral(listeners=[site.listener(port)]))
-        poll_until(site.stage.rejected, 20.0, what="the port is refused")
+        poll_until(site.stage.rejected, 60.0, what="the port is refused")
         assert "cannot listen" in next(iter(site.stage.rejected().values())).message
         site.answers("a")
     site.until(lambda got: got.status == 200, port=port)
@@ -165,4 +165,4 @@ def test_a_worker_that_hangs_holds_up_no_reload(site: Site, rig: Watched) -> Non
     made = Counter(rig.keeper.reloads) - before
     # A question that the hung one has already taken is never answered; then NGINX is taken over anew, and its file is not known.
     assert (master(rig), made[Cause.LISTENERS], made[Cause.START]) == (pid, 1, 0)
-    poll_until(lambda: hung not in workers(pid), 20.0, what="what hung is ended")
+    poll_until(lambda: hung not in workers(pid), 60.0, what="what hung is ended")

@@ -33,7 +33,7 @@ from weirkeeper.testing.ports import free_port
 T = TypeVar("T")
 
 FEED = "conformance"
-STARTING, ENDING = 30.0, 30.0
+STARTING, ENDING = 60.0, 60.0
 
 
 class EngineLeft(AssertionError):

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-LIMIT = 5.0
+LIMIT = 20.0
 
 
 class AdminAway(ConnectionError):

@@ -19,8 +19,8 @@ from weirkeeper.testing.engines.binaries import envoy_binary
 from weirkeeper.testing.engines.usage import Usage, usage_of
 from weirkeeper.testing.eventually import DeadlinePassed, eventually
 
-STARTING = 20.0
-ENDING = 10.0
+STARTING = 60.0
+ENDING = 30.0
 LOG_TAIL = 4000
 
 
