@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 LOOK = 0.1
+_PIECES = 10
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +55,29 @@ def is_ours(pid: int, began: int, word: Path) -> bool:
     """Whether the process with this pid began then, lives, and has that path in its command line."""
     command = command_of(pid)
     return started(pid) == began and (not any(command) or str(word).encode() in command)
+
+
+@contextlib.asynccontextmanager
+async def own_time(seconds: float) -> AsyncIterator[None]:
+    """As ``asyncio.timeout``, with a `TimeoutError` after these seconds of our own time: while this process did not run it heard nobody, and nobody else is to blame.
+
+    A timer alone would be over after such a pause, and an answer that lay there all the while would be lost. So the time is counted in pieces, of which one pause takes one.
+    """
+    loop = asyncio.get_running_loop()
+    pieces: list[asyncio.TimerHandle] = []
+
+    def begin(left: int) -> None:
+        if left:
+            pieces.append(loop.call_later(seconds / _PIECES, begin, left - 1))
+        else:
+            limit.reschedule(loop.time())
+
+    async with asyncio.timeout(None) as limit:
+        begin(_PIECES)
+        try:
+            yield
+        finally:
+            pieces[-1].cancel()
 
 
 async def ended(pid: int, began: int) -> None:

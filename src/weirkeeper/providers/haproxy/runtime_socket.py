@@ -5,7 +5,7 @@ from pathlib import Path
 
 from weirkeeper.providers.haproxy.plan import Step
 from weirkeeper.providers.haproxy.runtime_api import BEGIN, Answers, sent
-from weirkeeper.providers.local import connected
+from weirkeeper.providers.local import connected, own_time
 
 PATIENCE = 5.0
 
@@ -25,7 +25,7 @@ class RuntimeSocket:
     async def ask(self, step: Step, patience: float = PATIENCE) -> str:
         """The answer to one step."""
         try:
-            async with asyncio.timeout(patience):
+            async with own_time(patience):
                 reader, writer = await self._open()
                 writer.write(sent(step))
                 return await self._next(reader)

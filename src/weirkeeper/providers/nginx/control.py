@@ -3,14 +3,13 @@
 Comes in: entries by key. Goes out: refusals by key; what it holds; which file it was started from. ``Away`` where nobody answers, or somebody else than was meant.
 """
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from weirkeeper.providers.local import connected
+from weirkeeper.providers.local import connected, own_time
 
 PATIENCE, PROOF = 10.0, 1.5
 PORTION = 256
@@ -80,7 +79,7 @@ def _pairs(answer: str, mark: str) -> dict[str, str]:
 async def _ask(socket: Path, what: str, body: bytes, patience: float) -> str:
     """One question on a connection of its own."""
     try:
-        async with asyncio.timeout(patience):
+        async with own_time(patience):
             reader, writer = await connected(socket)
             try:
                 writer.write(f"{what} HTTP/1.0\r\nHost: control\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
