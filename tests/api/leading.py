@@ -92,6 +92,8 @@ class Replica:
         options = {"caution": 0.0, "manager": "weir-test", "live": lambda *told: self.live.append(told)} | options
         self.writer = StatusWriter(self.led, self.record, log=log, metrics=self.metrics, **options)
         self.listed = asyncio.Event()
+        self.states = []
+        """What the watch told of statuses, in its order: their addresses."""
         self.reflector = Reflector(client, INGRESS, type=Ingress, namespace=namespace, tell=self._tell)
         self.tasks = []
 
@@ -99,6 +101,7 @@ class Replica:
         for one in news:
             match one:
                 case Applied():
+                    self.states.append([shown.ip for shown in one.object.status.load_balancer.ingress or ()] if one.object.status else [])
                     self.writer.seen([Seen(ref=one.ref, object=one.object)])
                 case Deleted() | Absent():
                     self.writer.seen([Seen(ref=one.ref, cause=Cause.DELETED)])
@@ -130,7 +133,22 @@ class Replica:
 
         async def look():
             found = await self.client.get(INGRESS, name, self.namespace)
-            listed = ((found.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
-            return found if listed == list(entries) else None
+            return found if entries_of(found) == list(entries) else None
 
         return await eventually(look, within, what=f"{name} says {entries}")
+
+    async def shown(self, name):
+        """The entries of the object's status now."""
+        return entries_of(await self.client.get(INGRESS, name, self.namespace))
+
+    async def saw(self, *states):
+        """Waits until the watch has told of these states at last."""
+
+        async def look():
+            return self.states[-len(states) :] == list(states)
+
+        await eventually(look, 60, what=f"the watch tells of {states}")
+
+
+def entries_of(found):
+    return ((found.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
