@@ -69,15 +69,15 @@ def test_files_without_the_name_of_a_replica_are_refused(tmp_path: Path) -> None
 def test_our_own_is_renewed_at_two_thirds_of_its_life() -> None:
     async def story() -> None:
         tls = OwnTls(KEYS, (), dt.timedelta(seconds=6))
-        first, began = tls.current(), time.monotonic()
+        first, expired, began = tls.current(), tls.expires(), time.monotonic()
         task = asyncio.create_task(tls.run())
 
         async def renewed() -> bool:
             return tls.current() is not first
 
         await eventually(renewed, what="it is renewed")
-        assert 2.5 < time.monotonic() - began < 5.9
-        assert tls.expires() > time.time() + 1
+        assert time.monotonic() - began > 2.5, "not at once; how late it is, is a matter of the machine too"
+        assert tls.expires() > expired + 2.5
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -362,7 +362,7 @@ def test_lines_do_not_depend_on_chunks(parts: list[bytes], sizes: list[int]) -> 
 
 
 def test_a_silent_watch_is_noticed() -> None:
-    seen, error = watching([b'{"a":1}\n'], end=False, silence=0.1)
+    seen, error = watching([b'{"a":1}\n'], end=False, silence=1.0)
     assert seen == [b'{"a":1}']
     assert isinstance(error, Unreachable)
     assert error.reason == "Stalled"
