@@ -16,6 +16,10 @@ class Said(NamedTuple):
     error: str
 
 
+class Failed(AssertionError):
+    """A command that did not succeed: nobody answered, or what it is about is not there (yet)."""
+
+
 class Kubectl:
     """`kubectl`, in one namespace; with an empty one, in whichever the objects say."""
 
@@ -30,7 +34,8 @@ class Kubectl:
     def must(self, *arguments: str, stdin: str = "") -> str:
         """What it printed; it has to succeed."""
         said = self(*arguments, stdin=stdin)
-        assert said.code == 0, f"kubectl {' '.join(arguments)}: {said.error}{said.out}"
+        if said.code != 0:
+            raise Failed(f"kubectl {' '.join(arguments)}: {said.error}{said.out}")
         return said.out
 
     def read(self, *arguments: str) -> dict:

@@ -24,7 +24,7 @@ def crds() -> None:
     assert os.environ.get("KUBECONFIG"), "start these tests with `make cluster`"
     kubectl = Kubectl()
     kubectl.must("apply", "-f", str(CRDS))
-    kubectl.must("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
+    kubectl.must("wait", "--for=condition=Established", "--timeout=150s", "-f", str(CRDS))
 
 
 @pytest.fixture

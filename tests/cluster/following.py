@@ -27,21 +27,28 @@ class Followed:
         self.file, self.seen = file, list[list[str]]()
         self._told(shown(kubectl, name))
         path = "{.status.loadBalancer.ingress[*].ip}"
-        command = ["kubectl", "-n", kubectl.namespace, "get", "ingress", name, "--watch", "-o", f"jsonpath={path}{{'\\n'}}"]
-        self._watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._command = ["kubectl", "-n", kubectl.namespace, "get", "ingress", name, "--watch", "-o", f"jsonpath={path}{{'\\n'}}"]
+        self._watch: subprocess.Popen[str] | None = None
+        self._closed = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def close(self) -> None:
         """Look no more."""
-        self._watch.terminate()
-        self._reader.join(10)
-        self._watch.communicate(timeout=10)
+        self._closed.set()
+        while self._reader.is_alive():
+            if self._watch is not None:
+                self._watch.terminate()
+            self._reader.join(0.2)
 
     def _read(self) -> None:
-        assert self._watch.stdout is not None
-        for line in self._watch.stdout:
-            self._told(sorted(line.split()))
+        """A watch that has ended, of whatever cause, begins anew: clients know what the status says now."""
+        while not self._closed.is_set():
+            with subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True) as self._watch:
+                assert self._watch.stdout is not None
+                for line in self._watch.stdout:
+                    self._told(sorted(line.split()))
+            self._closed.wait(0.2)
 
     def _told(self, addresses: list[str]) -> None:
         self.seen.append(addresses)

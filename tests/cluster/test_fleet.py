@@ -32,7 +32,7 @@ def starter(nodes):
 def shop(starter, kubectl):
     """A backend that is ready."""
     kubectl.apply(echo("shop"), service("shop"))
-    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=150s")
     yield kubectl
     kubectl("delete", "ingress", "--all", "--wait=true")
     until(lambda: left(starter) == [], "nothing is left of the fleets", STARTED)
@@ -104,7 +104,7 @@ def test_an_instance_on_a_lost_node_starts_elsewhere_and_its_address_moves(start
         for address in shown(shop, "shop"):
             until_answered(address, f"http://{host_of(shop)}:{PORT}/", "shop")
     print(f"address gone after {gone:.1f} s, another one there after {moved:.1f} s")
-    shop.must("wait", "--for=condition=Ready", f"node/{node}", "--timeout=60s")
+    shop.must("wait", "--for=condition=Ready", f"node/{node}", "--timeout=150s")
     for pod in shop.items(
         "pods", "-A", "--field-selector", f"spec.nodeName={node}"
     ):  # the lab does not call them ready again
@@ -210,10 +210,10 @@ def address_of(kubectl, node):
 
 
 def port_shown(kubectl):
-    """The port that the status says, the same for every address; 0 while it shows none."""
+    """The port that the status says, the same for every address; 0 while it shows none, or several."""
     entries = kubectl.read("ingress", "shop")["status"]["loadBalancer"].get("ingress", ())
-    (port,) = {port["port"] for entry in entries for port in entry["ports"]} or {0}
-    return port
+    found = {port["port"] for entry in entries for port in entry["ports"]} or {0}
+    return found.pop() if len(found) == 1 else 0
 
 
 def test_more_than_there_are_hosts_is_told_and_the_hosts_that_are_there_serve(starter, shop, nodes):
@@ -222,8 +222,8 @@ def test_more_than_there_are_hosts_is_told_and_the_hosts_that_are_there_serve(st
     until(lambda: len(shown(shop, "shop")) == len(nodes), "an address of each host", STARTED)
     lacking = f"{len(nodes)} of {len(nodes) + 1} instances serve"
     until(lambda: lacking in events_of(shop, "shop"), "an event that says that one lacks", 2 * STARTED)
-    assert any("[!] instances" in told for told in health(starter, "readyz"))
-    assert any("weirkeeper_instances_missing 1\n" in told for told in health(starter, "metrics"))
+    until(lambda: any("[!] instances" in told for told in health(starter, "readyz")), "the health page says so")
+    until(lambda: any("weirkeeper_instances_missing 1\n" in told for told in health(starter, "metrics")), "a number says so")
 
 
 def health(starter, page):

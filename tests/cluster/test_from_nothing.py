@@ -108,7 +108,7 @@ def test_every_overlay_rolls_out_and_answers(overlay, kubectl, nodes):
     overlay.apply([])
     name, host = overlay.folder, f"{kubectl.namespace}.example"
     kubectl.apply(echo("shop"), service("shop"))
-    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=150s")
     site = ingress("shop", overlay.of_class, host, "shop")
     site["metadata"]["annotations"] = {"scale": "1"} if name == "started" else {}
     kubectl.apply(site)

@@ -38,7 +38,7 @@ def published(kubectl: Kubectl, channel: str, group: str, kind: str) -> None:
     """A kind as upstream publishes it."""
     path = release() / "config" / "crd" / channel / f"{group}_{kind}.yaml"
     kubectl.must("apply", "--server-side", "-f", str(path))
-    kubectl.must("wait", "--for=condition=Established", "--timeout=60s", f"crd/{kind}.{group}")
+    kubectl.must("wait", "--for=condition=Established", "--timeout=150s", f"crd/{kind}.{group}")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def said(conditions: list[dict], generation: int) -> dict[str, str]:
 
 def test_a_gateway_is_served_by_instances_of_its_own_until_it_goes(starter, kubectl):
     kubectl.apply(echo("shop"), service("shop"), gateway({"name": "http", "port": 80, "protocol": "HTTP"}))
-    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=150s")
     until(lambda: status(kubectl, "gateway", "front").get("addresses"), "the Gateway has an address", STARTED)
     address = status(kubectl, "gateway", "front")["addresses"][0]["value"]
     host = f"{kubectl.namespace}.example"
@@ -113,12 +113,12 @@ def test_a_gateway_is_served_by_instances_of_its_own_until_it_goes(starter, kube
     until_answered(address, f"http://{host}/", "shop")
     until_status(address, f"http://{host}/gone", 500)
     until_status(address, f"http://other.{host}/", 404)
-    found = status(kubectl, "gateway", "front")
-    assert said(found["conditions"], 1) == {"Accepted": "True", "Programmed": "True"}
+    told = {"Accepted": "True", "Programmed": "True"}
+    until(lambda: said(status(kubectl, "gateway", "front")["conditions"], 1) == told, "the Gateway is programmed")
     until(lambda: status(kubectl, "gateway", "front")["listeners"][0]["attachedRoutes"] == 2, "both routes are counted")
-    (parent,) = status(kubectl, "httproute", "gone")["parents"]
-    assert said(parent["conditions"], 1) == {"Accepted": "True", "ResolvedRefs": "False"}
-    assert said(status(Kubectl(""), "gatewayclass", "fleet-weirkeeper")["conditions"], 1) == {"Accepted": "True"}
+    refused = [{"Accepted": "True", "ResolvedRefs": "False"}]
+    until(lambda: [said(one["conditions"], 1) for one in status(kubectl, "httproute", "gone")["parents"]] == refused, "its backend is missing")
+    until(lambda: said(status(Kubectl(""), "gatewayclass", "fleet-weirkeeper")["conditions"], 1) == {"Accepted": "True"}, "the class is accepted")
     assert len(status(Kubectl(""), "gatewayclass", "fleet-weirkeeper")["supportedFeatures"]) > 30
     kubectl.apply(
         gateway({"name": "http", "port": 80, "protocol": "HTTP"}, {"name": "more", "port": 8081, "protocol": "HTTP"})

@@ -15,7 +15,7 @@ HOST = "shop.example"
 def shop(kubectl):
     """A backend that is ready."""
     kubectl.apply(echo("shop"), service("shop"))
-    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=150s")
     return kubectl
 
 
@@ -39,7 +39,7 @@ def test_an_ingress_with_tls_answers_on_both_nodes_and_its_status_shows_both(ext
 
 def test_what_changes_is_served_and_what_goes_is_gone(external, shop):
     shop.apply(echo("cart"), service("cart"), ingress("shop", external.of_class, HOST, "shop"))
-    shop.must("rollout", "status", "deployment/cart", "--timeout=60s")
+    shop.must("rollout", "status", "deployment/cart", "--timeout=150s")
     (first, _) = external.addresses
     until_answered(first, f"http://{HOST}/", "shop")
     shop.apply(ingress("shop", external.of_class, HOST, "cart"))

@@ -93,14 +93,14 @@ def shop_in_cluster(kubectl, tmp_path):
     kubectl.must("create", "secret", "tls", "api-tls", f"--cert={certificate}", f"--key={key}")
     objects = shop(kubectl.namespace)
     kubectl.must("apply", "-f", "-", stdin=manifests.text([*objects, *map(deployment, SERVICES)]))
-    poll_until(lambda: ready_pods(kubectl) == len(SERVICES), 90, what="a ready endpoint for each Service", pause=0.25)
+    poll_until(lambda: ready_pods(kubectl) == len(SERVICES), 120, what="a ready endpoint for each Service", pause=0.25)
     yield certificate
     for name in SERVICES:
         kubectl.must("delete", "deployment", name, "--wait=false")
 
 
 def asked(url: str, *more: str) -> str:
-    return subprocess.run(["curl", "-s", "-m", "5", *more, url], capture_output=True, text=True, check=False).stdout
+    return subprocess.run(["curl", "-s", "-m", "20", *more, url], capture_output=True, text=True, check=False).stdout
 
 
 def name(url: str, *more: str) -> str:
@@ -125,7 +125,7 @@ def test_what_is_read_back_is_checked_and_served(kubectl, shop_in_cluster, tmp_p
     with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         try:
             plain, secure = f"http://shop.localhost:{http}", f"https://api.localhost:{https}"
-            poll_until(lambda: name(f"{plain}/") == "web", 30, what=f"{plain}/ answered by web")
+            poll_until(lambda: name(f"{plain}/") == "web", 90, what=f"{plain}/ answered by web")
             assert name(f"{plain}/cart/x", "-H", "x-canary: never") == "cart"
             assert name(f"{plain}/cart/x", "-H", "x-canary: always") == "cart-next"
             assert name(f"{secure}/v1/orders", "--cacert", str(shop_in_cluster)) == "orders"
@@ -138,7 +138,7 @@ def test_what_is_read_back_is_checked_and_served(kubectl, shop_in_cluster, tmp_p
 def follows_a_scale_to_nothing(kubectl, path: Path, url: str) -> None:
     assert name(url) == "chat"
     kubectl.must("scale", "deployment", "chat", "--replicas=0")
-    poll_until(lambda: ready_pods(kubectl) == len(SERVICES) - 1, 60, what="no endpoint of chat", pause=0.25)
+    poll_until(lambda: ready_pods(kubectl) == len(SERVICES) - 1, 120, what="no endpoint of chat", pause=0.25)
     path.write_text(exported(kubectl))
     status = ("-o", "/dev/null", "-w", "%{http_code}")
-    poll_until(lambda: asked(url, *status) == "503", 10, what="503 once there is no pod")
+    poll_until(lambda: asked(url, *status) == "503", 60, what="503 once there is no pod")

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 def shop(external, kubectl):
     """A host that is served; the namespace's name is in it."""
     kubectl.apply(echo("shop"), service("shop"), ingress("shop", external.of_class, host_of(kubectl), "shop"))
-    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=150s")
     for address in external.addresses:
         until_answered(address, f"http://{host_of(kubectl)}/", "shop")
     return kubectl
@@ -47,8 +47,8 @@ def restarted(install):
 
 def told(install, words):
     """Whether every replica has logged these words."""
-    pods = [pod["metadata"]["name"] for pod in install.control_plane()]
-    return all(words in lab.log_of(install.kubectl.namespace, pod, "weir") for pod in pods)
+    pods = [pod["metadata"]["name"] for pod in install.control_plane() if "deletionTimestamp" not in pod["metadata"]]
+    return bool(pods) and all(words in lab.log_of(install.kubectl.namespace, pod, "weir") for pod in pods)
 
 
 def test_the_log_level_is_followed(external):

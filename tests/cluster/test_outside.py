@@ -27,7 +27,7 @@ def install(nodes):
 def test_an_instance_outside_of_the_cluster_registers_by_connecting(install, kubectl, tmp_path):
     lab.home()  # elsewhere this machine need not reach pods
     kubectl.apply(echo("shop"), service("shop"), ingress("shop", install.of_class, "outside.example", "shop"))
-    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=150s")
     own = own_address(install)
     with running(install, tmp_path, own):
         until_shown(kubectl, "shop", [own])

@@ -25,7 +25,7 @@ def authority():
 def shop(kubectl):
     """A backend that is ready."""
     kubectl.apply(echo("shop"), service("shop"))
-    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=150s")
     return kubectl
 
 

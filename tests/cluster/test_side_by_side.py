@@ -28,7 +28,7 @@ def sites(external, internal, third, kubectl):
     for name in BACKENDS:
         kubectl.apply(echo(name), service(name))
     for name in BACKENDS:
-        kubectl.must("rollout", "status", f"deployment/{name}", "--timeout=60s")
+        kubectl.must("rollout", "status", f"deployment/{name}", "--timeout=150s")
     kubectl.apply(
         tls("shared-tls", authority.issue(HOST)),
         ingress("outside", external.of_class, HOST, "outside", secret="shared-tls"),

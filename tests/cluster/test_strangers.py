@@ -51,7 +51,7 @@ def address_of(kubectl, name):
 def served(external, kubectl):
     """A host of the external install, and what to do with pods beside its own."""
     kubectl.apply(echo("shop"), service("shop"))
-    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=150s")
     host = f"{kubectl.namespace}.example"
     kubectl.apply(ingress("shop", external.of_class, host, "shop"))
     until_answered(external.addresses[0], f"http://{host}/", "shop")

@@ -23,7 +23,7 @@ def shop(external, kubectl):
     host = host_of(kubectl)
     plain = ingress("shop", external.of_class, host, "shop", "pair", ssl_redirect="false")
     kubectl.apply(echo("shop", 2), service("shop"), tls("pair", Authority().issue(host)), plain)
-    kubectl.must("rollout", "status", "deployment/shop", "--timeout=60s")
+    kubectl.must("rollout", "status", "deployment/shop", "--timeout=150s")
     until_shown(kubectl, "shop", external.addresses)
     for address in external.addresses:
         for scheme in ("http", "https"):

@@ -82,7 +82,7 @@ def running() -> Iterator[Traefik]:
     kubectl.must("create", "namespace", name)
     try:
         kubectl.apply(*objects(name))
-        kubectl.must("rollout", "status", "deployment/traefik", "--timeout=60s")
+        kubectl.must("rollout", "status", "deployment/traefik", "--timeout=150s")
         one = Traefik(kubectl, name)
         until(lambda: one.address, "an address of Traefik's pod")
         yield one

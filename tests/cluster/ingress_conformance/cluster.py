@@ -16,7 +16,7 @@ from samples import echo, ingress, service
 
 from weirkeeper.testing.eventually import poll_until
 
-GONE = 30.0
+GONE = 90.0
 
 
 class ClusterStage:

@@ -20,7 +20,7 @@ from weirkeeper.testing.echo import EchoServer, echo_thread
 from weirkeeper.testing.eventually import poll_until
 from weirkeeper.testing.ports import free_port
 
-LIVE = 30
+LIVE = 90
 CLASS = {
     "apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "weirkeeper"},
     "spec": {"controller": "weirkeeper.io/ingress"},
@@ -115,7 +115,7 @@ class FolderStage:
         ]
         command += ["--http-port", str(self.at.http), "--https-port", str(self.at.https)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
-        self._stack.callback(lambda: (process.terminate(), process.wait(20), log.close()))
+        self._stack.callback(lambda: (process.terminate(), process.wait(60), log.close()))
 
     def _start(self, name: str) -> None:
         pods = self.pods.setdefault(name, [])
