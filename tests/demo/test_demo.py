@@ -18,7 +18,7 @@ from weirkeeper.testing.ports import free_port
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "examples" / "shop"
 MARK = "WEIR_DEMO_TEST"
-LIVE = 30.0
+LIVE = 90.0
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("demo")]
 
@@ -56,7 +56,7 @@ class Demo:
 
     def name(self, url: str, *more: str) -> str:
         """Which backend answers a URL; nothing when none does."""
-        said = subprocess.run(["curl", "-s", "-m", "5", *more, url], capture_output=True, text=True, check=False).stdout
+        said = subprocess.run(["curl", "-s", "-m", "20", *more, url], capture_output=True, text=True, check=False).stdout
         return json.loads(said)["name"] if said.startswith("{") else ""
 
     def ended(self) -> bool:

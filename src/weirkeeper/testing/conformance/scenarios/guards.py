@@ -273,7 +273,7 @@ def connection_limit(site: Site) -> None:
     site.answers("a")
 
     async def two() -> set[int]:
-        return {got.status for got in await asyncio.gather(*(site.fetch("/?delay=1") for _ in range(4)))}
+        return {got.status for got in await asyncio.gather(*(site.fetch("/?delay=2") for _ in range(4)))}
 
     assert asyncio.run(two()) & {429, 503}
 
