@@ -363,7 +363,7 @@ def limits(site: Site) -> None:
     site.answers("a")
 
     async def many() -> list[int]:
-        return sorted(got.status for got in await asyncio.gather(*(site.fetch("/?delay=0.5") for _ in range(8))))
+        return sorted(got.status for got in await asyncio.gather(*(site.fetch("/?delay=2") for _ in range(8))))
 
     seen = asyncio.run(many())
     assert (seen[0], seen[-1]) == (200, 503), seen
