@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 import pytest
 from fleet import Instance, fleet
@@ -71,9 +72,42 @@ async def shop(front: Front, a: EchoServer) -> None:
     front.pair = pair  # type: ignore[attr-defined]
 
 
-async def slow(front: Front, seconds: float) -> Response:
-    async with Http1Connection(Target(port=front.port), limit=PATIENCE) as one:
-        return await one.request(f"/?delay={seconds}", host=HOST)
+class Late:
+    """A request that is under way for as long as the test wishes."""
+
+    def __init__(self, front: Front) -> None:
+        self._front, self._came, self._answered = front, asyncio.Event(), asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._hold, "127.0.0.1", 0)
+        self._front.backend("late", self._server.sockets[0].getsockname()[1])
+        self._front.to("late.example", "late")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        self._came.set()
+        await self._answered.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async def begin(self) -> asyncio.Task[Response]:
+        """Ask, and return when the backend has been asked."""
+        task = asyncio.create_task(self._ask())
+        await asyncio.wait_for(self._came.wait(), PATIENCE)
+        return task
+
+    async def _ask(self) -> Response:
+        async with Http1Connection(Target(port=self._front.port), limit=2 * PATIENCE) as one:
+            return await one.request("/", host="late.example")
+
+    def answer(self) -> None:
+        """It has been under way for long enough."""
+        self._answered.set()
 
 
 async def drain(admin: Path, *more: str) -> tuple[int, str]:
@@ -96,7 +130,7 @@ def all_asked(made: list[Client], count: int) -> Callable[[], Awaitable[bool]]:
 def test_weir_drain_sends_everybody_elsewhere_and_cuts_nobody(state: Path) -> None:
     async def story() -> None:
         front = Front()
-        async with EchoServer(name="a") as a:
+        async with EchoServer(name="a") as a, Late(front) as late:
             await shop(front, a)
             async with living(front, state) as live:
                 await front.answers(HOST, "a")
@@ -104,12 +138,14 @@ def test_weir_drain_sends_everybody_elsewhere_and_cuts_nobody(state: Path) -> No
                 admin = next(live.folder.glob("*/admin.sock"))
                 async with clients(front) as (made, task):
                     await eventually(all_asked(made, 10), what="kept connections are in use")
-                    late = asyncio.create_task(slow(front, 8.0))
-                    await asyncio.sleep(0.2)
-                    assert await drain(admin, "--seconds", str(PATIENCE)) == (0, "")
-                    assert late.done(), "it waits for what is under way"
-                    assert (late.result().status, late.result().header("connection")) == (200, "close")
+                    asked = await late.begin()
+                    draining = asyncio.create_task(drain(admin, "--seconds", str(PATIENCE)))
                     await asyncio.wait_for(task, PATIENCE)
+                    assert not draining.done(), "it waits for what is under way"
+                    late.answer()
+                    assert await draining == (0, "")
+                    got = await asked
+                    assert (got.status, got.header("connection")) == (200, "close")
                 assert [one.failed for one in made] == [[]] * 6
                 assert (await front.ask(HOST)).status == 200, "who comes late is served"
                 async with Http1Connection(Target(port=front.port)):
@@ -146,24 +182,24 @@ def test_a_pod_that_is_stopped_drains_and_ends_when_no_connection_is_left(state:
 
     async def story() -> None:
         front = Front()
-        async with EchoServer(name="a") as a:
+        async with EchoServer(name="a") as a, Late(front) as late:
             await shop(front, a)
             async with pod(state, front, "--drain-seconds", "600") as (beside, made), clients(front) as (asking, task):
                 await eventually(all_asked(asking, 10), what="kept connections are in use")
                 hook = asyncio.create_task(probe(f"{beside.url}/drained"))
-                late = asyncio.create_task(slow(front, 3.0))
-                await asyncio.sleep(0.2)
+                asked = await late.begin()
                 assert not hook.done()
                 assert (await probe(f"{beside.url}/ready"))[0] == 200
                 began = asyncio.get_running_loop().time()
                 stopped = asyncio.create_task(beside.stop())
                 assert await becomes(f"{beside.url}/ready", 503) == "it was told to go\n"
+                late.answer()
                 assert await hook == (200, "yes\n")
                 made.signal(signal.SIGTERM)
                 assert "connections that are left: 0" in await stopped
                 assert asyncio.get_running_loop().time() - began < PATIENCE, "long before its limit"
                 await asyncio.wait_for(task, PATIENCE)
-                assert (await late).status == 200
+                assert (await asked).status == 200
             assert [one.failed for one in asking] == [[]] * 6
 
     asyncio.run(story())
