@@ -31,7 +31,7 @@ from weirkeeper.testing.fault_proxy import CLEAR, FaultProxy, Weather
 from weirkeeper.testing.ports import free_port
 
 EVERY_VERB = ("get", "list", "watch", "create", "update", "patch", "delete")
-WARM = 60.0
+WARM = 120.0
 PATIENCE = 15.0
 """Seconds for one answer: a busy machine is no replica that is away."""
 

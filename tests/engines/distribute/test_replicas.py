@@ -245,7 +245,7 @@ def test_short_certificates_leave_no_gap_in_the_stream(state: Path) -> None:
                         if there and there[0] is not before:
                             before, streams = there[0], streams + 1
                         await asyncio.sleep(0.005)
-                    assert statistics.median([0.0, *gaps]) < 1, gaps  # one of them may meet a busy machine
+                    assert statistics.median_low([0.0, *gaps]) < 1, gaps  # one of them may meet a busy machine
                     assert traffic.failed == []
                     assert [news.serving for news in one.seen.news] == [True]
 
