@@ -206,9 +206,12 @@ async def _deleted(folder):
     async with stage(folder, routes=ROUTES, replicas=2, envoys=2) as shop:
         async with shop.traffic(rate=300, hosts=range(50)) as load:
             await _vanish(shop, range(150, ROUTES))
+            # no second list may say the same: it is the confirmation that counts
+            fault = shop.server.faults.add(Fault(what=Trouble.SERVER_ERROR, plural="ingresses", verbs=("watch", "list")))
             await _confirm(shop)
             for number in range(2):
                 await eventually(lambda number=number: shop.serves(number, host(ROUTES - 1), no=True), 30, what="what was confirmed has gone")
+            shop.server.faults.lift(fault)
             await eventually(lambda: _hold(shop, there=False), 60, what="the Hold has gone")
             await _vanish(shop, range(50, 150))
             began = time.monotonic()
