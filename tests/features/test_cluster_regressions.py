@@ -34,7 +34,7 @@ async def says(server, name, addresses):
         found = server.get("Ingress", name, "default").get("status", {}).get("loadBalancer", {}).get("ingress", ())
         return [one.get("ip") for one in found] == addresses
 
-    await eventually(look, 60, what=f"the status of {name} says {addresses}")
+    await eventually(look, 120, what=f"the status of {name} says {addresses}")
 
 
 def test_an_instance_that_comes_after_the_record_of_addresses_was_deleted_is_published(tmp_path):
