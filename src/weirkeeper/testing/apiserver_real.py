@@ -107,8 +107,9 @@ class ApiServer:
         self._server = None
 
     def pause(self) -> None:
-        """Freeze the server: connections stay open and nothing is answered."""
+        """Freeze the server: connections stay open and nothing is answered. It stands still when this returns, all threads of it."""
         os.kill(self.pid, signal.SIGSTOP)
+        poll_until(lambda: _states(self.pid) == {"T"}, STARTING, what="the API server stands still")
 
     def resume(self) -> None:
         """Let a frozen server go on."""
@@ -275,3 +276,9 @@ def _end(process: subprocess.Popen[bytes] | None, *, kill: bool) -> None:
 
 def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
+
+
+def _states(pid: int) -> set[str]:
+    """The states of a process's threads (proc(5))."""
+    tables = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return {table.rpartition(")")[2].split()[0] for table in tables}
