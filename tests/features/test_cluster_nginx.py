@@ -33,6 +33,7 @@ from weirkeeper.providers.nginx.translate import items
 from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, Frame
 from weirkeeper.providers.nginx.translate.items import Port
 from weirkeeper.testing.client import fetch
+from weirkeeper.testing.conformance.backends import running_backends
 from weirkeeper.testing.echo import EchoServer
 from weirkeeper.testing.eventually import eventually
 from weirkeeper.testing.nginx_instance import nginx_instance
@@ -105,6 +106,51 @@ async def _master_dies(server, one, beside):
     await eventually(ended, 60, what="those of before are gone")
     await beside.ready()
     await answers(one, "meanwhile.example")
+
+
+def test_tls_goes_unopened_by_an_nginx_that_its_supervisor_starts_and_starts_again(tmp_path):
+    asyncio.run(_unopened(tmp_path))
+
+
+async def _unopened(tmp_path):
+    """Sockets of streams that a killed one left are in nobody's way."""
+    with running_backends() as backends:
+        async with (
+            stage(tmp_path) as (server, one),
+            running(one),
+            nginx_instance(
+                tmp_path / "i0", one.app.channel.authority.keys, LOAD_BALANCER, "i0", [one.server]
+            ) as beside,
+        ):
+            for wished in (
+                service("secure"),
+                endpoint_slice("secure", "127.0.0.1", backends.secure.port),
+                ingress(
+                    "secure",
+                    "secure.example",
+                    "secure",
+                    annotations={"nginx.ingress.kubernetes.io/ssl-passthrough": "true"},
+                ),
+            ):
+                server.put(wished)
+
+            async def led():
+                with contextlib.suppress(OSError):
+                    found = await fetch("https://secure.example/", via=one.https_port)
+                    return found.header("x-echo-name") == "secure"
+                return False
+
+            await eventually(led, 60, what="TLS goes to the backend unopened")
+            await answers(one, "shop.example")
+            master, *_ = await beside.processes()
+            os.kill(master, signal.SIGKILL)
+
+            async def another():
+                return [pid for pid in await beside.processes() if pid != master]
+
+            await eventually(another, 60, what="another one is started")
+            await eventually(led, 60, what="it leads on as the one before")
+            await answers(one, "shop.example")
 
 
 def test_a_port_that_is_taken_is_said_and_harms_no_other_and_both_start_again_without_a_control_plane(tmp_path):

@@ -16,7 +16,7 @@ for old in /proc/[0-9]*; do
 done
 rm -f control.sock ask.sock
 modules=
-for name in ndk_http_module ngx_http_lua_module; do
+for name in ndk_http_module ngx_http_lua_module ngx_stream_module; do
   for folder in /usr/lib/nginx/modules /usr/lib64/nginx/modules /etc/nginx/modules; do
     [ -e $folder/$name.so ] && modules="$modules load_module $folder/$name.so;" && break
   done

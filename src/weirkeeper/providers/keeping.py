@@ -325,15 +325,19 @@ async def taken(places: Sequence[str]) -> str:
 
 def bound(place: str) -> str:
     """Why nobody can listen there; empty where it is free. One that is only not ours to take is left to the engine, which may have rights that we lack."""
-    address, _, port = place.partition(" ")[0].rpartition(":")
+    where, _, words = place.partition(" ")
+    address, _, port = where.rpartition(":")
+    kind = socket.SOCK_DGRAM if words == "udp" else socket.SOCK_STREAM
     family = socket.AF_INET6 if address.startswith("[") else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(family, kind) as tried:
+        if kind == socket.SOCK_STREAM:  # of two that take datagrams at one place so, the last would get them all
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
             tried.bind((address.strip("[]"), int(port)))
-            tried.listen(1)
+            if kind == socket.SOCK_STREAM:
+                tried.listen(1)
         except PermissionError:
             return ""
         except OSError as error:

@@ -37,7 +37,7 @@ def test_no_name_is_ours_and_the_core_of_http_is_there(provider) -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "number"), [(HAPROXY, 35), (NGINX, 35)], ids=lambda one: getattr(one, "name", one)
+    ("provider", "number"), [(HAPROXY, 35), (NGINX, 39)], ids=lambda one: getattr(one, "name", one)
 )
 def test_how_many_of_the_extended_names_are_claimed(provider, number) -> None:
     assert len(EXTENDED & set(supported(provider.capabilities.supported, fleets=True))) == number

@@ -12,14 +12,19 @@ from weirkeeper.providers.base import EngineItem, ItemKey
 from weirkeeper.providers.nginx.translate.items import (
     BACKEND,
     BUNDLE,
+    CERTIFICATE,
     HOST,
+    LED,
     PORT,
     PREFIXES,
+    SERVER_NAME,
     Bundle,
+    Led,
     Port,
     Way,
     Ways,
     bundle_file,
+    certificate_file,
     revoked_file,
 )
 
@@ -35,6 +40,9 @@ class Assembly:
         """Entries by key: a version, a space, JSON."""
         self.ports: dict[str, Port] = {}
         self.bundles: dict[str, Bundle] = {}
+        self.led: dict[ItemKey, Led] = {}
+        self.names: dict[str, str] = {}
+        """The certificate of each name of TLS."""
         self.touched: set[str] = set()
         self._ways: dict[ItemKey, tuple[Way, ...]] = {}
 
@@ -68,6 +76,14 @@ class Assembly:
             self.bundles.pop(key.name, None)
             if item is not None:
                 self.bundles[key.name] = msgspec.json.decode(item.whole, type=Bundle)
+        elif key.kind == LED:
+            self.led.pop(key, None)
+            if item is not None:
+                self.led[key] = msgspec.json.decode(item.whole, type=Led)
+        elif key.kind == SERVER_NAME:
+            self.names.pop(key.name, None)
+            if item is not None:
+                self.names[key.name] = msgspec.json.decode(item.whole)["certificate"]
         elif key.kind in {HOST, BACKEND}:
             self._ways.pop(key, None)
             if item is not None and b'"ways":' in item.whole and (found := _WAYS.decode(item.whole).ways):
@@ -81,6 +97,24 @@ class Assembly:
     def waits(self, key: ItemKey, known: frozenset[Way]) -> bool:
         """Whether an item needs a way that is not among these."""
         return not known.issuperset(self._ways.get(key, ()))
+
+    @property
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """Of each name of TLS the certificate, where TLS ends before bytes; nothing where it does not."""
+        return tuple(sorted(self.names.items())) if any(one.opened for one in self.led.values()) else ()
+
+    def chains(self) -> dict[str, str]:
+        """The files of certificates that are shown before bytes, with their keys."""
+        opened = [one.opened for one in self.led.values() if one.opened]
+        if not opened:
+            return {}
+        shown = {*self.names.values(), *(name for one in opened for name in (one.certificate, one.default))}
+        found = {}
+        for key, item in self.items.items():
+            if key.kind == CERTIFICATE and key.name in shown:
+                pair = msgspec.json.decode(item.whole)
+                found[certificate_file(key.name)] = pair["chain"] + pair["key"]
+        return found
 
     def authorities(self) -> dict[str, str]:
         """The files of authorities and revocations that the file of NGINX may name."""

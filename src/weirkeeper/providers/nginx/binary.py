@@ -14,6 +14,11 @@ def nginx_binary() -> Path | None:
     return Path(found) if found else None
 
 
+def streams(folder: str) -> bool:
+    """Whether the stream module lies among the modules of that folder."""
+    return Path(folder, "ngx_stream_module.so").exists()
+
+
 def modules() -> str | None:
     """The folder of the modules; None where the Lua module is not installed."""
     asked = os.environ.get("WEIRKEEPER_NGINX_MODULES")

@@ -1,4 +1,4 @@
-"""What this provider can do with NGINX 1.22 and its Lua module. A feature stands here only when the conformance suite proves it; what is not here is refused before it comes here."""
+"""What this provider can do with NGINX 1.22, its Lua module and its stream module. A feature stands here only when the conformance suite proves it; what is not here is refused before it comes here."""
 
 from weirkeeper.model.features import Capabilities, Limits, UpdateStyle
 from weirkeeper.model.passwords import PasswordScheme
@@ -12,7 +12,7 @@ BackendProtocolHTTPS HTTPRouteBackendProtocolH2C HTTPRouteBackendProtocolWebSock
 ActiveHealthChecks PassiveHealthChecks SlowStart HTTPRouteCORS CookieRewrite PrefixXForwarded LocationRewrite BufferedRequests
 IpRules IpRulesStatus ExternalAuth ExternalAuthHost ExternalAuthMethod ExternalAuthSignIn BasicAuth BasicAuthRealm LocalRateLimit ConnectionLimit RateLimitExceptions RequestBodyLimit
 BackendTLSPolicy BackendSystemTrust BackendClientCertificate
-TLSTermination ClientCertificateValidation GatewayFrontendClientCertificateValidationInsecureFallback CertificateDepth TlsVersions TlsCiphers ProxyProtocol AccessLog RouteAccessLog
+TCPRoute UDPRoute TLSRoute TLSPassthrough TLSRouteModeTerminate TLSTermination ClientCertificateValidation GatewayFrontendClientCertificateValidationInsecureFallback CertificateDepth TlsVersions TlsCiphers ProxyProtocol AccessLog RouteAccessLog
 """
 
 SCHEMES: frozenset[PasswordScheme] = frozenset(

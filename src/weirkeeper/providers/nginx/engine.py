@@ -10,7 +10,7 @@ from pathlib import Path
 from weirkeeper.model.text import Id
 from weirkeeper.providers.base import Observe
 from weirkeeper.providers.machine import LocalEngine
-from weirkeeper.providers.nginx.binary import modules
+from weirkeeper.providers.nginx.binary import modules, streams
 from weirkeeper.providers.nginx.files import gate
 from weirkeeper.providers.nginx.keeper import Keeper
 from weirkeeper.providers.nginx.processes import Processes
@@ -33,7 +33,8 @@ class NginxEngine(LocalEngine[Keeper]):
 
     @property
     def _frame(self) -> Frame:
-        return frame_of(self._numbers, workers=self._settings.concurrency, modules=modules() or Frame().modules)
+        found = modules() or Frame().modules
+        return frame_of(self._numbers, workers=self._settings.concurrency, modules=found, streams=streams(found))
 
     def processes(self, folder: Path) -> Processes:
         """The processes of one folder."""
@@ -52,7 +53,9 @@ class NginxEngine(LocalEngine[Keeper]):
         )
 
 
-def frame_of(chosen: Mapping[str, int], *, workers: int | None, modules: str, alive: str = "") -> Frame:
+def frame_of(
+    chosen: Mapping[str, int], *, workers: int | None, modules: str, streams: bool = False, alive: str = ""
+) -> Frame:
     """What stands in the file by the choices of an installation."""
     return Frame(
         workers=workers,
@@ -60,6 +63,7 @@ def frame_of(chosen: Mapping[str, int], *, workers: int | None, modules: str, al
         stop_seconds=chosen["stop-seconds"],
         dictionary=chosen["dictionary-megabytes"],
         modules=modules,
+        streams=streams,
         user="root" if os.geteuid() == 0 else "",
         alive=alive,
     )

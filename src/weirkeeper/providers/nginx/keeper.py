@@ -17,15 +17,27 @@ from weirkeeper.providers.nginx import control
 from weirkeeper.providers.nginx.assembly import Assembly, item_of
 from weirkeeper.providers.nginx.control import Away
 from weirkeeper.providers.nginx.files import scripts, scripts_digest, stand_in
-from weirkeeper.providers.nginx.master import Master, Unable, write_all
+from weirkeeper.providers.nginx.master import Master, Unable, show, write_all
 from weirkeeper.providers.nginx.plan import CAUSES, GATE, Cause, File, Held, Wanted, binds, file_of, mark, plan, written
 from weirkeeper.providers.nginx.translate.frame import CONFIGURATION, Frame
-from weirkeeper.providers.nginx.translate.items import BUNDLE, HOST, PORT, Way
+from weirkeeper.providers.nginx.translate.items import (
+    BUNDLE,
+    CERTIFICATE,
+    HOST,
+    LED,
+    PORT,
+    PREFIXES,
+    SERVER_NAME,
+    Led,
+    Way,
+)
 from weirkeeper.providers.nginx.translate.quoting import Unspeakable
 
 log = logging.getLogger(__name__)
 
 PROVIDER = Name("nginx")
+UNKNOWN, STREAMLESS = 'unknown directive "stream"', "NGINX has no stream module: install it (docs/nginx.md)"
+SHOWN = (PREFIXES[CERTIFICATE], PREFIXES[SERVER_NAME])
 
 
 class Keeper(Keeping[Held]):
@@ -47,6 +59,12 @@ class Keeper(Keeping[Held]):
         self._settings = digest(scripts_digest(), str(chosen))
         self._mark = ""
         """Of the file that NGINX was last seen with."""
+        self._streamless = False
+        """Whether the NGINX that runs was seen to have no stream module."""
+        self._shown: dict[str, str] = {}
+        """The files of certificates that were written."""
+        self._led: dict[ItemKey, Led] = {}
+        """The routes of bytes that they were written for."""
         self._ways: frozenset[Way] = frozenset()
         """The ways that the entries of NGINX may still name: those of the last time that all was settled."""
 
@@ -61,10 +79,12 @@ class Keeper(Keeping[Held]):
                 return
             if not await self._adopt():
                 await self._start()
+        self._refuse_impossible()
         held = self._held
         assert held is not None
         wanted = plan(self.name, held, self.wished, self._settings)
         await self._entries(held, {key: self.wished.entries.get(key) for key in wanted.now})
+        await self._chains()
         if wanted.causes:
             if self._pause() > 0:
                 return
@@ -75,6 +95,27 @@ class Keeper(Keeping[Held]):
             await self._entries(held, {key: self.wished.entries.get(key) for key in later})
             self.wished.touched.clear()
             self._programmed()
+
+    def _refuse_impossible(self) -> None:
+        """Take out what NGINX cannot do with bytes. What was there before it goes as well: it may let in whom this one keeps out."""
+        found = {key: one.refused for key, one in self.wished.led.items() if one.refused}
+        if self._streamless:
+            found = dict.fromkeys(self.wished.led, STREAMLESS)
+            found |= {
+                ItemKey(self.name, PORT, name): STREAMLESS for name, port in self.wished.ports.items() if port.stream
+            }
+        for key, why in found.items():
+            self._good.pop(key, None)
+            self._refuse(key, Sentence(why))
+
+    async def _chains(self) -> None:
+        """Certificates that are shown before bytes are read anew for each connection. Those that nobody shows any more leave."""
+        if self._led == self.wished.led and not any(key.startswith(SHOWN) for key in self.wished.touched):
+            return
+        chains = self.wished.chains()
+        if chains != self._shown:
+            await asyncio.to_thread(show, self.folder, chains)
+        self._shown, self._led = chains, dict(self.wished.led)
 
     async def _entries(self, held: Held, entries: Mapping[str, str | None]) -> None:
         if not entries:
@@ -113,6 +154,7 @@ class Keeper(Keeping[Held]):
 
     async def _start(self) -> None:
         """One that listens nowhere yet."""
+        self._streamless = False
         try:
             begun = await self.master.start(GATE)
         except Unable as error:
@@ -147,7 +189,7 @@ class Keeper(Keeping[Held]):
         )
         await self._refuse_taken(held.binds | binds(held.before))
         while self.wished.items and self._process is not None:
-            file = file_of(self.wished, self._settings, self._ways)
+            file = file_of(self.wished, self._settings, self._ways, held.file)
             said = await self._offered(file)
             if not said:
                 self._held, self._mark = Held(held.entries, file, binds(file.ports), held.file.ports), mark(file)
@@ -172,11 +214,15 @@ class Keeper(Keeping[Held]):
 
     def _reject(self, complaints: str) -> bool:
         """Take out what is new in the file; whether there was anything."""
+        if UNKNOWN in complaints and not self._streamless:
+            self._streamless = True
+            self._refuse_impossible()
+            return True
         words = Sentence(_plain(complaints.strip().rpartition("\n")[2]))
         named = [
             ItemKey(self.name, PORT, name)
             for name, port in self.wished.ports.items()
-            if any(f"bind() to {place} " in complaints for place in port.binds)
+            if any(f"bind() to {place} " in complaints for place in port.places)
         ]
         for key in named:
             self._refuse(key, words)
@@ -186,7 +232,7 @@ class Keeper(Keeping[Held]):
         keys = [
             key
             for key in self._open
-            if key.kind in {PORT, BUNDLE} or (key.kind == HOST and self.wished.waits(key, held))
+            if key.kind in {PORT, BUNDLE, LED} or (key.kind == HOST and self.wished.waits(key, held))
         ]
         self._suspect(dict.fromkeys(keys, words))
         return bool(keys)

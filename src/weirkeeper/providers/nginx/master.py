@@ -14,7 +14,8 @@ from typing import Protocol
 from weirkeeper.providers import keeping, local
 from weirkeeper.providers.local import Running
 from weirkeeper.providers.nginx import control
-from weirkeeper.providers.nginx.translate.frame import ASKED, CONTROL, FOLDERS, TEMPORARY
+from weirkeeper.providers.nginx.translate.frame import FOLDERS, TEMPORARY
+from weirkeeper.providers.nginx.translate.items import KEYS
 
 STARTING, HEARING, LOOK = 20.0, 2.0, 0.005
 
@@ -102,8 +103,23 @@ def write_all(folder: Path, files: Mapping[str, str]) -> None:
         local.write(folder / name, text.encode())
 
 
+def show(folder: Path, chains: Mapping[str, str]) -> None:
+    """Write these certificates, and keep no others."""
+    for path in (folder / KEYS).glob("*.pem"):
+        if f"{KEYS}/{path.name}" not in chains:
+            path.unlink(missing_ok=True)
+    for name, text in chains.items():
+        local.write(folder / name, text.encode())
+
+
 def close(folder: Path) -> None:
     """Sockets are their user's alone."""
-    for name in (CONTROL, ASKED):
+    for path in folder.glob("*.sock"):
         with contextlib.suppress(FileNotFoundError):
-            (folder / name).chmod(0o600)
+            path.chmod(0o600)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the sockets of streams, which one that was killed left behind. One at its gate has none."""
+    for path in folder.glob("stream-*.sock"):
+        path.unlink(missing_ok=True)

@@ -7,8 +7,9 @@ import msgspec
 from weirkeeper.providers.base import EngineItem, ItemKey
 from weirkeeper.providers.nginx.assembly import Assembly, entry_key
 from weirkeeper.providers.nginx.plan import file_of
-from weirkeeper.providers.nginx.translate.frame import servers
+from weirkeeper.providers.nginx.translate.frame import LOG, servers
 from weirkeeper.providers.nginx.translate.items import CERTIFICATE, PREFIXES
+from weirkeeper.providers.nginx.translate.stream_frame import streams
 
 
 def printed(items: Mapping[ItemKey, EngineItem]) -> str:
@@ -21,7 +22,9 @@ def printed(items: Mapping[ItemKey, EngineItem]) -> str:
         file = file_of(wished, "")
         parts.append(
             f"# {name}: nginx.conf, but for what stands in each\n"
-            + "".join(f"{line}\n" for line in servers(file.ports, file.ways))
+            + "".join(
+                f"{line}\n" for line in (*servers(file.ports, file.ways), *streams(file.ports, file.streams, LOG))
+            )
         )
         entries = {entry_key(key): _shown(key, item) for key, item in mine.items() if key.kind in PREFIXES}
         parts += [f"# {key}\n{text}\n" for key, text in sorted(entries.items())]

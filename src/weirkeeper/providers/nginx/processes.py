@@ -17,7 +17,7 @@ import msgspec
 from weirkeeper.providers import local
 from weirkeeper.providers.local import Running, write
 from weirkeeper.providers.nginx.binary import nginx_binary
-from weirkeeper.providers.nginx.master import Unable, answers, ceased, close, serving, write_all
+from weirkeeper.providers.nginx.master import Unable, answers, ceased, close, serving, sweep, write_all
 from weirkeeper.providers.nginx.translate.frame import ASKED, CONFIGURATION, CONTROL, ERRORS, LOG
 
 ENDING = 2.0
@@ -90,6 +90,7 @@ class Processes:
             os.kill(one.pid, signal.SIGHUP)
         if await answers(self.socket, mark, lambda: self.lives(one)) is None:
             return "it did not take the file in time"
+        close(self.folder)
         await ceased(before, one.pid)
         return ""
 
@@ -131,6 +132,7 @@ class Processes:
             self._record.unlink(missing_ok=True)
             for name in (CONTROL, ASKED):
                 (self.folder / name).unlink(missing_ok=True)
+            sweep(self.folder)
 
     def _complaints(self) -> str:
         parts = []

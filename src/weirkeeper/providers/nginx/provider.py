@@ -3,24 +3,25 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
-from weirkeeper.flow import Graph, Read, Table
+from weirkeeper.flow import Graph, Index, Read, Table
 from weirkeeper.model.backend import Backend
 from weirkeeper.model.certificate import Certificate, TrustBundle
 from weirkeeper.model.endpoint import EndpointSet
 from weirkeeper.model.features import Capabilities
 from weirkeeper.model.filters import Timeouts
 from weirkeeper.model.ids import HostKey, Part, ServerName
-from weirkeeper.model.route import VirtualHost
+from weirkeeper.model.route import L4Route, VirtualHost
 from weirkeeper.model.text import Id
 from weirkeeper.providers.base import Composed, Engine, EngineItem, EngineSettings, ItemKey, Row
 from weirkeeper.providers.items import item
 from weirkeeper.providers.nginx.capabilities import CAPABILITIES
 from weirkeeper.providers.nginx.printed import printed
-from weirkeeper.providers.nginx.translate import backends, hosts, items, listeners
+from weirkeeper.providers.nginx.translate import backends, hosts, items, listeners, streams
 from weirkeeper.providers.nginx.translate.items import Bundle
 from weirkeeper.providers.ports import Place, PortListeners, by_port, revoked
 
 Items = Table[ItemKey, EngineItem]
+ByListener = Index[tuple[Id, Id], Part, L4Route]
 
 
 class NginxProvider:
@@ -34,11 +35,15 @@ class NginxProvider:
 
     def declare(self, graph: Graph, composed: Composed) -> Items:
         """Declare the translations; the answer is the union of all items."""
+        led = graph.index(
+            "nginx/l4-by-listener", composed.l4_routes, lambda key, one: [(key.load_balancer, one.listener)]
+        )
         ports = by_port(graph, composed, self.name)
         return graph.union(
             "nginx/items",
             [
-                graph.spread("nginx/listeners", ports, _ports(composed)),
+                graph.spread("nginx/listeners", ports, _ports(composed, led)),
+                graph.spread("nginx/streams", composed.l4_routes, _streams(composed)),
                 graph.spread("nginx/hosts", composed.virtual_hosts, _hosts(composed)),
                 graph.spread("nginx/backends", composed.backends, _backends(composed)),
                 graph.spread("nginx/endpoints", composed.endpoint_sets, _endpoints),
@@ -59,10 +64,29 @@ class NginxProvider:
         return NginxEngine(settings)
 
 
-def _ports(composed: Composed) -> Callable[[Read, Place, PortListeners], Iterator[Row]]:
+def _ports(composed: Composed, led: ByListener) -> Callable[[Read, Place, PortListeners], Iterator[Row]]:
     def rows(read: Read, place: Place, port: PortListeners) -> Iterator[Row]:
-        made = listeners.port(place[1], port.listeners, revoked(read, composed, place[0]))
-        yield item(place[0], items.PORT, made.entry, made, origins=tuple(one.origin for one in port.listeners))
+        datagrams = tuple(one for one in port.listeners if one.protocol == "udp")
+        for many in (tuple(one for one in port.listeners if one.protocol != "udp"), datagrams):
+            if many:
+                led_on = any(read.lookup(led, (place[0], one.id)) for one in many)
+                made = listeners.port(place[1], many, revoked(read, composed, place[0]), led=led_on)
+                yield item(place[0], items.PORT, made.entry, made, origins=tuple(one.origin for one in many))
+
+    return rows
+
+
+def _streams(composed: Composed) -> Callable[[Read, Part, L4Route], Iterator[Row]]:
+    def rows(read: Read, key: Part, route: L4Route) -> Iterator[Row]:
+        listener = read.get(composed.listeners, Part(key.load_balancer, route.listener))
+        if listener is not None:
+            known = streams.Known(
+                lambda name: read.get(composed.backends, Part(key.load_balancer, name)),
+                lambda name: read.get(composed.endpoint_sets, Part(key.load_balancer, name)),
+            )
+            comes = revoked(read, composed, key.load_balancer)
+            made = streams.led(route, listener, known, comes, listeners.opened(listener, comes))
+            yield item(key.load_balancer, items.LED, key.id, made, origins=(route.origin,))
 
     return rows
 

@@ -16,7 +16,7 @@ from weirkeeper.providers import local
 from weirkeeper.providers.local import Running
 from weirkeeper.providers.nginx import control
 from weirkeeper.providers.nginx.control import Away
-from weirkeeper.providers.nginx.master import answers, ceased, close, kill, serving, write_all
+from weirkeeper.providers.nginx.master import answers, ceased, close, kill, serving, sweep, write_all
 from weirkeeper.providers.nginx.plan import GATE
 from weirkeeper.providers.nginx.translate.frame import CONTROL, ERRORS, LOG, PID
 
@@ -66,6 +66,7 @@ class Supervised:
             await self._shake()
             raise Away(f"{error}; it has to be started") from None
         if told.mark == mark and not told.orphan:
+            sweep(self.folder)
             close(self.folder)
             return self._running(told.master)
         with contextlib.suppress(Away):

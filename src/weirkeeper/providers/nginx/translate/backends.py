@@ -40,7 +40,7 @@ def backend(wished: Backend, revoked: Revoked) -> dict[str, object]:
         "connect": max(wished.connect_timeout, 1),
         "http2": wished.protocol in HTTP2 or None,
         "tls": tls is not None or None,
-        "name": _name(tls) if tls else None,
+        "name": name_of(tls) if tls else None,
         "certificate": tls.client_certificate if tls else None,
         "dns": {"name": wished.source.name, "port": wished.source.port} if isinstance(wished.source, FromDns) else None,
         "health": _health(wished) if wished.health else None,
@@ -92,14 +92,18 @@ def _tls(tls: BackendTls | None, revoked: Revoked) -> dict[str, object]:
     if tls is None:
         return {}
     limited = tls.min_version or tls.max_version
-    trust = (SYSTEM_TRUST if tls.system_trust else bundle_file(tls.trust or Id("none"))) if tls.verify else ""
     return {
         "versions": versions(tls.min_version or "1.0", tls.max_version) if limited else (),
         "ciphers": tls.ciphers,
-        "trust": trust,
+        "trust": trust_of(tls),
         "revoked": bool(tls.verify and tls.trust is not None and revoked(tls.trust)),
         "depth": tls.depth if tls.verify else None,
     }
+
+
+def trust_of(tls: BackendTls) -> str:
+    """The file of authorities by which a backend is verified; empty where it is not."""
+    return (SYSTEM_TRUST if tls.system_trust else bundle_file(tls.trust or Id("none"))) if tls.verify else ""
 
 
 def _health(wished: Backend) -> dict[str, object]:
@@ -143,7 +147,7 @@ def _most(wished: Limits) -> int | None:
     return min(known, default=None)
 
 
-def _name(tls: BackendTls) -> str | None:
+def name_of(tls: BackendTls) -> str | None:
     """The name that a backend is asked for is the one that its certificate is compared with. What is to be known by a URI alone is known by nobody: no host has a name that is none."""
     if not tls.verify:
         return tls.server_name

@@ -7,19 +7,29 @@ that refuses nobody leads to a backend, so what a request is refused by runs bef
 from collections.abc import Iterable, Iterator
 
 from weirkeeper.model.value import Value
-from weirkeeper.providers.nginx.translate.items import Policy, Port, Secured, Times, Way, revoked_file
+from weirkeeper.providers.nginx.translate.items import (
+    NO_STREAMS,
+    Policy,
+    Port,
+    Secured,
+    Streams,
+    Times,
+    Way,
+    revoked_file,
+)
 from weirkeeper.providers.nginx.translate.quoting import word
+from weirkeeper.providers.nginx.translate.stream_frame import streams
 
 CONFIGURATION, CONTROL, ASKED, STAND_IN = "nginx.conf", "control.sock", "ask.sock", "stand-in.pem"
 LOG, ERRORS, PID, TEMPORARY = "access.log", "error.log", "nginx.pid", "temporary"
 FOLDERS = ("body", "proxy", "fastcgi", "uwsgi", "scgi")
 DEEPEST = 100
-MODULES = ("ndk_http_module", "ngx_http_lua_module")
+MODULES, STREAMS = ("ndk_http_module", "ngx_http_lua_module"), "ngx_stream_module"
 GUARDED = ' require("weir.master").guard()'
 
 
 class Frame(Value, frozen=True, kw_only=True):
-    """What an installation chooses. ``modules`` is where NGINX's modules lie; empty: whoever starts it loads them, or they are built in. ``user`` is whom workers run as, where the master is root. ``alive`` is
+    """What an installation chooses. ``modules`` is where NGINX's modules lie; empty: whoever starts it loads them, or they are built in; ``streams``: there is one for streams. ``user`` is whom workers run as, where the master is root. ``alive`` is
     an address with a port at which NGINX answers probes of its own life; empty: nowhere. Sizes are in MiB.
     """
 
@@ -28,16 +38,24 @@ class Frame(Value, frozen=True, kw_only=True):
     stop_seconds: int = 60
     dictionary: int = 64
     modules: str = "/usr/lib/nginx/modules"
+    streams: bool = True
     user: str = ""
     alive: str = ""
 
 
-def configuration(ports: Iterable[Port], ways: Iterable[Way], chosen: Frame, mark: str) -> str:
+def configuration(
+    ports: Iterable[Port],
+    ways: Iterable[Way],
+    chosen: Frame,
+    mark: str,
+    *,
+    told: Streams = NO_STREAMS,
+) -> str:
     """The whole file. A gate has no ports: it can be programmed, and serves nobody."""
     every = list(ports)
     lines = [*_general(chosen), "http {", *_indented(_http(chosen, mark, listens=bool(every)))]
-    lines += _indented((*_control(mark, every), *_alive(chosen.alive), *servers(every, ways)))
-    return "\n".join([*lines, "}", ""])
+    lines += _indented((*_control(mark, every), *_alive(chosen.alive), *servers((*every, *told.fading.ports), ways)))
+    return "\n".join([*lines, "}", *streams(every, told, LOG), ""])
 
 
 def servers(ports: Iterable[Port], ways: Iterable[Way]) -> Iterator[str]:
@@ -45,6 +63,8 @@ def servers(ports: Iterable[Port], ways: Iterable[Way]) -> Iterator[str]:
     every = [way for _, way in sorted({way.name: way for way in ways}.items())]
     yield from _asked(every)
     for one in sorted(ports, key=lambda port: port.port):
+        if one.stream and not one.stream.http:
+            continue
         yield from _server(one, None, every)
         for number, policy in enumerate(one.policies, start=1):
             yield from _server(one, (number, policy), every)
@@ -64,7 +84,11 @@ def _general(chosen: Frame) -> Iterator[str]:
         f"pid {PID};",
         f"error_log {ERRORS} warn;",
         "pcre_jit on;",
-        *(f"load_module {word(chosen.modules)}/{name}.so;" for name in MODULES if chosen.modules),
+        *(
+            f"load_module {word(chosen.modules)}/{name}.so;"
+            for name in (*MODULES, *[STREAMS] * chosen.streams)
+            if chosen.modules
+        ),
         "events {",
         f"  worker_connections {chosen.connections};",
         "}",
@@ -175,7 +199,7 @@ def _phases(server: str = "") -> tuple[str, ...]:
 
 
 def _control(mark: str, ports: Iterable[Port]) -> Iterator[str]:
-    binds = " ".join(word(place) for port in ports for place in port.binds)
+    binds = " ".join(word(place) for port in ports for place in port.places)
     yield from (
         "server {",
         f"  listen unix:{CONTROL};",
@@ -214,7 +238,7 @@ def _server(port: Port, named: tuple[int, Policy] | None, ways: Iterable[Way]) -
     words = [*(["ssl"] * port.tls), *(["http2"] * port.http2), *(["proxy_protocol"] * port.proxied)]
     words += ["default_server"] if policy is None else []
     yield "server {"
-    for place in port.binds:
+    for place in (f"unix:{port.within}",) if port.stream else port.places:
         yield f"  listen {' '.join([word(place), *words])};"
     yield f"  server_name {word(policy.hostname) if policy else '_'};"
     yield from _indented(_times(port.times))

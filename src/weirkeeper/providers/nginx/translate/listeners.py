@@ -12,28 +12,40 @@ from weirkeeper.model.listener import ClientValidation, HttpOptions, Listener, L
 from weirkeeper.model.text import Id
 from weirkeeper.providers.nginx.translate.backends import Revoked, versions
 from weirkeeper.providers.nginx.translate.hosts import group_token
-from weirkeeper.providers.nginx.translate.items import Policy, Port, Secured, Shows, Times, bundle_file
+from weirkeeper.providers.nginx.translate.items import (
+    DATAGRAMS,
+    Opened,
+    Policy,
+    Port,
+    Secured,
+    Shows,
+    Times,
+    bundle_file,
+)
+from weirkeeper.providers.nginx.translate.streams import stream
 
 VERIFY = {"require": "on", "optional": "optional", "allow-insecure-fallback": "optional_no_ca"}
 
 
-def port(number: int, listeners: Sequence[Listener], revoked: Revoked) -> Port:
-    """The entry of a port."""
-    general = next((one for one in listeners if not one.hostname), listeners[0])
-    tls, http = general.tls, general.http
+def port(number: int, listeners: Sequence[Listener], revoked: Revoked, *, led: bool = False) -> Port:
+    """The entry of a port. ``led``: some route takes connections of it as they are."""
+    web = [one for one in listeners if one.protocol in {"http", "https"}] or listeners
+    general = next((one for one in web if not one.hostname), web[0])
+    words = DATAGRAMS if general.protocol == "udp" else ""
+    tls, http, through = general.tls, general.http, stream(listeners, led=led)
     return Port(
         port=number,
         group=group_token(general.group),
         tls=tls is not None,
-        proxied=any(one.accept_proxy_protocol for one in listeners),
+        proxied=through.http if through else any(one.accept_proxy_protocol for one in listeners),
         default_certificate=tls.default_certificate if tls else None,
-        policies=tuple(_policy(one, one.tls, revoked) for one in listeners if one.hostname and one.tls),
+        policies=tuple(_policy(one, one.tls, revoked) for one in web if one.hostname and one.tls),
         http=_paths(http),
         client=msgspec.to_builtins(http.client_address),
-        validates=any(one.tls and one.tls.client_validation for one in listeners),
+        validates=any(one.tls and one.tls.client_validation for one in web),
         shows=_shows(tls),
         refused=_refused(tls),
-        binds=tuple(_address(text, number) for text in _addresses(listeners)),
+        binds=tuple(_address(text, number) + words for text in _addresses(listeners)),
         http2=http.http2 if tls else not http.http1,
         logged=all(one.access_log for one in listeners),
         server_header=http.server_header,
@@ -45,6 +57,7 @@ def port(number: int, listeners: Sequence[Listener], revoked: Revoked) -> Port:
             header_bytes=http.max_request_headers,
             streams=http.max_streams,
         ),
+        stream=through,
     )
 
 
@@ -88,6 +101,15 @@ def _secured(tls: ListenerTls, revoked: Revoked) -> Secured:
         revoked=trust is not None and revoked(trust),
         depth=asked.depth if asked else None,
     )
+
+
+def opened(one: Listener, revoked: Revoked) -> Opened | None:
+    """How TLS ends before the bytes of a listener are led on; nothing where it does not."""
+    tls = one.tls
+    if tls is None or (tls.mode != "terminate" and one.protocol != "https"):
+        return None
+    own = next(iter(tls.certificates), None) if one.hostname else None
+    return Opened(secured=_secured(tls, revoked), certificate=own, default=tls.default_certificate)
 
 
 def _unasked(asked: ClientValidation) -> bool:

@@ -13,6 +13,16 @@ class Unspeakable(ValueError):
     """The text holds a character that means something to NGINX."""
 
 
+_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
+
+
+def name(text: str) -> str:
+    """A host name as the row of a map: one of a single label could be a word of maps themselves (``default``, ``include``). NGINX's parser takes one of the two backslashes, and the map the other."""
+    if _NAME.fullmatch(text) is None:
+        raise Unspeakable(repr(text[:80]))
+    return text if "." in text else "\\\\" + text
+
+
 def word(text: str) -> str:
     """One word of a directive."""
     if _HARMLESS.fullmatch(text) is None:
