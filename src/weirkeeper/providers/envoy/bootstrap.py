@@ -59,6 +59,7 @@ def bootstrap(settings: BootstrapSettings) -> bytes:
         "static_resources": {"clusters": [_server(settings)]},
         "cluster_manager": {"enable_deferred_cluster_creation": True},
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
+        "typed_dns_resolver_config": _resolver(),
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [{"prefix": p} for p in STATISTICS]}}},
         "overload_manager": _overload(settings.heap_bytes, settings.connections),
     }
@@ -140,6 +141,19 @@ def _far(remote: Remote) -> dict[str, Any]:
         "lb_policy": "ROUND_ROBIN",
         "load_assignment": _assignment(addresses),
         "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
+    }
+
+
+def _resolver() -> dict[str, Any]:
+    """How names are asked for: a question that is not answered is asked again soon, from another port. Envoy keeps to one port otherwise, and where the way of that one port is lost it waits a minute for nothing."""
+    return {
+        "name": "envoy.network.dns_resolver.cares",
+        "typed_config": {
+            "@type": TYPE + "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+            "udp_max_queries": 1,
+            "query_timeout_seconds": 1,
+            "query_tries": 4,
+        },
     }
 
 
