@@ -238,9 +238,9 @@ class ConditionWriter:
             self._closed_until = self._clock() + 0.2
         except Conflict:
             self._metrics.count("status_writes", result="conflict")
-            await self._read_again(ref)
+            await self._read_again(ref, standing)
         except NotFound:
-            self._standing.pop(ref, None)
+            self._forget(ref, standing)
         except (Forbidden, Invalid) as failure:
             self._bar(ref, failure)
         except ApiFailure as failure:
@@ -258,12 +258,17 @@ class ConditionWriter:
         if written and version.isdecimal():
             self._wrote[ref] = (int(version), self._clock())
 
-    async def _read_again(self, ref: Ref) -> None:
+    def _forget(self, ref: Ref, gone: Standing) -> None:
+        """It is not there. Another of its name that a watch has brought meanwhile stays."""
+        if self._standing.get(ref) is gone:
+            del self._standing[ref]
+
+    async def _read_again(self, ref: Ref, standing: Standing) -> None:
         """Somebody wrote in between. Their version comes by the watch too, but not as soon."""
         try:
             found = await self._client.get(RESOURCES[ref.group, ref.kind], ref.name, ref.namespace)
         except NotFound:
-            self._standing.pop(ref, None)
+            self._forget(ref, standing)
         except ApiFailure as failure:
             self._hold_up(failure)
         else:

@@ -214,8 +214,10 @@ class StatusWriter:
         except NotLeader:
             self._closed_until = self._clock() + 0.2
         except Conflict:
-            await self._read_again(ref)
-        except (Forbidden, Invalid, NotFound) as failure:
+            await self._read_again(ref, standing)
+        except NotFound as failure:
+            self._missed(ref, standing, failure)
+        except (Forbidden, Invalid) as failure:
             self._bar(ref, failure)
         except ApiFailure as failure:
             self._hold_up(failure)
@@ -238,15 +240,20 @@ class StatusWriter:
         if found.metadata.resource_version.isdecimal():
             self._wrote[ref] = (int(found.metadata.resource_version), self._clock())
 
-    async def _read_again(self, ref: Ref) -> None:
+    async def _read_again(self, ref: Ref, standing: Standing) -> None:
         """Somebody wrote in between. Their version comes by the watch too, but not as soon."""
         self._metrics.count("status_writes", result="conflict")
         try:
             self._stands(ref, await self._client.get(self._resource, ref.name, ref.namespace))
         except NotFound as failure:
-            self._bar(ref, failure)
+            self._missed(ref, standing, failure)
         except ApiFailure as failure:
             self._hold_up(failure)
+
+    def _missed(self, ref: Ref, standing: Standing, failure: NotFound) -> None:
+        """It is not there. Another of its name that a watch has brought meanwhile is looked at again at once."""
+        if self.desk.standing(ref) in (None, standing):
+            self._bar(ref, failure)
 
     def _bar(self, ref: Ref, failure: ApiFailure) -> None:
         self._barred[ref] = self._clock() + BARRED
