@@ -65,11 +65,11 @@ class Desired(Protocol):
     """The wished items, as an engine sees them: everything now, and what changes from now on."""
 
     def items(self) -> Mapping[ItemKey, EngineItem]:
-        """All items that are wished now."""
+        """All items that are wished now. Before the first changes nobody may know yet what is wished: nothing is no wish then."""
         ...
 
     def changed(self) -> Awaitable[ItemChanges]:
-        """Waits for the next changes after the last call; several are merged, newest wins."""
+        """Waits for the next changes after the last call; several are merged, newest wins. The first may be empty, where nothing is wished."""
         ...
 
 

@@ -18,6 +18,7 @@ class Mailbox:
         self._items: dict[ItemKey, EngineItem] = {}
         self._changes: dict[ItemKey, EngineItem | None] = {}
         self._news = asyncio.Event()
+        self._known = False
 
     def put(self, changes: ItemChanges) -> None:
         """Merge changes; the newest of each item wins."""
@@ -42,8 +43,14 @@ class Mailbox:
         self._news.clear()
         return dict(self._items)
 
+    def known(self) -> None:
+        """What is wished is all here, be it nothing: whoever waits for the first changes hears of it."""
+        if not self._known:
+            self._known = True
+            self._news.set()
+
     async def changed(self) -> ItemChanges:
-        """The changes since the last call; waits until there are any."""
+        """The changes since the last call; waits until there are any. The first answer may be empty: then nothing is wished."""
         await self._news.wait()
         self._news.clear()
         changes, self._changes = self._changes, {}
@@ -77,6 +84,8 @@ class Dispatcher:
             else:
                 self.mailboxes[provider].put(changes)
         self.stand_in = False
+        for mailbox in self.mailboxes.values():
+            mailbox.known()
 
     def lend(self, items: Mapping[str, Mapping[ItemKey, EngineItem]]) -> None:
         """Let these items stand in until the first outcome is there."""

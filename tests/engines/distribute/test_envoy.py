@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -140,11 +140,15 @@ async def ask(port: int, host: str) -> tuple[int, str]:
 
 
 @asynccontextmanager
-async def running(folder: Path, wishes: Wishes, drain: float = 0.2) -> AsyncIterator[Seen]:
+async def running(
+    folder: Path, wishes: Wishes, drain: float = 0.2, at_first: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[Seen]:
     seen = Seen()
     engine = EnvoyEngine(EngineSettings(state_directory=str(folder), concurrency=1, drain_seconds=drain))
     task = asyncio.create_task(engine.serve(wishes, seen))
     try:
+        if at_first is not None:
+            await at_first()
         await seen.instances(1)
         yield seen
     finally:
@@ -278,6 +282,14 @@ asyncio.run(main())
 """
 
 
+async def undisturbed(port: int, wishes: Wishes, origin: int) -> None:
+    """While it is not known yet what is wished nothing changes, although Envoy dials up to twenty times a second; nor when it is."""
+    for _ in range(100):
+        assert await ask(port, "h1") == (200, "A")
+        await asyncio.sleep(0.02)
+    wishes.put({key(LDS, "web"): listener(port), **host_items("h1", "c1", origin)})
+
+
 def test_a_killed_control_plane_leaves_envoy_serving_and_the_next_adopts_it(state: Path) -> None:
     async def story() -> None:
         async with origin("A") as a:
@@ -291,8 +303,8 @@ def test_a_killed_control_plane_leaves_envoy_serving_and_the_next_adopts_it(stat
             os.kill(child.pid, signal.SIGKILL)
             await child.wait()
             assert await ask(port, "h1") == (200, "A")
-            wishes = Wishes({key(LDS, "web"): listener(port), **host_items("h1", "c1", a)})
-            async with running(state, wishes) as seen:
+            wishes = Wishes({})
+            async with running(state, wishes, at_first=lambda: undisturbed(port, wishes, a)) as seen:
                 assert envoys(state) == before
                 new = host_items("h2", "c2", a)
                 wishes.put(new)

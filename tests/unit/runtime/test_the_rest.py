@@ -45,6 +45,26 @@ def outcome(**items):
     )
 
 
+def test_whoever_waits_for_the_first_changes_hears_that_nothing_is_wished():
+    async def scenario():
+        dispatcher = Dispatcher(("memory",))
+        box = dispatcher.mailboxes["memory"]
+        waiting = asyncio.ensure_future(box.changed())
+        await asyncio.sleep(0)
+        assert not waiting.done(), "nobody knows yet what is wished"
+        nothing = Outcome(items={}, findings={}, statuses={}, hosts=(), runs={})
+        dispatcher.send(nothing)
+        assert await waiting == {}
+        again = asyncio.ensure_future(box.changed())
+        dispatcher.send(nothing)
+        await asyncio.sleep(0)
+        assert not again.done()
+        dispatcher.send(outcome(a="1"))
+        assert await again == {key("a"): item("1")}
+
+    asyncio.run(scenario())
+
+
 def test_a_mailbox_merges_and_the_newest_wins():
     async def scenario():
         box = Mailbox()

@@ -47,7 +47,10 @@ class EnvoyEngine:
         self._keepers: dict[Id, Keeper] = {}
 
     async def serve(self, desired: Desired, observe: Observe) -> None:
-        """Run until cancelled, which ends the processes. An error leaves them serving for the next one."""
+        """Run until cancelled, which ends the processes. An error leaves them serving for the next one.
+
+        Nobody is told anything before something is wished or it is known that nothing is: an Envoy that has outlived the program before asks at once, and would lose all that it has.
+        """
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with local.alone(self._state / "lock"):
             distributor = Distributor(
@@ -58,25 +61,31 @@ class EnvoyEngine:
                 serving=lambda name, count: observe(self._addresses(name, count)),
             )
             distributor.replace(dict(desired.items()))
+            known = False
+            if not self._store.shelves:
+                distributor.put(await desired.changed())
+                known = True
             await distributor.start(f"unix:{self._socket()}")
             try:
                 async with asyncio.TaskGroup() as group:
-                    await self._follow(desired, distributor, group)
+                    await self._follow(desired, distributor, group, known=known)
             except asyncio.CancelledError:
                 await asyncio.shield(asyncio.gather(*(keeper.end() for keeper in self._keepers.values())))
                 raise
             finally:
                 await asyncio.shield(distributor.stop())
 
-    async def _follow(self, desired: Desired, distributor: Distributor, group: asyncio.TaskGroup) -> None:
+    async def _follow(
+        self, desired: Desired, distributor: Distributor, group: asyncio.TaskGroup, *, known: bool
+    ) -> None:
         self._keep(group)
-        swept = False
+        if not known:
+            distributor.put(await desired.changed())
+            self._keep(group)
+        group.create_task(self._sweep(), name="sweep")  # only now is it known what is wished at all
         while True:
             distributor.put(await desired.changed())
             self._keep(group)
-            if not swept:  # only now is it known what is wished at all
-                swept = True
-                group.create_task(self._sweep(), name="sweep")
 
     def _keep(self, group: asyncio.TaskGroup) -> None:
         """One keeper for each load balancer; one without items is not to run."""
