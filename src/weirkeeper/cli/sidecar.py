@@ -46,7 +46,7 @@ DrainSeconds = Annotated[
 ]
 Once = Annotated[bool, typer.Option("--once", help="End as soon as there is a certificate, so that Envoy can start.")]
 
-PATIENCE = 10.0
+PATIENCE = 20.0
 """With `--once`; a new start of the container also brings in mounted files that have changed."""
 
 LIMITS = Limits(each=32, most=128, silence=10.0, answer=15.0)

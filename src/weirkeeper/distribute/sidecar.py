@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 LOOK = 1.0
-PATIENCE = 10.0
+PATIENCE, CONNECT = 10.0, 4.0
+"""Seconds for one question; and for the way to whom it is asked. Where a name server or an address keeps silent, the next try asks anew, by another way."""
 KEPT = "instance.json"
 NEAR, FAR = 1.5, 60.0
 """So many seconds are no difference between clocks (a certificate says whole ones); so many are said."""
@@ -160,7 +161,7 @@ class Certificates:
             CertificateRequest(load_balancer=settings.load_balancer, instance=settings.instance, csr=request)
         )
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        limit = aiohttp.ClientTimeout(total=PATIENCE)
+        limit = aiohttp.ClientTimeout(total=PATIENCE, connect=CONNECT)
         url = f"https://{server}{exchange.PATH}"
         async with (
             aiohttp.ClientSession(timeout=limit) as session,

@@ -74,7 +74,7 @@ def _agent(place: FleetPlace, wish: FleetWish, engine: str) -> Body:
         "readinessProbe": {"httpGet": {"path": "/ready", "port": "health"}, "periodSeconds": 2, "timeoutSeconds": 2},
         "livenessProbe": {
             "httpGet": {"path": "/started", "port": "health"},
-            "initialDelaySeconds": 30, "periodSeconds": 10, "timeoutSeconds": 3,
+            "initialDelaySeconds": 120, "periodSeconds": 10, "timeoutSeconds": 3,
         },
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
     }  # fmt: skip

@@ -61,7 +61,7 @@ def _sidecar(place: FleetPlace, wish: FleetWish) -> Body:
         "readinessProbe": {"httpGet": {"path": "/ready", "port": "health"}, "periodSeconds": 2, "timeoutSeconds": 2},
         "livenessProbe": {
             "httpGet": {"path": "/started", "port": "health"},
-            "initialDelaySeconds": 30, "periodSeconds": 10, "timeoutSeconds": 3,
+            "initialDelaySeconds": 120, "periodSeconds": 10, "timeoutSeconds": 3,
         },
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
     }  # fmt: skip

@@ -1,7 +1,7 @@
 """The one way for a text to become a word of the file that NGINX is started from. In: a text. Out: itself, where it has nothing but harmless characters; else ``Unspeakable``.
 
-Nothing that a tenant writes for a route ever stands in that file: it goes as JSON to a shared dictionary. What does stand there are addresses, host names of listeners, names of
-ciphers and of files of ours. NGINX would see variables in ``$``, words in blanks and ends in ``;``, ``{`` and ``}``, so none of these passes, quoted or not.
+Nothing that a tenant writes for a route of HTTP ever stands in that file: it goes as JSON to a shared dictionary. What does stand there are addresses, host names of listeners, the names and endpoints of
+routes of bytes, names of ciphers and of files of ours. NGINX would see variables in ``$``, words in blanks and ends in ``;``, ``{`` and ``}``, so none of these passes, quoted or not.
 """
 
 import re
