@@ -14,7 +14,7 @@ PORT = 8088
 INSTANCES = "fleet-weirkeeper-envoys"
 OURS = "weirkeeper.io/install=fleet-weirkeeper"
 LEAST = 1_000
-STARTED, ENDED = 60.0, 90.0
+STARTED, ENDED = 120.0, 120.0
 
 
 @pytest.fixture(scope="session")
