@@ -104,7 +104,7 @@ class FakeCluster:
     async def allow(self, plural: str) -> None:
         self.api.access.allow(self.denials.pop(plural))
 
-    async def withdraw(self) -> None:
+    async def withdraw(self, *, wait: bool = True) -> None:
         self.parameters = self.api.kind("loadbalancerclassparameters")
         self.api.withdraw(self.parameters.plural, self.parameters.group)
 
@@ -154,8 +154,10 @@ class RealCluster:
             self.server.kubectl, "delete", "clusterrole,clusterrolebinding", f"feed-{self.namespace}"
         )
 
-    async def withdraw(self) -> None:
-        await asyncio.to_thread(self.server.kubectl, "delete", "--ignore-not-found", "-f", str(CRDS))
+    async def withdraw(self, *, wait: bool = True) -> None:
+        """The API server may take minutes over a kind that was just served: it retries with growing pauses while its storage is being made."""
+        how = f"--wait={str(wait).lower()}"
+        await asyncio.to_thread(self.server.kubectl, "delete", "--ignore-not-found", how, "-f", str(CRDS))
 
     async def serve(self) -> None:
         await asyncio.to_thread(self.server.kubectl, "apply", "-f", str(CRDS))

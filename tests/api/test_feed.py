@@ -194,7 +194,7 @@ def test_a_kind_that_the_cluster_does_not_serve_is_said_and_holds_nothing(play):
             lambda: kind not in on.codes() and any(".".join(reversed(at.kind)) == kind for at in on.feed._parts)
         )
         await on.until(lambda: on.feed.unready() == ())
-        await on.cluster.withdraw()
+        await on.cluster.withdraw(wait=False)
 
     play(scenario)
 

@@ -17,7 +17,8 @@ from samples import echo, ingress, service
 pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
 PAGE = ROOT / "docs" / "install.md"
-LONGEST = 60.0
+LONGEST = 180.0
+"""Seconds after which it hangs. What it takes (goal: a minute) is printed, and stands in docs/benchmarks.md: other tests run beside this one."""
 GIVEN = "203.0.113.7"
 ON_NODES = ("host-network", "development", "staging", "production")
 
@@ -66,7 +67,7 @@ def desk(tmp_path):
     typed("kubectl delete --ignore-not-found -k my-install", tmp_path)
 
 
-def test_from_apply_to_the_first_answer_by_https_in_a_minute(nothing_installed, desk: Path):
+def test_from_apply_to_the_first_answer_by_https(nothing_installed, desk: Path):
     install, attempt = blocks("Install", "sh")
     began = time.monotonic()
     typed(install, desk)

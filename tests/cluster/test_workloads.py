@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.engine]
 
 HTTP = 8089
 KEY = "weirkeeper.io/public-endpoints"
-STARTED = 60.0
+STARTED = 90.0
 
 
 @pytest.fixture(scope="session")

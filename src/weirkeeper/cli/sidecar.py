@@ -46,8 +46,9 @@ DrainSeconds = Annotated[
 ]
 Once = Annotated[bool, typer.Option("--once", help="End as soon as there is a certificate, so that Envoy can start.")]
 
-PATIENCE = 20.0
-"""With `--once`; a new start of the container also brings in mounted files that have changed."""
+PATIENCE, MOUNTED = 20.0, 5.0
+"""With `--once`: seconds for a certificate, and for the roots to be there. Mounted files that changed meanwhile come in with a new start of the
+container: in an install that begins, the control plane makes the roots after the pod."""
 
 LIMITS = Limits(each=32, most=128, silence=10.0, answer=15.0)
 MOST_WAITING = 16
@@ -91,12 +92,17 @@ async def first(settings: SidecarSettings) -> None:
     certificates = Certificates(settings, envoy_files(settings.server_name))
     keeping = asyncio.create_task(certificates.run(), name="certificate")
     holding = asyncio.create_task(certificates.held.wait(), name="held")
-    await asyncio.wait((keeping, holding), timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+    ended, _ = await asyncio.wait((keeping, holding), timeout=MOUNTED, return_when=asyncio.FIRST_COMPLETED)
+    rootless = not ended and not certificates.trusting
+    if not ended and not rootless:
+        await asyncio.wait((keeping, holding), timeout=PATIENCE - MOUNTED, return_when=asyncio.FIRST_COMPLETED)
     for task in (keeping, holding):
         task.cancel()
     await asyncio.wait((keeping, holding))
     if not keeping.cancelled():
         keeping.result()
+    if rootless:
+        raise TimeoutError(f"{settings.authority_file} has no roots yet; the pod tries again, which brings it in")
     if not certificates.held.is_set():
         raise TimeoutError(f"there is no certificate after {PATIENCE:.0f} s; the pod tries again")
 

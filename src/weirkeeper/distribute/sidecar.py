@@ -85,6 +85,11 @@ class Certificates:
         """When the certificate ends, in seconds since 1970; 0 without one."""
         return 0.0 if self._present is None else renewal_and_end(self._present.chain)[1]
 
+    @property
+    def trusting(self) -> bool:
+        """Whether there are roots to know the control plane by."""
+        return bool(self._roots())
+
     async def run(self) -> None:
         """Until cancelled."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,8 +160,10 @@ class Certificates:
 
     async def _asked(self, server: str, request: str) -> CertificateAnswer | Refused:
         settings = self._settings
-        token = self._token()
-        context = client_context(None, self._roots().encode())
+        token, roots = self._token(), self._roots()
+        if not roots:
+            return Refused(f"{settings.authority_file} has no roots to know it by")
+        context = client_context(None, roots.encode())
         body = msgspec.json.encode(
             CertificateRequest(load_balancer=settings.load_balancer, instance=settings.instance, csr=request)
         )

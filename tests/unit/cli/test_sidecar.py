@@ -1,7 +1,8 @@
-"""Who may wait at `/drained`, and what Envoy's statistics say of connections."""
+"""Who may wait at `/drained`, what Envoy's statistics say of connections, and how long a first certificate is waited for."""
 
 import asyncio
 import contextlib
+import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from weirkeeper.cli.sidecar import MOST_WAITING, answers
+from weirkeeper.cli import sidecar
+from weirkeeper.cli.sidecar import MOST_WAITING, answers, first
+from weirkeeper.distribute.authority import new_authority
 from weirkeeper.distribute.sidecar import Certificates, SidecarSettings
 from weirkeeper.providers.envoy.draining import Draining, open_connections
 from weirkeeper.testing.eventually import eventually
@@ -82,3 +85,29 @@ listener.admin.downstream_cx_active: 1
 listener.admin.main_thread.downstream_cx_active: 1
 """
     assert open_connections(said) == 7
+
+
+def first_of(tmp_path: Path) -> None:
+    """A first certificate, of a control plane that does not answer."""
+    (tmp_path / "token").write_text("token")
+    settings = SidecarSettings(
+        load_balancer="ingress/a", instance="i", servers=("127.0.0.1:1",), server_name="s",
+        token_file=str(tmp_path / "token"), authority_file=str(tmp_path / "ca.crt"), folder=str(tmp_path / "run"),
+    )  # fmt: skip
+    asyncio.run(asyncio.wait_for(first(settings), 60))
+
+
+def test_a_pod_that_is_older_than_the_roots_soon_starts_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(sidecar, "PATIENCE", 3600.0)
+    monkeypatch.setattr(sidecar, "MOUNTED", 0.3)
+    with pytest.raises(TimeoutError, match=r"ca\.crt has no roots yet"):
+        first_of(tmp_path)
+    assert "ca.crt has no roots to know it by" in caplog.text
+
+
+def test_with_roots_a_certificate_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sidecar, "PATIENCE", 0.6)
+    monkeypatch.setattr(sidecar, "MOUNTED", 0.3)
+    (tmp_path / "ca.crt").write_text(new_authority(dt.datetime.now(dt.UTC)).bundle)
+    with pytest.raises(TimeoutError, match="no certificate after"):
+        first_of(tmp_path)
