@@ -155,7 +155,7 @@ class RealCluster:
         )
 
     async def withdraw(self, *, wait: bool = True) -> None:
-        """The API server may take minutes over a kind that was just served: it retries with growing pauses while its storage is being made."""
+        """The API server may take minutes to let a kind go that was served just before."""
         how = f"--wait={str(wait).lower()}"
         await asyncio.to_thread(self.server.kubectl, "delete", "--ignore-not-found", how, "-f", str(CRDS))
 
