@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_components_pb2, scoped_route_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from weirkeeper.model.endpoint import Endpoint, EndpointSet, EndpointState
 from weirkeeper.model.features import FEATURES
 from weirkeeper.model.filters import BasicAuth, Credentials, ExternalAuth, HeaderEdit, HeaderValuePair, Mirror, Timeouts
 from weirkeeper.model.ids import HostKey, Part, Ref
-from weirkeeper.model.listener import Listener, ListenerTls
+from weirkeeper.model.listener import ClientAddress, HttpOptions, Listener, ListenerTls
 from weirkeeper.model.match import RegexPath, RouteMatch, SegmentPrefix
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.passwords import password_scheme
@@ -156,6 +158,26 @@ def test_policy_hosts_answer_421_elsewhere_unless_the_group_has_them() -> None:
     assert statuses("g|own.example") == [0, 404]
     needs = rows[ItemKey(LB, names.LISTENER, "port-443")].needs
     assert {(names.SECRET, "cert/c"), (names.SECRET, "cert/d"), *SCRIPTS} == set(needs)
+
+
+def test_each_chain_that_believes_some_addresses_has_another_for_strangers() -> None:
+    world = World()
+    some: Any = {"http": HttpOptions(client_address=ClientAddress(trusted=("10.0.0.0/8",)))}  # type: ignore[arg-type]
+    world.put("listeners", Part(LB, "all"), listener("all", 443, protocol="https", tls=ListenerTls(default_certificate="d"), **some))  # type: ignore[arg-type]
+    named = listener("own", 443, protocol="https", hostname="own.example", tls=ListenerTls(certificates=("c",)), **some)  # type: ignore[arg-type]
+    world.put("listeners", Part(LB, "own"), named)  # type: ignore[arg-type]
+    world.put("listeners", Part(LB, "plain"), listener("plain", 80, **some))  # type: ignore[arg-type]
+    rows, strangers = world.rows(), {}
+    for name in ("port-443", "port-80"):
+        made = listener_pb2.Listener.FromString(rows[ItemKey(LB, names.LISTENER, name)].whole)
+        targets = repr(made.filter_chain_matcher)
+        for chain in made.filter_chains:
+            manager = http_connection_manager_pb2.HttpConnectionManager()
+            chain.filters[0].typed_config.Unpack(manager)
+            strangers[chain.name] = b"x-forwarded-proto" in manager.early_header_mutation_extensions[0].typed_config.value
+            assert chain.name in targets
+    chains = ("on-demand", "fallback", "host/own.example", "plain")
+    assert strangers == dict.fromkeys(chains, False) | {f"{name} (strangers)": True for name in chains}
 
 
 def test_monolithic_layout_has_one_table_for_a_group() -> None:

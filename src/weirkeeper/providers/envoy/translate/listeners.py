@@ -3,6 +3,8 @@
 A listener with a host name of its own is a policy (decision 0004): its chain has named certificates and its own group, and a host that the group
 does not have is misdirected. The listener without a host name takes all other names on demand; connections whose server name is
 none, or no host name, get the default certificate in a chain apart. L4 routes have a chain each, chosen by their own names.
+
+A listener that believes some addresses has each of its chains twice: strangers get the one that believes nobody, for what it removes of a request no rule of a chain can make depend on an address.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,27 +18,33 @@ from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_p
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 
 from weirkeeper.model.filters import Timeouts
-from weirkeeper.model.listener import Listener, ListenerTls
+from weirkeeper.model.listener import ClientAddress, Listener, ListenerTls
 from weirkeeper.model.route import L4Route
 from weirkeeper.model.text import Hostname, Id
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.options import EnvoyOptions
-from weirkeeper.providers.envoy.translate.chain_matcher import chain_matcher
+from weirkeeper.providers.envoy.translate.chain_matcher import Apart, by_address, chain_matcher
 from weirkeeper.providers.envoy.translate.connection_manager import connection_manager
 from weirkeeper.providers.envoy.translate.downstream_tls import named_socket, on_demand_socket
 from weirkeeper.providers.envoy.translate.streams import CLOSED, NOBODY, chain_name, logged, stream_chain
-from weirkeeper.providers.envoy.translate.values import duration, number, packed
+from weirkeeper.providers.envoy.translate.values import cidr, duration, number, packed
 
 BUFFER = 32 * 1024
 SECURE = ("https", "tls")
-ON_DEMAND, FALLBACK = "on-demand", "fallback"
+NOWHERE = "255.255.255.255/32"
+"""Where no connection comes from."""
+PLAIN, ON_DEMAND, FALLBACK = "plain", "on-demand", "fallback"
 
 
 class HttpChains(NamedTuple):
-    """The chains of a listener for HTTPS as bytes. Nothing of them depends on who stands beside it, and a port may have thousands: they are made where the listener changes."""
+    """The chains of a listener for HTTPS as bytes. Nothing of them depends on who stands beside it, and a port may have thousands: they are made where the listener changes.
+
+    ``strangers`` are the same for those that the listener does not believe, where it believes some addresses.
+    """
 
     main: bytes
     fallback: bytes | None = None
+    strangers: tuple[bytes, ...] = ()
 
 
 class Hanging(NamedTuple):
@@ -75,20 +83,43 @@ def listener(
         name = CLOSED if route is None else chain_name(route)
         made.filter_chains.append(stream_chain(name, route, None, logged(listeners, options.access_log)))
     else:
-        made.filter_chains.append(_chain("plain", listeners[0], options, defaults, None))
+        _plain_chains(made, listeners[0], options, defaults)
     return _bytes(made)
+
+
+def _plain_chains(made: Any, one: Listener, options: EnvoyOptions, defaults: Timeouts) -> None:
+    made.filter_chains.append(_chain(PLAIN, one, options, defaults, None))
+    if apart := _apart(one, PLAIN):
+        made.filter_chains.append(_chain(apart.strangers, _believing_nobody(one), options, defaults, None))
+        made.filter_chain_matcher.CopyFrom(by_address(PLAIN, apart))
 
 
 def http_chains(one: Listener, options: EnvoyOptions, defaults: Timeouts) -> HttpChains:
     """Its own chain, and one for connections without a server name where it has a certificate for them."""
     tls = one.tls or ListenerTls()
-    if one.hostname:
-        return HttpChains(_bytes(_chain(_host_chain(one.hostname), one, options, defaults, _socket(tls))))
-    main = _bytes(_chain(ON_DEMAND, one, options, defaults, on_demand_socket(tls)))
-    if not tls.default_certificate:
-        return HttpChains(main)
-    default = named_socket(tls, (tls.default_certificate,))
-    return HttpChains(main, _bytes(_chain(FALLBACK, one, options, defaults, default)))
+    named = {_host_chain(one.hostname): _socket(tls)} if one.hostname else {ON_DEMAND: on_demand_socket(tls)}
+    if tls.default_certificate and not one.hostname:
+        named[FALLBACK] = named_socket(tls, (tls.default_certificate,))
+    main, *fallback = (_bytes(_chain(name, one, options, defaults, socket)) for name, socket in named.items())
+    apart = {name: found for name in named if (found := _apart(one, name))}
+    strange = (
+        _bytes(_chain(found.strangers, _believing_nobody(one), options, defaults, named[name]))
+        for name, found in apart.items()
+    )
+    return HttpChains(main, fallback[0] if fallback else None, tuple(strange))
+
+
+def _apart(one: Listener, chain: str) -> Apart | None:
+    """Whom a chain of this listener is for, where it believes some addresses only."""
+    trusted = one.http.client_address.trusted
+    if one.http.client_address.header or not trusted:
+        return None
+    ranges = [found for found in map(cidr, trusted) if found is not None]
+    return Apart(ranges or [cidr(NOWHERE)], f"{chain} (strangers)")
+
+
+def _believing_nobody(one: Listener) -> Listener:
+    return msgspec.structs.replace(one, http=msgspec.structs.replace(one.http, client_address=ClientAddress()))
 
 
 def listener_needs(listeners: Sequence[Listener], *, scoped: bool) -> list[tuple[str, str]]:
@@ -133,7 +164,7 @@ def _secure_chains(made: Any, listeners: Sequence[Listener], options: EnvoyOptio
     if not made.filter_chains:  # Envoy refuses a listener without any
         made.filter_chains.append(stream_chain(CLOSED, None, None, None))
         chosen.rest = None if chosen.names else CLOSED
-    made.filter_chain_matcher.CopyFrom(chain_matcher(chosen.names, chosen.rest, chosen.fallback))
+    made.filter_chain_matcher.CopyFrom(chain_matcher(chosen.names, chosen.rest, chosen.fallback, chosen.apart))
 
 
 class _Chosen:
@@ -143,17 +174,22 @@ class _Chosen:
         self.names: dict[str, str] = {}
         self.rest: str | None = None
         self.fallback: str | None = None
+        self.apart: dict[str, Apart] = {}
 
 
 def _http_chains(made: Any, one: Listener, chains: HttpChains, chosen: _Chosen) -> None:
+    names = [_host_chain(one.hostname) if one.hostname else ON_DEMAND]
     if one.hostname:
-        chosen.names[one.hostname] = _host_chain(one.hostname)
+        chosen.names[one.hostname] = names[0]
     else:
         chosen.rest = ON_DEMAND
     if chains.fallback is not None:
         chosen.fallback = FALLBACK
+        names.append(FALLBACK)
         made.filter_chains.add().MergeFromString(chains.fallback)
-    made.filter_chains.add().MergeFromString(chains.main)
+    for chain in (chains.main, *chains.strangers):
+        made.filter_chains.add().MergeFromString(chain)
+    chosen.apart |= {name: apart for name in names if (apart := _apart(one, name))}
 
 
 def _host_chain(host: Hostname) -> str:

@@ -66,11 +66,10 @@ local function copied(into, headers, names)
 end
 
 local function way(headers, txn)
-  local before, client = headers["x-forwarded-for"], tostring(txn.f:src())
-  if not before then return { client } end
+  local told = headers["x-forwarded-for"] -- there already where it is believed, with the hop before us
+  if not told then return { tostring(txn.f:src()) } end
   local every = {}
-  for at = 0, #before do every[#every + 1] = before[at] end
-  every[#every + 1] = client
+  for at = 0, #told do every[#every + 1] = told[at] end
   return { table.concat(every, ", ") }
 end
 

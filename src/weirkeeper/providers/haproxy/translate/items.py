@@ -122,7 +122,7 @@ class Port(Value, frozen=True, kw_only=True):
     """One frontend. ``binds`` are addresses; ``options`` follow each of them, and ``tls`` says that a list of certificates does as well.
 
     ``levels``: numbers of labels behind the stars of its wildcards that stand for any number of labels, the highest first. ``validates``: some of its
-    clients show certificates. ``stream``: connections are led on as they are; those that are HTTPS (``http``) come to the frontend from inside then.
+    clients show certificates. ``believes``: some of them say by which scheme they came. ``stream``: connections are led on as they are; those that are HTTPS (``http``) come to the frontend from inside then.
     """
 
     port: int
@@ -135,6 +135,7 @@ class Port(Value, frozen=True, kw_only=True):
     lines: tuple[str, ...] = ()
     levels: tuple[int, ...] = ()
     validates: bool = False
+    believes: bool = False
     http: bool = True
     stream: Stream | None = None
 

@@ -19,8 +19,11 @@ from weirkeeper.providers.haproxy.translate.spelling import path_rules
 from weirkeeper.providers.haproxy.translate.streams import Led, stream
 
 NOTHING: Led = {}
-FORWARDED = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix", "forwarded", "x-real-ip")
-"""What a stranger says about its own way here; removed where nothing in front is trusted."""
+CLAIMS = ("x-forwarded-for", "x-forwarded-prefix", "forwarded", "x-real-ip")
+"""What a stranger says about its own way here; removed where it is not believed."""
+TOLD = ("x-forwarded-proto", "x-forwarded-port")
+"""The same, but backends are told our own in its place."""
+BELIEVED = "{ var(txn.believed) -m found }"
 
 
 def port(
@@ -42,6 +45,7 @@ def port(
         lines=tuple(_lines(general, web)) if web else (),
         levels=tuple(sorted(set(levels), reverse=True)),
         validates=any(True for _ in _validations([*web, *ended])),
+        believes=bool(web) and general.http.client_address != ClientAddress(),
         http=bool(web),
         stream=made,
     )
@@ -171,7 +175,7 @@ def _lines(general: Listener, listeners: Sequence[Listener]) -> Iterator[str]:
         yield "option http-restrict-req-hdr-names reject"
     yield r"http-request return status 400 if { req.hdrs -m reg '\x00' }"  # HAProxy passes NUL on, which RFC 9110, 5.5 calls dangerous
     yield from path_rules(http, secure=general.tls is not None)
-    yield from _client(http.client_address)
+    yield from _client(http.client_address, tls=general.tls is not None)
     yield from _answered(http)
     asked = list(_validations(listeners))
     yield from [client_certificates.HONEST] * bool(asked)
@@ -187,19 +191,29 @@ def _answered(http: HttpOptions) -> Iterator[str]:
         yield f"http-after-response set-header server haproxy{absent}"
 
 
-def _client(wished: ClientAddress) -> Iterator[str]:
-    """The client's address, and what backends are told of it."""
-    if wished.header:
-        yield f"http-request set-src {word(f'req.hdr({argument(wished.header)})')}"
-    elif wished.trusted or wished.trusted_hops:
-        hops = max(wished.trusted_hops, 1)
-        if wished.trusted:
-            yield from addresses("trusted", wished.trusted)
-        condition = " if trusted" if wished.trusted else ""
-        yield f"http-request set-src req.hdr(x-forwarded-for,-{hops}){condition}"
-    else:
-        yield from (f"http-request del-header {name}" for name in FORWARDED)
+def _client(wished: ClientAddress, *, tls: bool) -> Iterator[str]:
+    """The client's address, and what backends are told of it. What one claims whom nobody trusts is gone before anything reads it."""
+    own, other = ("https", "http") if tls else ("http", "https")
+    if wished == ClientAddress():
+        yield from (f"http-request del-header {name}" for name in CLAIMS)
         yield "http-request set-header x-forwarded-host %[req.fhdr(host)]"
-    yield "option forwardfor"
+        yield "option forwardfor"
+        yield f"http-request set-header x-forwarded-proto {own}"
+        yield "http-request set-header x-forwarded-port %[dst_port]"
+        return
+    if wished.trusted and not wished.header:
+        yield from addresses("trusted", wished.trusted)
+        yield "http-request set-var(txn.believed) bool(true) if trusted"  # the address is another one soon
+    else:
+        yield "http-request set-var(txn.believed) bool(true)"
+    yield from (f"http-request del-header {name} unless {BELIEVED}" for name in (*CLAIMS, *TOLD))
+    yield f"http-request set-header x-forwarded-host %[req.fhdr(host)] unless {BELIEVED}"
+    yield f"http-request set-var(txn.scheme) str({other}) if {{ req.hdr(x-forwarded-proto) -m str -i {other} }}"
     yield "http-request set-header x-forwarded-proto %[var(txn.scheme)] unless { req.hdr(x-forwarded-proto) -m found }"
     yield "http-request set-header x-forwarded-port %[dst_port] unless { req.hdr(x-forwarded-port) -m found }"
+    yield "http-request add-header x-forwarded-for %[src] if { req.hdr(x-forwarded-for) -m found }"
+    yield "option forwardfor if-none"
+    if wished.header:
+        yield f"http-request set-src {word(f'req.hdr({argument(wished.header)})')}"
+    else:
+        yield f"http-request set-src req.hdr(x-forwarded-for,-{max(wished.trusted_hops, 1)}) if {BELIEVED}"

@@ -2,6 +2,7 @@
 local addresses, matching, paths = require("weir.addresses"), require("weir.matching"), require("weir.paths")
 local find, sub = string.find, string.sub
 local NONE = {}
+local SCHEMES = { http = "http", https = "https" }
 local Request = {}
 Request.__index = Request
 
@@ -120,6 +121,7 @@ function Request.of(port)
     route = false, share = false, backend = false, set = false, endpoint = false, session_given = false, tries = false, forwarded = false, sent_target = false,
   }, Request)
   if port.client then self.client, self.believed = client(self, port.client, peer) end
+  if self.believed then self.scheme = SCHEMES[(self:header("x-forwarded-proto") or ""):lower()] or self.scheme end
   return self
 end
 
