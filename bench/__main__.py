@@ -8,7 +8,7 @@ import importlib
 import sys
 import time
 
-RING = ("settle", "b1", "b3", "b3_nginx", "b8", "b7", "b7_nginx", "b6", "b6_haproxy", "b6_nginx")
+RING = ("settle", "b1", "b3", "b3_haproxy", "b3_nginx", "b8", "b7", "b7_haproxy", "b7_nginx", "b6", "b6_haproxy", "b6_nginx")
 CLUSTER = ("propagation", "propagation_gateway", "attached", "listenersets", "b1_haproxy", "b1_nginx", "b2", "b4", "b5", "b9")
 ALL = (*RING, *CLUSTER)
 

@@ -150,7 +150,7 @@ class Run:
             number = next(i for i, (at, _) in enumerate(steps) if at == change["at"])
             before, after = steps[number - 1][1], steps[number][1]
             until = steps[number + 1][0] if number + 1 < len(steps) else 1 << 62
-            old = before - after
+            old = set(change.get("old", before - after))
             late = [r.started_ns - change["at"] for r in records if r.target == change["host"] and change["at"] <= r.started_ns < until and said(r) in old]
             change["window_ms"] = max(late, default=0) / 1e6
             out.append(change["window_ms"])
@@ -176,17 +176,22 @@ def files(place, ports: dict[str, int], authority: Authority) -> Folder:
 
 
 def run(*, quick: bool) -> str:
+    return measured("b3", Run, "envoy", quick=quick)
+
+
+def measured(name: str, kind: type[Run], provider: str, *, quick: bool) -> str:
+    """Ten runs with that engine."""
     about, rows, figures = machine(), [], []
     failures: list[dict] = []
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(scratch())
         ports, authority = stack.enter_context(backends(place, "abc")), Authority()
-        made = stack.enter_context(plane(place, files(place / "f", ports, authority)))
-        for name in HOSTS[:-1]:
-            until_live(made.http, host(name), "/", "200")
+        made = stack.enter_context(plane(place, files(place / "f", ports, authority), provider=provider))
+        for host_name in HOSTS[:-1]:
+            until_live(made.http, host(host_name), "/", "200")
         until_live(made.http, host("secure"), "/", "308")
         for number in range(2 if quick else 10):
-            one = Run(made, ports, authority)
+            one = kind(made, ports, authority)
             records, reconnects = one.go()
             wrong, windows = one.judged(records), one.windows(records)
             failures += [{"run": number, **w} for w in wrong]
@@ -195,9 +200,9 @@ def run(*, quick: bool) -> str:
             print(f"  run {number}: {figures[-1]}", flush=True)
     all_windows = [row["window_ms"] for row in rows]
     total = {"runs": figures, "failures": failures[:100], "failures_in_all": len(failures), "requests": sum(f["requests"] for f in figures), "window_ms": summary(all_windows)}
-    save("b3", rows, total, about, quick=quick)
+    save(name, rows, total, about, quick=quick)
     kinds = sorted({row["change"] for row in rows})
-    text = table(("B3: change", "n", "window p50 ms", "max"), [(kind, len(w := [r["window_ms"] for r in rows if r["change"] == kind]), summary(w)["p50"], max(w)) for kind in kinds])
+    text = table((f"{name.upper()}: change", "n", "window p50 ms", "max"), [(kind, len(w := [r["window_ms"] for r in rows if r["change"] == kind]), summary(w)["p50"], max(w)) for kind in kinds])
     text += f"\n{total['requests']} requests, {len(failures)} failures in {len(figures)} runs of 20 changes; worst window {max(all_windows):.1f} ms"
     for failure in failures[:10]:
         text += f"\n  FAILURE {failure}"

@@ -124,8 +124,9 @@ class Plane:
             return self._seen[name]
 
     def envoy(self) -> int:
-        """The engine's process, or its master's."""
-        return json.loads(next(self.state.rglob("process.json")).read_text())["pid"]
+        """The engine's process, or its master's; of HAProxy the youngest."""
+        record = json.loads(next(self.state.rglob("process.json")).read_text())
+        return (record[-1] if isinstance(record, list) else record)["pid"]
 
     def envoy_log(self) -> Path:
         return next(self.state.rglob("envoy.log"))
