@@ -189,15 +189,16 @@ class Stage:
             self.change()
 
     async def agree(self, seconds):
-        """Wait until both kinds are mirrored; says what differs where that does not come."""
+        """Wait until both kinds are mirrored, and are known to be; says what differs where that does not come."""
         end = self.loop.time() + seconds
         while self.loop.time() < end:
-            if all(copy.listed and copy.mirrored == copy.kept for copy in self.copies.values()):
+            if all(copy.listed and not copy.lost and copy.mirrored == copy.kept for copy in self.copies.values()):
                 return
             await asyncio.sleep(0.5)
         for copy in self.copies.values():
             assert copy.mirrored == copy.kept, copy.resource.plural
             assert copy.listed
+            assert not copy.lost
 
     def lists(self, resource):
         """When lists of a kind began, by what the server saw: streamed, first pages, and looks at the revision."""
@@ -208,7 +209,6 @@ class Stage:
     def check(self):
         for resource, copy in self.copies.items():
             assert copy.wrong == []
-            assert not copy.lost
             begun = self.lists(resource)
             for first, at in enumerate(begun):
                 count = sum(at <= other < at + 60 for other in begun[first:])

@@ -18,6 +18,7 @@ from weirkeeper.controllers.shared.certificates import (
     declare_certificates,
 )
 from weirkeeper.controllers.shared.old_forms import modernised
+from weirkeeper.controllers.shared.parameters import ClassSpec, client_address
 from weirkeeper.controllers.shared.regexes import Regex, checked_regex, quoted
 from weirkeeper.flow import Graph
 from weirkeeper.kube.types import EndpointSlice, Ingress, Secret, Service
@@ -25,6 +26,7 @@ from weirkeeper.model.certificate import CertificateWish
 from weirkeeper.model.endpoint import Endpoint, EndpointSetWish, EndpointState
 from weirkeeper.model.finding import Reason
 from weirkeeper.model.ids import Ref
+from weirkeeper.model.listener import ClientAddress
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.text import Refused
 from weirkeeper.testing.certificates import Authority
@@ -334,3 +336,17 @@ ANYTHING = st.recursive(
 @settings(max_examples=300, deadline=None)
 def test_no_document_makes_the_conversion_raise(document, kind):
     modernised({**document, "apiVersion": kind[0], "kind": kind[1]})
+
+
+@pytest.mark.parametrize(
+    ("hops", "ranges", "believed"),
+    [
+        (0, (), ClientAddress()),
+        (2, (), ClientAddress(trusted_hops=2)),
+        (-1, (), ClientAddress()),
+        (1, ("10.0.0.0/8", "everybody"), ClientAddress(trusted_hops=1, trusted=("10.0.0.0/8",))),  # type: ignore[arg-type]
+        (2, ("everybody",), ClientAddress()),
+    ],
+)
+def test_ranges_of_which_none_is_one_are_believed_by_nobody(hops: int, ranges: tuple[str, ...], believed: ClientAddress) -> None:
+    assert client_address(ClassSpec(trusted_hops=hops, trusted_ranges=ranges)) == believed

@@ -16,10 +16,11 @@ from weirkeeper.controllers.gateway.listeners import EntryKey, Listening, PortKe
 from weirkeeper.controllers.gateway.settings import GatewaySettings
 from weirkeeper.controllers.shared.hostnames import ANY
 from weirkeeper.controllers.shared.ids import below
-from weirkeeper.model.listener import ClientAddress, HttpOptions, Listener, ListenerTls
+from weirkeeper.controllers.shared.parameters import client_address
+from weirkeeper.model.listener import HttpOptions, Listener, ListenerTls
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Respond, Route
-from weirkeeper.model.text import Cidr, CipherName, Hostname, Refused, parse
+from weirkeeper.model.text import CipherName, Hostname, Refused, parse
 from weirkeeper.model.words import ListenerProtocol, ProxyVersion, TlsVersion, word
 
 LAST = -2000
@@ -124,9 +125,7 @@ def _ending(one: Listening, ours: OurClass) -> ListenerTls:
 
 
 def _options(ours: OurClass) -> HttpOptions:
-    ranges = [parse(Cidr, text) for text in ours.spec.trusted_ranges]
-    trusted = tuple(one for one in ranges if not isinstance(one, Refused))
-    return HttpOptions(client_address=ClientAddress(trusted_hops=max(ours.spec.trusted_hops, 0), trusted=trusted))
+    return HttpOptions(client_address=client_address(ours.spec))
 
 
 def _shadows(members: Sequence[Judged]) -> Iterator[HostedRoute]:

@@ -11,7 +11,13 @@ from weirkeeper.controllers.ingress.settings import IngressSettings
 from weirkeeper.controllers.ingress.stream_services import Front, Streams, stream_services
 from weirkeeper.controllers.shared.hostnames import ANY
 from weirkeeper.controllers.shared.ids import id_of
-from weirkeeper.controllers.shared.parameters import GROUP, ClassSpec, ConfigMapReference, LoadBalancerClassParameters
+from weirkeeper.controllers.shared.parameters import (
+    GROUP,
+    ClassSpec,
+    ConfigMapReference,
+    LoadBalancerClassParameters,
+    client_address,
+)
 from weirkeeper.controllers.shared.publish import class_published
 from weirkeeper.controllers.shared.reach import NoBackend, Reach
 from weirkeeper.controllers.shared.report import error, warning
@@ -25,7 +31,7 @@ from weirkeeper.model.filters import HeaderEdit, HeaderValuePair, Timeouts
 from weirkeeper.model.finding import Effect, Finding, Reason
 from weirkeeper.model.fleet import Fleet
 from weirkeeper.model.ids import Ref
-from weirkeeper.model.listener import ClientAddress, HttpOptions, Listener, ListenerTls
+from weirkeeper.model.listener import HttpOptions, Listener, ListenerTls
 from weirkeeper.model.origin import Origin
 from weirkeeper.model.route import Forward, Respond, Route, WeightedBackend
 from weirkeeper.model.text import Cidr, CipherName, HeaderName, HeaderValue, Id, Name, Refused, parse, shown
@@ -207,8 +213,7 @@ def _defaults(spec: ClassSpec) -> Defaults:
 
 def _listeners(ours: OurClass, settings: IngressSettings) -> tuple[tuple[Listener, ...], tuple[Finding, ...]]:
     spec, findings = ours.spec, list[Finding]()
-    ranges = [parse(Cidr, text) for text in spec.trusted_ranges]
-    if any(isinstance(r, Refused) for r in ranges):
+    if any(isinstance(parse(Cidr, text), Refused) for text in spec.trusted_ranges):
         findings.append(_bad(ours, "trustedRanges", "has an entry that is no address range"))
     if spec.proxy_protocol not in {"", "v1", "v2", "either"}:
         findings.append(_bad(ours, "proxyProtocol", "is none of v1, v2, either"))
@@ -218,11 +223,7 @@ def _listeners(ours: OurClass, settings: IngressSettings) -> tuple[tuple[Listene
         group=ours.group,
         addresses=settings.addresses,
         port=settings.http_port if spec.ports.http is None else spec.ports.http,
-        http=HttpOptions(
-            client_address=ClientAddress(
-                trusted_hops=max(spec.trusted_hops, 0), trusted=tuple(r for r in ranges if not isinstance(r, Refused))
-            )
-        ),
+        http=HttpOptions(client_address=client_address(spec)),
         accept_proxy_protocol=word(ProxyVersion, spec.proxy_protocol),
         access_log=spec.access_log,
         origin=ours.origin,

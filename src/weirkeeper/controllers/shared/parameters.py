@@ -1,6 +1,8 @@
 """What the owner of a class may choose: ``LoadBalancerClassParameters`` (weirkeeper.io/v1alpha1, cluster-scoped; schema in deploy/crds)."""
 
 from weirkeeper.kube.types import KubeObject, KubeStruct, ServiceBackendPort
+from weirkeeper.model.listener import ClientAddress
+from weirkeeper.model.text import Cidr, Refused, parse
 
 GROUP = "weirkeeper.io"
 
@@ -123,3 +125,11 @@ class LoadBalancerClassParameters(KubeObject, frozen=True, kw_only=True, rename=
     """weirkeeper.io/v1alpha1 LoadBalancerClassParameters."""
 
     spec: ClassSpec = ClassSpec()
+
+
+def client_address(spec: ClassSpec) -> ClientAddress:
+    """Whom a class believes. Where ranges are named and none is one, nobody: hops alone would be everybody."""
+    found = (parse(Cidr, text) for text in spec.trusted_ranges)
+    trusted = tuple(one for one in found if not isinstance(one, Refused))
+    hops = max(spec.trusted_hops, 0) if trusted or not spec.trusted_ranges else 0
+    return ClientAddress(trusted_hops=hops, trusted=trusted)

@@ -1,4 +1,5 @@
-"""Constant Lua for answers that a route replaces or rewrites: error pages, sign-in redirects, cookies, locations. No text of a tenant stands in it.
+"""Constant Lua for answers that a route replaces or rewrites: error pages, sign-in redirects, cookies, locations. No text of a tenant stands in it. It also takes out what a client claims
+that an authentication service alone may say.
 
 Theory of operation. What a route wishes comes as typed values (``filterContext``), what must be known of its request is kept in dynamic
 metadata. Envoy writes why it answers (its response code details) into a header for us: ``via_upstream`` is a backend's answer, all else the load balancer's own,
@@ -157,6 +158,7 @@ end
 
 function envoy_on_request(h)
   local wished = h:filterContext()
+  for _, name in ipairs(wished:get("claims") or {}) do h:headers():remove(name) end
   if not (wished:get("pages") or wished:get("sign_in")) then return end
   local headers, kept = h:headers(), {}
   for _, name in ipairs(KEPT) do kept[name] = headers:get(name) end

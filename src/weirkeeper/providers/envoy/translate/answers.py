@@ -13,6 +13,7 @@ from weirkeeper.model.filters import CookieRewrite, ErrorPages, ExternalAuth
 from weirkeeper.model.route import Route
 from weirkeeper.providers.envoy import names
 from weirkeeper.providers.envoy.translate.answer_script import LARGEST, LUA
+from weirkeeper.providers.envoy.translate.external_auth import claimable
 from weirkeeper.providers.envoy.translate.headers import formatted
 from weirkeeper.providers.envoy.translate.newer import share_machine
 from weirkeeper.providers.envoy.translate.values import packed
@@ -50,6 +51,8 @@ def _wishes(route: Route) -> dict[str, Any]:
     wished: dict[str, Any] = {}
     if (auth := _signs_in(route)) is not None:
         wished["sign_in"] = {"url": auth.sign_in, "parameter": auth.sign_in_parameter}
+    if claims := [name for auth in route.auth if isinstance(auth, ExternalAuth) for name in claimable(auth)]:
+        wished["claims"] = claims
     if route.error_pages is not None:
         wished["pages"] = _pages(route.error_pages)
     if route.cookie_rewrites:

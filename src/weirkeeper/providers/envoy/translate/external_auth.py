@@ -51,6 +51,12 @@ OF_THE_ANSWER = (
 """Beginnings of headers that speak of the service's answer itself, and never of the request that it lets pass; a space is the end of a name."""
 
 
+def claimable(wished: ExternalAuth) -> list[str]:
+    """The headers that backends get from the service alone: a client's own must go before it is asked, for Envoy leaves them where the service says nothing. Those that the service is told stay."""
+    told = {"authorization", *PASSED, *(name.lower() for name in wished.request_headers)}
+    return [name for name in dict.fromkeys(one.lower() for one in wished.response_headers) if name not in told]
+
+
 def external_auth_config(wished: ExternalAuth) -> Any:
     """The filter's configuration for one route."""
     if wished.grpc:

@@ -42,7 +42,10 @@ def route_match(match: RouteMatch) -> Any:
     for query in match.query:
         made.query_parameters.append(query_matcher(query))
     if match.scheme:
-        made.headers.append(rc.HeaderMatcher(name="x-forwarded-proto", string_match=exactly(match.scheme)))
+        secure = string_pb2.StringMatcher(exact="https", ignore_case=True)
+        made.headers.append(
+            rc.HeaderMatcher(name="x-forwarded-proto", string_match=secure, invert_match=match.scheme == "http")
+        )
     if match.host_regex:
         made.headers.append(authority_matcher(match.host_regex))
     if match.source:

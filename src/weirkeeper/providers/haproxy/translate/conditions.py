@@ -125,6 +125,8 @@ def _ranges(text: str) -> list[str]:
         return []
     if isinstance(found, IPv6Network) and MAPPED.subnet_of(found):
         return [str(part) for part in sorted(found.address_exclude(MAPPED))]
+    if found.version == 4:  # HAProxy takes other forms of IPv6 for IPv4 as well, where it is asked for IPv4
+        return [f"::ffff:{found.network_address}/{96 + found.prefixlen}"]
     return [text]
 
 

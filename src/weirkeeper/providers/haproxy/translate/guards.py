@@ -100,11 +100,11 @@ def _excepted(limits: Sequence[LocalRateLimit] | Sequence[ConnectionLimit]) -> l
 
 
 def _passwords(wished: BasicAuth, token: str) -> Iterator[str]:
-    yield "http-request set-var(txn.login) " + word(f"req.hdr(authorization),word(2,{argument(' ')}),b64dec")
+    yield "http-request set-var(txn.login) " + word(f"req.fhdr(authorization),word(2,{argument(' ')}),b64dec")
     yield "http-request set-var(txn.user) " + word(f"var(txn.login),field(1,{argument(':')})")
     yield "http-request set-var(txn.hash) " + word(f"var(txn.login),field(2,{argument(':')},0),sha1,base64")
     yield f"http-request set-var-fmt(txn.pass) '{token}:%[var(txn.user)]:%[var(txn.hash)]'"
     yield "http-request set-var(txn.known) 'var(txn.pass),map_str(users.map)'"
     challenge = word(formatted('Basic realm="' + (wished.realm or "Authentication required") + '"'))
     answer = f"http-request return status 401 hdr www-authenticate {challenge}"
-    yield f"{answer} unless {{ req.hdr(authorization) -m beg -i 'basic ' }} {{ var(txn.known) -m found }}"
+    yield f"{answer} unless {{ req.fhdr_cnt(authorization) eq 1 }} {{ req.fhdr(authorization) -m reg -i '^basic +[a-z0-9+/]+=*$' }} {{ var(txn.known) -m found }}"

@@ -23,6 +23,8 @@ CLAIMS = ("x-forwarded-for", "x-forwarded-prefix", "forwarded", "x-real-ip")
 """What a stranger says about its own way here; removed where it is not believed."""
 TOLD = ("x-forwarded-proto", "x-forwarded-port")
 """The same, but backends are told our own in its place."""
+IN_A_ROW = 9
+"""So many proxies in front are looked past."""
 BELIEVED = "{ var(txn.believed) -m found }"
 
 
@@ -176,11 +178,22 @@ def _lines(general: Listener, listeners: Sequence[Listener]) -> Iterator[str]:
     yield r"http-request return status 400 if { req.hdrs -m reg '\x00' }"  # HAProxy passes NUL on, which RFC 9110, 5.5 calls dangerous
     yield from path_rules(http, secure=general.tls is not None)
     yield from _client(http.client_address, tls=general.tls is not None)
+    yield from _HOPS
     yield from _answered(http)
     asked = list(_validations(listeners))
     yield from [client_certificates.HONEST] * bool(asked)
     for wished, came in asked:
         yield from client_certificates.rules(wished, came)
+
+
+_SWITCHED = "{ req.fhdr(upgrade) -m found }"
+_HOPS = (
+    "http-request del-header x-forwarded-client-cert",
+    "http-request del-header upgrade unless { req.fhdr_cnt(upgrade) eq 1 } { req.fhdr(upgrade) -m str -i websocket }",
+    f"http-request del-header connection unless {_SWITCHED}",
+    f"http-request set-header connection upgrade if {_SWITCHED}",
+)
+"""What is between two hops (RFC 9110, 7.6.1) goes no further: another protocol than websockets would carry requests around every rule, and a backend that is a proxy would take out what a client names."""
 
 
 def _answered(http: HttpOptions) -> Iterator[str]:
@@ -208,7 +221,7 @@ def _client(wished: ClientAddress, *, tls: bool) -> Iterator[str]:
         yield "http-request set-var(txn.believed) bool(true)"
     yield from (f"http-request del-header {name} unless {BELIEVED}" for name in (*CLAIMS, *TOLD))
     yield f"http-request set-header x-forwarded-host %[req.fhdr(host)] unless {BELIEVED}"
-    yield f"http-request set-var(txn.scheme) str({other}) if {{ req.hdr(x-forwarded-proto) -m str -i {other} }}"
+    yield f"http-request set-var(txn.scheme) str({other}) if {{ req.fhdr_cnt(x-forwarded-proto) eq 1 }} {{ req.fhdr(x-forwarded-proto) -m str -i {other} }}"
     yield "http-request set-header x-forwarded-proto %[var(txn.scheme)] unless { req.hdr(x-forwarded-proto) -m found }"
     yield "http-request set-header x-forwarded-port %[dst_port] unless { req.hdr(x-forwarded-port) -m found }"
     yield "http-request add-header x-forwarded-for %[src] if { req.hdr(x-forwarded-for) -m found }"
@@ -216,4 +229,8 @@ def _client(wished: ClientAddress, *, tls: bool) -> Iterator[str]:
     if wished.header:
         yield f"http-request set-src {word(f'req.hdr({argument(wished.header)})')}"
     else:
-        yield f"http-request set-src req.hdr(x-forwarded-for,-{max(wished.trusted_hops, 1)}) if {BELIEVED}"
+        first = max(wished.trusted_hops, 1) + 1  # the last one is the connection's own, added above
+        yield f"http-request set-src req.hdr(x-forwarded-for,-{first}) if {BELIEVED}"
+        if wished.trusted and not wished.trusted_hops:  # trusted ones in a row: the client is the first who is none
+            for further in range(first + 1, first + IN_A_ROW):
+                yield f"http-request set-src req.hdr(x-forwarded-for,-{further}) if {BELIEVED} trusted"

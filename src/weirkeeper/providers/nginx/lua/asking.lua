@@ -24,7 +24,7 @@ local function sent(method, target, headers, body)
 end
 
 local function answer(socket)
-  local status = tonumber((socket:receive("*l") or ""):match("^HTTP/1%.[01] (%d%d%d)"))
+  local status = tonumber((socket:receive("*l") or ""):match("^HTTP/1%.[01] (%d%d%d)%f[%D]"))
   if not status then return nil end
   local headers = {}
   while true do

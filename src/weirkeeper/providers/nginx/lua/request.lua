@@ -37,11 +37,16 @@ end
 local function client(request, wished, peer)
   if not (wished.header or wished.trusted_hops or wished.trusted) then return peer, false end
   local trusted = wished.trusted and addresses.within(peer, wished.ranges)
-  if wished.header then return request:header(wished.header:lower()) or peer, true end
+  if wished.header then
+    local told = request:header(wished.header:lower())
+    return told and addresses.bytes(told) and told or peer, true
+  end
   if wished.trusted and not trusted then return peer, false end
   local hops, found = {}, request:header("x-forwarded-for")
   for one in (found or ""):gmatch("[^,%s]+") do hops[#hops + 1] = one end
-  local told = hops[#hops - math.max(wished.trusted_hops or 1, 1) + 1]
+  local at = #hops - math.max(wished.trusted_hops or 1, 1) + 1
+  while trusted and not wished.trusted_hops and at > 1 and addresses.within(hops[at], wished.ranges) do at = at - 1 end
+  local told = hops[at]
   return told and addresses.bytes(told) and told or peer, true
 end
 
@@ -151,6 +156,7 @@ function Request:tell(port)
     set("x-forwarded-proto", self.scheme)
     set("x-forwarded-port", port.port)
   end
+  clear("x-forwarded-client-cert")
   set("x-forwarded-for", self.forwarded_for)
 end
 

@@ -114,7 +114,8 @@ def _http(chosen: Frame, mark: str, *, listens: bool) -> Iterator[str]:
             'log_format weir escape=json \'{"time":"$time_iso8601","client":"$weir_client","method":"$request_method","host":"$host","uri":"$request_uri",'
             '"status":$status,"bytes":$bytes_sent,"seconds":$request_time,"upstream":"$upstream_addr","upstream_status":"$upstream_status"}\';'
         ),
-        "map $http_upgrade $weir_connection { default upgrade; '' ''; }",
+        "map $http_upgrade $weir_connection { default ''; ~*^websocket$ upgrade; }",
+        "map $http_upgrade $weir_upgrade { default ''; ~*^websocket$ websocket; }",
         "server_tokens off;",
         "underscores_in_headers off;",
         "client_max_body_size 0;",
@@ -128,7 +129,7 @@ def _http(chosen: Frame, mark: str, *, listens: bool) -> Iterator[str]:
         *_proxy("proxy"),
         "proxy_http_version 1.1;",
         "proxy_set_header Host $weir_host;",
-        "proxy_set_header Upgrade $http_upgrade;",
+        "proxy_set_header Upgrade $weir_upgrade;",
         "proxy_set_header Connection $weir_connection;",
         "proxy_buffering off;",
         "proxy_request_buffering off;",
