@@ -48,7 +48,7 @@ def host(wished: VirtualHost, backend_of: BackendOf, defaults: Timeouts, revoked
 def refusing_host(group: str, hostname: str, status: int) -> Host:
     """A host that answers every request with a bare status."""
     section = refusing(status)
-    return Host(routes={host_key(group, hostname) + "/": section.name}, sections=(section,))
+    return Host(routes={host_key(group, hostname) + "/": both(section.name)}, sections=(section,))
 
 
 def host_key(group: str, hostname: str, labels: int | None = 1) -> str:
@@ -62,9 +62,9 @@ def group_token(group: str) -> str:
     return digest(group)
 
 
-def row(plain: str, secure: str) -> str:
-    """The value of a row: where requests by HTTP go, and those by HTTPS where they go elsewhere."""
-    return plain if plain == secure else f"{plain};{secure}"
+def both(target: str) -> str:
+    """The value of a row that holds for HTTP and HTTPS."""
+    return f"{target};{target}"
 
 
 class _Made:
@@ -83,7 +83,7 @@ class _Made:
         """The value of the row of a place that these routes cover, in the order of matching."""
         plain = self._target([route for route in routes if route.match.scheme != "https"])
         secure = self._target([route for route in routes if route.match.scheme != "http"])
-        return row(plain, secure)
+        return f"{plain};{secure}"
 
     def _target(self, routes: Iterable[Route]) -> str:
         asked: list[Route] = []

@@ -193,7 +193,7 @@ def _lookup(port: Port) -> Iterator[str]:
         yield f"http-request set-var-fmt(txn.key) '*.%[ssl_fc_sni,lower,field(2,.,0)]'{unnamed}"
         yield f"http-request set-var(txn.policy) var(txn.key),map_str({names}){unnamed}"
         yield "http-request set-var(txn.group) var(txn.policy) if { var(txn.policy) -m found }"
-    column = f"map_beg({ROUTES})" + ("" if port.believes else f",field({-1 if port.tls else 1},;)")
+    column = f"map_beg({ROUTES})" + ("" if port.believes else f",field({2 if port.tls else 1},;)")
     absent = " unless { var(txn.to) -m found }"
     hosts = [("%[var(txn.host)]", ""), ("*.%[var(txn.host),field(2,.,0)]", absent)]
     for level in port.levels:
@@ -203,7 +203,7 @@ def _lookup(port: Port) -> Iterator[str]:
         yield f"http-request set-var-fmt(txn.key) '{group}/{host}%[path]/?'{condition}"
         yield f"http-request set-var(txn.to) 'var(txn.key),{column}'{condition}"
     if port.believes:  # who is believed may have come by another scheme than the port's
-        for field, scheme in ((1, "http"), (-1, "https")):
+        for field, scheme in ((1, "http"), (2, "https")):
             yield f"http-request set-var(txn.to) 'var(txn.to),field({field},;)' if {{ var(txn.to) -m found }} {{ var(txn.scheme) -m str {scheme} }}"
     if port.policies:
         yield f"http-request return status {MISDIRECTED} if {{ var(txn.policy) -m found }} !{{ var(txn.to) -m found }}"
